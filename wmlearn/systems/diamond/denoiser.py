@@ -1,0 +1,161 @@
+"""DIAMOND's diffusion model of the next frame (Alonso et al. 2024, sections 3.1 and 3.2).
+
+Shapes: B batch, n context frames, C channels, H x W pixels. Frames are float in [-1, 1].
+Equations are those of the paper; EDM is Karras et al. 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmlearn.nn.blocks import FourierFeatures, conv3x3, group_norm
+from wmlearn.nn.unet import UNet
+from wmlearn.systems.diamond.config import DenoiserConfig
+
+
+FRAME_STD = 0.5  # of context frames in [-1, 1]; the paper's sigma_data
+Noise = Callable[..., Tensor]  # noise(*shape) -> standard normal
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 0..255 -> float [-1, 1]."""
+    return frames.float().div(127.5).sub(1)
+
+
+def to_uint8(frames: Tensor) -> Tensor:
+    """float, nominally [-1, 1] -> the nearest uint8 0..255."""
+    return frames.clamp(-1, 1).add(1).mul(127.5).round().byte()
+
+
+def quantise(frames: Tensor) -> Tensor:
+    """Clamps to [-1, 1] and cuts to 8 bits, so that dreams have the data's own 256 levels."""
+    return frames.clamp(-1, 1).add(1).div(2).mul(255).byte().div(255).mul(2).sub(1)
+
+
+class Preconditioning(NamedTuple):
+    """EDM's coefficients (eq. 6 and appendix), each ``[B, 1, 1, 1]``; ``c_noise`` is ``[B]``."""
+
+    c_in: Tensor
+    c_out: Tensor
+    c_skip: Tensor
+    c_noise: Tensor
+
+
+class InnerModel(nn.Module):
+    """F_theta: noisy next frame, context frames and actions -> the preconditioned target."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        n, p, cond = config.context_frames, config.patch_size, config.cond_channels
+        pixels = config.image_channels * p * p
+        self.noise_embedding = FourierFeatures(cond)
+        self.action_embedding = nn.Embedding(config.num_actions, cond // n)
+        self.cond_projection = nn.Sequential(
+            nn.Linear(cond, cond), nn.SiLU(), nn.Linear(cond, cond)
+        )
+        self.to_patches = nn.PixelUnshuffle(p) if p > 1 else nn.Identity()
+        self.conv_in = conv3x3((n + 1) * pixels, config.channels[0])
+        self.unet = UNet(config.depths, config.channels, config.attention, cond)
+        self.norm_out = group_norm(config.channels[0])
+        self.conv_out = conv3x3(config.channels[0], pixels)
+        self.to_pixels = nn.PixelShuffle(p) if p > 1 else nn.Identity()
+        nn.init.zeros_(self.conv_out.weight)
+
+    def forward(self, noisy: Tensor, c_noise: Tensor, context: Tensor, actions: Tensor) -> Tensor:
+        """``noisy`` [B, C, H, W], ``c_noise`` [B], ``context`` [B, n*C, H, W], ``actions`` [B, n]."""
+        action_embedding = self.action_embedding(actions).flatten(1)
+        cond = self.cond_projection(self.noise_embedding(c_noise) + action_embedding)
+        x = self.conv_in(self.to_patches(torch.cat([context, noisy], dim=1)))
+        x = self.unet(x, cond)
+        return self.to_pixels(self.conv_out(F.silu(self.norm_out(x))))
+
+
+class Denoiser(nn.Module):
+    """D_theta(x; sigma, context): the estimate of the clean next frame (eq. 5)."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.inner_model = InnerModel(config)
+
+    def precondition(self, sigma: Tensor) -> Preconditioning:
+        """EDM's coefficients for noise levels ``sigma`` [B], the offset noise folded in."""
+        data = self.config.sigma_data
+        sigma = (sigma**2 + self.config.sigma_offset_noise**2).sqrt()
+        c_in = 1 / (sigma**2 + data**2).sqrt()
+        c_skip = data**2 / (sigma**2 + data**2)
+        c_out = sigma * data * c_in
+        image = (-1, 1, 1, 1)
+        return Preconditioning(
+            c_in.view(image), c_out.view(image), c_skip.view(image), sigma.log() / 4
+        )
+
+    def inner_output(
+        self, noisy: Tensor, c: Preconditioning, context: Tensor, actions: Tensor
+    ) -> Tensor:
+        """F_theta(c_in * x; c_noise, context). ``context`` [B, n, C, H, W], ``actions`` [B, n]."""
+        past = context.flatten(1, 2) / FRAME_STD
+        return self.inner_model(noisy * c.c_in, c.c_noise, past, actions)
+
+    def base(self, context: Tensor) -> Tensor | float:
+        """What the diffused variable is counted from: the last frame, or nothing."""
+        return context[:, -1] if self.config.predict == "change" else 0.0
+
+    def estimate(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
+        """The clean frame before quantisation (eq. 5): c_skip * x + c_out * F_theta.
+
+        Args:
+            noisy: [B, C, H, W], the noisy frame, or the noisy change.
+            sigma: [B], its noise level.
+            context: [B, n, C, H, W], past frames.
+            actions: [B, n] int64; the last one is the action taken now.
+        """
+        c = self.precondition(sigma)
+        output = self.inner_output(noisy, c, context, actions)
+        return self.base(context) + c.c_skip * noisy + c.c_out * output
+
+    def denoise(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
+        """The clean diffused variable; the frame in it has 8 bits. Arguments as ``estimate``."""
+        frame = quantise(self.estimate(noisy, sigma, context, actions))
+        return frame - self.base(context)
+
+    def loss(
+        self, frames: Tensor, actions: Tensor, noise: Noise
+    ) -> tuple[Tensor, Tensor]:
+        """Denoising score matching (eq. 4), each frame after the context in turn.
+
+        From the second frame on, the context holds the model's own estimates, as at play time.
+
+        Args:
+            frames: [B, n + k, C, H, W] in [-1, 1].
+            actions: [B, n + k - 1] int64.
+            noise: draws standard normal noise of a given shape.
+
+        Returns:
+            The mean loss, and the frames' estimates [B, k, C, H, W] without gradient.
+        """
+        n = self.config.context_frames
+        config = self.config
+        context, estimates, losses = frames[:, :n], [], []
+        for t in range(n, frames.shape[1]):
+            target_frame = frames[:, t]
+            batch, channels = target_frame.shape[:2]
+            clean = target_frame - self.base(context)
+            sigma = (noise(batch) * config.sigma_scale + config.sigma_loc).exp()
+            sigma = sigma.clamp(config.sigma_min, config.sigma_max)
+            pixel_noise = noise(*clean.shape) * sigma.view(-1, 1, 1, 1)
+            offset = noise(batch, channels, 1, 1) * config.sigma_offset_noise
+            noisy = clean + pixel_noise + offset
+            c = self.precondition(sigma)
+            output = self.inner_output(noisy, c, context, actions[:, t - n : t])
+            losses.append(F.mse_loss(output, (clean - c.c_skip * noisy) / c.c_out))
+            with torch.no_grad():
+                estimate = quantise(self.base(context) + c.c_skip * noisy + c.c_out * output)
+            estimates.append(estimate)
+            context = torch.cat([context[:, 1:], estimate[:, None]], dim=1)
+        return torch.stack(losses).mean(), torch.stack(estimates, dim=1)
