@@ -1,0 +1,90 @@
+"""Which clips are judged, and how a world continues them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from wmlearn.data.clip import Clip
+from wmlearn.world import World
+
+
+@torch.inference_mode()
+def rollout(
+    world: World,
+    clip: Clip,
+    generator: torch.Generator | None = None,
+    actions: Tensor | None = None,
+) -> Tensor:
+    """Lets the world continue the first ``world.context_frames`` = K frames of each clip.
+
+    Args:
+        clip: frames ``[B, T, C, H, W]`` with T > K, or T = K when ``actions`` is given.
+        generator: of all randomness in the rollout.
+        actions: int64 ``[B, N]``, what to do after frame K - 1; default the clip's own, N = T - K.
+
+    Returns:
+        uint8 ``[B, N, C, H, W]``; entry n is the prediction of ``clip.frames[:, K + n]``.
+    """
+    context = world.context_frames
+    if clip.length < context:
+        raise ValueError(
+            f"The world needs {context} context frames, but the clip has {clip.length}: "
+            "draw longer clips."
+        )
+    if actions is None:
+        actions = clip.require("actions").actions[:, context - 1 :]
+    if actions.shape[1] == 0:
+        raise ValueError(
+            f"Nothing to predict: the clip's {clip.length} frames are all context; "
+            "draw longer clips or pass actions."
+        )
+    state = world.reset(clip.time(0, context))
+    frames = []
+    for action in actions.unbind(1):
+        state, step = world.step(state, action, generator)
+        frames.append(step.frame)
+    return torch.stack(frames, 1)
+
+
+def rollout_batches(
+    world: World, clip: Clip, seed: int, actions: Tensor | None = None, batch_size: int = 32
+) -> Tensor:
+    """:func:`rollout` of many clips, ``batch_size`` at a time, with one seed; result on the CPU."""
+    device = torch.device(getattr(world, "device", "cpu"))
+    generator = torch.Generator(device=device).manual_seed(seed)
+    parts = []
+    for start in range(0, len(clip), batch_size):
+        part = slice(start, start + batch_size)
+        own = None if actions is None else actions[part].to(device)
+        parts.append(rollout(world, clip[part].to(device), generator, own).cpu())
+    return torch.cat(parts)
+
+
+def draw_windows(
+    lengths: Sequence[int], episodes: Sequence[int], length: int, count: int, seed: int = 0
+) -> list[tuple[int, int]]:
+    """Draws windows ``(episode, start)`` of ``length`` frames, each at most once.
+
+    Uniform over all windows that fit into the episodes; all of them when there are fewer than
+    ``count``.
+
+    Args:
+        lengths: frames in every episode of the store.
+        episodes: the episodes to draw from (e.g. the held-out ones).
+    """
+    fits = [(episode, max(lengths[episode] - length + 1, 0)) for episode in episodes]
+    total = sum(room for _, room in fits)
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(total, generator=generator)[:count].sort().values.tolist()
+    windows, passed = [], 0
+    position = iter(fits)
+    episode, room = next(position, (0, 0))
+    for index in chosen:
+        while index >= passed + room:
+            passed += room
+            episode, room = next(position)
+        windows.append((episode, index - passed))
+    return windows

@@ -1,0 +1,189 @@
+"""Utility: is the dream good for something? Policies are played in the real environment.
+
+A policy is an object with ``reset(batch)``, called before episodes start, and
+``act(frames) -> int64 [B]`` for uint8 frames ``[B, C, H, W]``. All returns are sums of the
+environment's own rewards, without discount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import gymnasium
+import torch
+from torch import Tensor
+
+from wmlearn.data.clip import Clip
+from wmlearn.evaluate.stats import Estimate, mean_estimate
+from wmlearn.world import World
+
+
+class Policy(Protocol):
+    def reset(self, batch: int) -> None: ...
+
+    def act(self, frames: Tensor) -> Tensor: ...
+
+
+class RandomPolicy:
+    """Every action of a discrete space is as likely."""
+
+    def __init__(self, actions: int, seed: int = 0) -> None:
+        self.actions = actions
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def reset(self, batch: int) -> None:
+        pass
+
+    def act(self, frames: Tensor) -> Tensor:
+        return torch.randint(self.actions, (len(frames),), generator=self.generator)
+
+
+class Mixture:
+    """Follows ``policy``, but acts at random in a share ``epsilon`` of the steps.
+
+    Mixtures of a good and a random policy are policies of known order: what a rank correlation
+    needs.
+    """
+
+    def __init__(self, policy: Policy, actions: int, epsilon: float, seed: int = 0) -> None:
+        self.policy, self.epsilon = policy, epsilon
+        self.random = RandomPolicy(actions, seed)
+
+    def reset(self, batch: int) -> None:
+        self.policy.reset(batch)
+
+    def act(self, frames: Tensor) -> Tensor:
+        action, other = self.policy.act(frames).cpu(), self.random.act(frames)
+        explore = torch.rand(len(frames), generator=self.random.generator) < self.epsilon
+        return torch.where(explore, other, action)
+
+
+def play_episodes(
+    policy: Policy | Callable[[gymnasium.Env], int],
+    env: str | gymnasium.Env,
+    episodes: int = 100,
+    seed: int = 0,
+    max_steps: int = 10_000,
+    **make_options,
+) -> Tensor:
+    """Returns of a policy in the real environment.
+
+    Episode i starts with seed ``seed + i``, so that all policies meet the same episodes.
+
+    Args:
+        policy: see above; or a scripted expert, a function from the environment to an action.
+        env: an id of :func:`wmlearn.envs.make`, or an environment that shows uint8
+            ``[H, W, C]``; the latter is left open.
+        max_steps: an episode that has not ended by then is cut.
+        make_options: for :func:`wmlearn.envs.make`.
+
+    Returns:
+        float64 ``[episodes]``, the undiscounted returns.
+    """
+    if isinstance(env, str):
+        from wmlearn.envs import make
+
+        real = make(env, **make_options)
+        try:
+            return play_episodes(policy, real, episodes, seed, max_steps)
+        finally:
+            real.close()
+    returns = torch.zeros(episodes, dtype=torch.float64)
+    for episode in range(episodes):
+        observation, _ = env.reset(seed=seed + episode)
+        if hasattr(policy, "reset"):
+            policy.reset(1)
+        for _ in range(max_steps):
+            if hasattr(policy, "act"):
+                frame = torch.as_tensor(observation).permute(2, 0, 1)[None]
+                action = int(policy.act(frame)[0])
+            else:
+                action = int(policy(env))
+            observation, reward, terminated, truncated, _ = env.step(action)
+            returns[episode] += float(reward)
+            if terminated or truncated:
+                break
+    return returns
+
+
+def returns_estimate(returns: Tensor) -> Estimate:
+    """Mean return with its 95% interval over episodes."""
+    return mean_estimate(returns)
+
+
+@torch.inference_mode()
+def play_dream(
+    policy: Policy, world: World, context: Clip, steps: int = 100, seed: int = 0
+) -> Tensor:
+    """Returns of a policy inside a world, from the frames of ``context`` on.
+
+    Rewards are in the world's units (often only the sign of the real reward), so that these
+    returns rank policies but are not returns of the real environment.
+
+    Returns:
+        float64 ``[B]``: sums of reward until the world ends the episode or ``steps`` are over.
+    """
+    device = torch.device(getattr(world, "device", "cpu"))
+    generator = torch.Generator(device=device).manual_seed(seed)
+    context = context.to(device)
+    state, frame = world.reset(context), context.frames[:, -1]
+    policy.reset(len(context))
+    returns = torch.zeros(len(context), dtype=torch.float64)
+    alive = torch.ones(len(context), dtype=torch.bool)
+    for _ in range(steps):
+        state, step = world.step(state, policy.act(frame).to(device), generator)
+        returns += step.reward.double().cpu() * alive
+        alive &= ~step.terminated.cpu()
+        frame = step.frame
+    return returns
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> float:
+    """Spearman's rank correlation, -1..1, of two lists of values (equal values share a rank).
+
+    Raises:
+        ValueError: for fewer than three values, or when one list is constant.
+    """
+    first, second = (torch.as_tensor(x, dtype=torch.float64) for x in (first, second))
+    if len(first) != len(second) or len(first) < 3:
+        raise ValueError("A rank correlation needs two lists of the same three or more policies.")
+    ranks = torch.stack([_ranks(first), _ranks(second)])
+    ranks = ranks - ranks.mean(1, keepdim=True)
+    norms = ranks.norm(dim=1)
+    if (norms == 0).any():
+        raise ValueError("All values of one list are equal: there is no rank to compare.")
+    return (ranks[0] @ ranks[1] / norms.prod()).item()
+
+
+def compare_values(
+    policies: Mapping[str, Policy],
+    world: World,
+    context: Clip,
+    env: str | gymnasium.Env,
+    episodes: int = 30,
+    steps: int = 100,
+    seed: int = 0,
+) -> tuple[dict[str, tuple[float, float]], float]:
+    """Values of several policies in the dream and in the real environment, and their ranks.
+
+    Returns:
+        ``{name: (mean return in the dream, mean return in the real environment)}`` and
+        Spearman's rank correlation of the two.
+    """
+    values = {
+        name: (
+            play_dream(policy, world, context, steps, seed).mean().item(),
+            play_episodes(policy, env, episodes, seed).mean().item(),
+        )
+        for name, policy in policies.items()
+    }
+    dreamed, real = torch.tensor(list(values.values()), dtype=torch.float64).T
+    return values, rank_correlation(dreamed, real)
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Rank of each value, 0 the smallest; the mean rank where values are equal."""
+    below = (values[None] < values[:, None]).sum(1)
+    equal = (values[None] == values[:, None]).sum(1)
+    return below + (equal.double() - 1) / 2

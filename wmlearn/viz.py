@@ -1,0 +1,500 @@
+"""Figures that read well on light and dark pages, with alt text.
+
+Every function returns an object that shows itself in a notebook as ``<img alt="...">`` of under
+100 KB, and has ``.save(path)``. Backgrounds are transparent, text is one neutral grey, and two
+hues have a fixed meaning everywhere in the project: :data:`REAL` and :data:`DREAM`.
+
+Frames are uint8 ``[T, C, H, W]``, as in a :class:`~wmlearn.data.clip.Clip`; frame t of a strip or
+an animation is step t + 1 after the start unless ``times`` says otherwise.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from matplotlib.figure import Figure as MplFigure
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from wmlearn.evaluate.card import EvaluationCard
+
+REAL = "#1f9e77"
+"""The real environment. Contrast 3.4:1 on white, 5.5:1 on #121212."""
+DREAM = "#d9642c"
+"""The learned world. Contrast 3.6:1 on white, 5.2:1 on #121212."""
+NEUTRAL = "#767676"
+"""Text, ticks, grid, baselines. Contrast 4.5:1 on white, 4.1:1 on #121212."""
+
+MAX_BYTES = 100_000
+_DPI = 144  # two image pixels for each pixel of the page
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib settings of the project, inside a ``with`` block."""
+    settings = {
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "text.color": NEUTRAL,
+        "axes.labelcolor": NEUTRAL,
+        "axes.edgecolor": NEUTRAL,
+        "axes.titlecolor": NEUTRAL,
+        "xtick.color": NEUTRAL,
+        "ytick.color": NEUTRAL,
+        "legend.labelcolor": NEUTRAL,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": NEUTRAL,
+        "grid.alpha": 0.25,
+        "grid.linewidth": 0.6,
+        "lines.linewidth": 2.0,
+        "font.size": 10,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "image.interpolation": "nearest",
+        "svg.hashsalt": "wmlearn",
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+class _Shown:
+    """An image with alt text that a notebook shows as HTML."""
+
+    alt: str
+
+    def encoded(self, max_bytes: int = MAX_BYTES) -> tuple[str, bytes, int]:
+        """Mime type, bytes and width on the page in pixels."""
+        raise NotImplementedError
+
+    def html(self) -> str:
+        """``<img>`` with the image inside."""
+        mime, content, width = self.encoded()
+        data = base64.b64encode(content).decode()
+        return (
+            f'<img alt="{escape(self.alt)}" width="{width}" style="max-width:100%;height:auto" '
+            f'src="data:{mime};base64,{data}">'
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html(), "text/plain": self.alt}
+
+
+class Figure(_Shown):
+    """A matplotlib figure with alt text.
+
+    Attributes:
+        figure: the :class:`matplotlib.figure.Figure`, to change before it is shown.
+        alt: what the figure shows, in words.
+    """
+
+    def __init__(self, figure: MplFigure, alt: str) -> None:
+        self.figure, self.alt = figure, alt
+
+    def encoded(self, max_bytes: int = MAX_BYTES) -> tuple[str, bytes, int]:
+        png = self._render("png", dpi=_DPI)
+        with Image.open(io.BytesIO(png)) as image:
+            image.load()
+        width = image.width * 72 // _DPI
+        if len(png) <= max_bytes:
+            return "image/png", png, width
+        return "image/webp", _smallest(lambda **o: _save([image], "WEBP", **o), max_bytes), width
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the figure; the suffix decides: .png, .webp, .svg or .pdf."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kind = path.suffix.lstrip(".").lower()
+        if kind not in ("png", "webp", "svg", "pdf"):
+            raise ValueError(f"{path.name}: figures are saved as .png, .webp, .svg or .pdf.")
+        path.write_bytes(self._render(kind, dpi=_DPI))
+        return path
+
+    def _render(self, kind: str, **options: Any) -> bytes:
+        metadata = {"svg": {"Date": None, "Description": self.alt}, "pdf": {"CreationDate": None}}
+        metadata["png"] = {"Description": self.alt, "Software": None}
+        buffer = io.BytesIO()
+        with style():
+            self.figure.savefig(
+                buffer,
+                format=kind,
+                transparent=True,
+                bbox_inches="tight",
+                pad_inches=0.05,
+                metadata=metadata.get(kind),
+                **options,
+            )
+        return buffer.getvalue()
+
+
+class Animation(_Shown):
+    """A short looping film with alt text.
+
+    Attributes:
+        frames: uint8 ``[T, C, H, W]``.
+        fps: frames per second; GIF rounds to hundredths of a second.
+        scale: each pixel becomes ``scale`` x ``scale`` pixels.
+    """
+
+    def __init__(self, frames: Tensor, fps: float, alt: str, scale: int = 1) -> None:
+        self.frames, self.fps, self.alt, self.scale = _frames(frames), fps, alt, scale
+
+    def encoded(self, max_bytes: int = MAX_BYTES) -> tuple[str, bytes, int]:
+        images = self._images()
+        content = _smallest(lambda **o: _save(images, "WEBP", **self._timing(), **o), max_bytes)
+        return "image/webp", content, images[0].width
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the film as .gif or .webp."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".gif":
+            images = [image.quantize(128, dither=Image.Dither.NONE) for image in self._images()]
+            path.write_bytes(_save(images, "GIF", disposal=1, **self._timing()))
+        elif path.suffix.lower() == ".webp":
+            path.write_bytes(_save(self._images(), "WEBP", quality=85, **self._timing()))
+        else:
+            raise ValueError(f"{path.name}: films are saved as .gif or .webp.")
+        return path
+
+    def _timing(self) -> dict[str, Any]:
+        return {"duration": max(round(1000 / self.fps), 20), "loop": 0}
+
+    def _images(self) -> list[Image.Image]:
+        size = (self.frames.shape[-1] * self.scale, self.frames.shape[-2] * self.scale)
+        return [
+            Image.fromarray(_picture(frame)).resize(size, Image.Resampling.NEAREST)
+            for frame in self.frames
+        ]
+
+
+def filmstrip(
+    real: Tensor,
+    dream: Tensor,
+    times: Sequence[int] | None = None,
+    *,
+    difference: bool = True,
+    alt: str | None = None,
+) -> Figure:
+    """Rows *real*, *dream* and *difference* over time.
+
+    Args:
+        real, dream: uint8 ``[T, C, H, W]``.
+        times: which frames to show, 1 is the first; default at most 8, evenly spread.
+        difference: whether to show the absolute difference, black where they agree.
+    """
+    real, dream = _frames(real), _frames(dream)
+    if real.shape != dream.shape:
+        raise ValueError(
+            f"Real and dream must have one shape; got {list(real.shape)} and {list(dream.shape)}."
+        )
+    rows = {"real": (real, REAL), "dream": (dream, DREAM)}
+    if difference:
+        rows["difference"] = ((real.int() - dream.int()).abs().to(torch.uint8), NEUTRAL)
+    times = _times(times, len(real))
+    alt = alt or f"Real frames above dreamed frames at steps {_list(times)}."
+    return _strip(rows, times, alt)
+
+
+def counterfactual_strip(
+    dreams: Mapping[str, Tensor],
+    start: Tensor | None = None,
+    times: Sequence[int] | None = None,
+    *,
+    alt: str | None = None,
+) -> Figure:
+    """One start, several futures: a row for each choice of actions.
+
+    Args:
+        dreams: name of the actions -> uint8 ``[T, C, H, W]``, all with the same T.
+        start: uint8 ``[C, H, W]``, the real frame they all start from, shown first.
+        times: as in :func:`filmstrip`.
+    """
+    rows = {name: (_frames(frames), DREAM) for name, frames in dreams.items()}
+    lengths = {len(frames) for frames, _ in rows.values()}
+    if len(lengths) != 1:
+        raise ValueError(f"All dreams must have the same number of frames; got {sorted(lengths)}.")
+    times = _times(times, lengths.pop())
+    alt = alt or f"Dreams from one start under {_list(dreams)}, at steps {_list(times)}."
+    return _strip(rows, times, alt, start)
+
+
+def loss_curve(
+    history: Mapping[str, Sequence[float]] | Sequence[float],
+    baseline: float | None = None,
+    *,
+    steps: Sequence[float] | None = None,
+    label: str = "loss",
+    baseline_label: str = "copy last frame",
+    log: bool = False,
+    alt: str | None = None,
+) -> Figure:
+    """A loss over training, beside the loss of copying the last frame.
+
+    Args:
+        history: values in order, or name -> values. The first curve has the dream's colour.
+        baseline: a horizontal line.
+        steps: the training step of each value; default 1, 2, 3, ...
+        label: of the vertical axis.
+        log: logarithmic vertical axis.
+    """
+    curves = dict(history) if isinstance(history, Mapping) else {label: history}
+    with style():
+        figure = MplFigure(figsize=(6, 3))
+        axes = figure.subplots()
+        for (name, values), line in zip(curves.items(), _cycle(), strict=False):
+            values = [float(value) for value in values]
+            x = range(1, len(values) + 1) if steps is None else steps
+            axes.plot(x, values, label=name, **line)
+        if baseline is not None:
+            axes.axhline(baseline, color=NEUTRAL, linestyle="--", label=baseline_label)
+        if len(curves) > 1 or baseline is not None:
+            axes.legend()
+        axes.set(xlabel="training step", ylabel=label)
+        if log:
+            axes.set_yscale("log")
+    if alt is None:
+        ends = [f"{name} from {v[0]:.3g} to {v[-1]:.3g}" for name, v in curves.items() if len(v)]
+        alt = f"Curve over training: {_list(ends)}."
+        if baseline is not None:
+            alt += f" {baseline_label}: {baseline:.3g}."
+    return Figure(figure, alt)
+
+
+def horizon_curve(card: EvaluationCard, *, alt: str | None = None) -> Figure:
+    """PSNR over the horizon: dream, dream under other actions, copy of the last frame.
+
+    Bands are the card's 95% intervals; all three see the same clips.
+    """
+    with style():
+        figure = MplFigure(figsize=(6, 3))
+        _draw_horizon(figure.subplots(), card)
+    return Figure(figure, alt or _horizon_alt(card))
+
+
+def card_figure(card: EvaluationCard, *, alt: str | None = None) -> Figure:
+    """The EvaluationCard as a picture: PSNR over the horizon, the probe, returns where measured."""
+    probe = card.controllability and card.controllability.probe
+    panels = ["horizon", *(["probe"] if probe else []), *(["utility"] if card.utility else [])]
+    with style():
+        figure = MplFigure(figsize=(5 + 3 * (len(panels) - 1), 3.2), layout="constrained")
+        widths = [1.7 if panel == "horizon" else 1 for panel in panels]
+        axes = figure.subplots(1, len(panels), width_ratios=widths, squeeze=False)[0]
+        _draw_horizon(axes[0], card)
+        words = _horizon_alt(card)
+        if probe:
+            bars = {
+                "real": (probe.real, REAL),
+                "dream": (probe.dream, DREAM),
+                "dream,\nother actions": (probe.dream_other, DREAM),
+            }
+            axis = axes[panels.index("probe")]
+            _draw_bars(axis, bars, probe.majority.value, "majority class")
+            axis.set(title="which action was it?", ylabel="probe accuracy", ylim=(0, 1))
+            words += (
+                f" A probe names the action in {probe.real.value:.0%} of real and "
+                f"{probe.dream.value:.0%} of dreamed transitions."
+            )
+        if card.utility:
+            utility = card.utility
+            baselines = {"random": NEUTRAL, "scripted expert": REAL}
+            bars = {
+                row.name: (row.value, baselines.get(row.name, DREAM)) for row in utility.returns
+            }
+            axis = axes[panels.index("utility")]
+            _draw_bars(axis, bars)
+            axis.set(title=f"return in real {utility.environment}")
+            returns = [f"{row.name} {row.value.value:.0f}" for row in utility.returns]
+            words += f" Mean return in the real environment: {_list(returns)}."
+    return Figure(figure, alt or f"{card.name} on {card.environment}. {words}")
+
+
+def side_by_side(real: Tensor, dream: Tensor, scale: int = 3) -> Tensor:
+    """Real and dream in one film, under strips with their names.
+
+    Args:
+        real, dream: uint8 ``[T, C, H, W]``.
+        scale: each pixel becomes ``scale`` x ``scale`` pixels.
+
+    Returns:
+        uint8 ``[T, 3, H', W']``, for :func:`gif`.
+    """
+    real, dream = _frames(real), _frames(dream)
+    if real.shape != dream.shape:
+        raise ValueError(
+            f"Real and dream must have one shape; got {list(real.shape)} and {list(dream.shape)}."
+        )
+    if real.shape[1] == 1:
+        real, dream = real.expand(-1, 3, -1, -1), dream.expand(-1, 3, -1, -1)
+    halves = []
+    for film, name, colour in ((real, "real", REAL), (dream, "dream", DREAM)):
+        film = film.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+        head = Image.new("RGB", (film.shape[-1], 18), colour)
+        font = ImageFont.load_default(size=13)
+        ImageDraw.Draw(head).text((head.width / 2, 9), name, "black", font, anchor="mm")
+        head = torch.from_numpy(np.array(head)).permute(2, 0, 1)
+        halves.append(torch.cat([head.expand(len(film), -1, -1, -1), film], -2))
+    gap = torch.full((*halves[0].shape[:-1], 4), int(NEUTRAL[1:3], 16), dtype=torch.uint8)
+    return torch.cat([halves[0], gap, halves[1]], -1)
+
+
+def gif(
+    frames: Tensor,
+    path: str | Path | None = None,
+    *,
+    fps: float = 12,
+    scale: int = 1,
+    alt: str = "A short film of frames.",
+) -> Animation:
+    """An animation; written to ``path`` (.gif or .webp) when one is given.
+
+    In a notebook it shows as an animated WebP, which is several times smaller than a GIF.
+    """
+    animation = Animation(frames, fps, alt, scale)
+    if path is not None:
+        animation.save(path)
+    return animation
+
+
+def _strip(
+    rows: Mapping[str, tuple[Tensor, str]],
+    times: Sequence[int],
+    alt: str,
+    start: Tensor | None = None,
+) -> Figure:
+    first = next(iter(rows.values()))[0]
+    height, width = first.shape[-2:]
+    columns = len(times) + (start is not None)
+    cell = 0.9
+    with style():
+        figure = MplFigure(figsize=(cell * columns, cell * height / width * len(rows)))
+        axes = figure.subplots(len(rows), columns, squeeze=False)
+        figure.subplots_adjust(0, 0, 1, 1, wspace=0.06, hspace=0.06)
+        for axis in axes.flat:
+            axis.set(xticks=[], yticks=[])
+            axis.grid(False)
+            axis.spines[:].set_visible(False)
+        for line, (name, (frames, colour)) in zip(axes, rows.items(), strict=True):
+            cells = list(line)
+            cells[0].set_ylabel(
+                name, rotation=0, ha="right", va="center", labelpad=8, color=colour, weight="bold"
+            )
+            if start is not None:
+                axis = cells.pop(0)
+                axis.imshow(_picture(start), cmap="gray", vmin=0, vmax=255)
+                axis.spines[:].set(visible=True, color=REAL, linewidth=2)
+            for axis, time in zip(cells, times, strict=True):
+                axis.imshow(_picture(frames[time - 1]), cmap="gray", vmin=0, vmax=255)
+        titles = [*(["start (real)"] if start is not None else []), *map(str, times)]
+        titles[-len(times)] = f"step {times[0]}"
+        for axis, title in zip(axes[0], titles, strict=True):
+            axis.set_title(title, loc="center", pad=4, fontsize=9)
+    return Figure(figure, alt)
+
+
+def _draw_horizon(axes: Any, card: EvaluationCard) -> None:
+    curve = card.fidelity.curve
+    lines = [("dream", curve.dream, DREAM, "-"), ("copy last frame", curve.copy, NEUTRAL, "--")]
+    if curve.other_actions is not None:
+        lines.insert(1, ("dream, other actions", curve.other_actions, DREAM, ":"))
+    for name, estimates, colour, dash in lines:
+        x = range(1, len(estimates) + 1)
+        marker = "o" if len(estimates) == 1 else None
+        axes.plot(x, [e.value for e in estimates], dash, color=colour, label=name, marker=marker)
+        if all(e.low is not None for e in estimates):
+            low, high = ([getattr(e, end) for e in estimates] for end in ("low", "high"))
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.legend()
+    axes.set(xlabel="horizon (steps ahead)", ylabel="PSNR (dB)")
+    axes.set_title(f"{curve.clips} held-out clips, {len(card.seeds)} seeds", fontsize=9)
+
+
+def _horizon_alt(card: EvaluationCard) -> str:
+    parts = [
+        f"{row.psnr.value:.1f} dB at horizon {row.horizon} (copy last frame "
+        f"{row.psnr_copy.value:.1f})"
+        for row in card.fidelity.at
+    ]
+    return f"PSNR of the dream: {_list(parts)}."
+
+
+def _draw_bars(
+    axes: Any, bars: Mapping[str, tuple[Any, str]], level: float | None = None, name: str = ""
+) -> None:
+    for place, (estimate, colour) in enumerate(bars.values()):
+        axes.bar(place, estimate.value, 0.6, color=colour)
+        if estimate.low is not None:
+            axes.vlines(place, estimate.low, estimate.high, color=NEUTRAL, linewidth=2)
+    axes.set_xticks(range(len(bars)), list(bars), fontsize=9)
+    axes.grid(False, axis="x")
+    axes.axhline(0, color=NEUTRAL, linewidth=0.8)
+    if level is not None:
+        axes.axhline(level, color=NEUTRAL, linestyle="--", label=name)
+        axes.legend(fontsize=9)
+
+
+def _cycle() -> Iterator[dict[str, Any]]:
+    """Line styles of successive curves: never the colour of the real environment."""
+    for dash in ("-", ":", "-.", (0, (6, 2)), (0, (1, 3))):
+        yield {"color": DREAM, "linestyle": dash}
+        yield {"color": NEUTRAL, "linestyle": dash}
+
+
+def _frames(frames: Tensor | np.ndarray) -> Tensor:
+    frames = torch.as_tensor(frames).detach().cpu()
+    if frames.ndim != 4 or frames.dtype != torch.uint8 or frames.shape[1] not in (1, 3):
+        raise ValueError(
+            "Frames must be uint8 [T, C, H, W] with 1 or 3 channels (one clip, not a batch); "
+            f"got {frames.dtype} {list(frames.shape)}."
+        )
+    return frames
+
+
+def _picture(frame: Tensor) -> np.ndarray:
+    """``[C, H, W]`` -> ``[H, W, 3]`` or ``[H, W]``."""
+    array = torch.as_tensor(frame).cpu().permute(1, 2, 0).numpy()
+    return array[..., 0] if array.shape[-1] == 1 else array
+
+
+def _times(times: Sequence[int] | None, length: int) -> list[int]:
+    if times is None:
+        return sorted({round(t) for t in np.linspace(1, length, min(length, 8))})
+    times = [int(time) for time in times]
+    if not times or min(times) < 1 or max(times) > length:
+        raise ValueError(f"times must lie between 1 and {length}, the number of frames.")
+    return times
+
+
+def _list(items: Any) -> str:
+    *first, last = [str(item) for item in items] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _save(images: list[Image.Image], kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    more = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
+    images[0].save(buffer, kind, **more, **options)
+    return buffer.getvalue()
+
+
+def _smallest(save: Any, max_bytes: int) -> bytes:
+    """The best quality that fits; the lowest when none does."""
+    for quality in (90, 80, 65, 50, 35, 20):
+        content = save(quality=quality, method=4)
+        if len(content) <= max_bytes:
+            break
+    return content
