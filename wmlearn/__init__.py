@@ -5,7 +5,7 @@
     world = wm.load_world("diamond-doom-basic")
     wm.play(world, env="doom/basic")
 
-Everything named in ``__all__`` is loaded at its first use, so that this import stays fast.
+Everything in ``__all__``, and every folder, is loaded at its first use: this import stays fast.
 """
 
 from __future__ import annotations
@@ -16,6 +16,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Clip",
+    "__version__",
+    "evaluate",
+    "list_envs",
+    "load",
+    "load_world",
+    "make",
+    "play",
+    "record",
+    "save",
+]
 
 if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from wmlearn.data.clip import Clip
@@ -36,8 +49,6 @@ _LAZY = {
 }
 _CALLABLE = ("evaluate", "play")  # a folder and its main function share one name
 _SUBMODULES = ("agents", "course", "data", "envs", "hub", "nn", "systems", "teach", "train", "viz")
-
-__all__ = [*_LAZY, *_CALLABLE, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ COMMANDS = {
     "record": ("play a real environment and keep the episodes", "wmlearn.data.record"),
     "fit": ("train a world model", "wmlearn.train.fit"),
     "evaluate": ("measure a world model beside copying the last frame", "wmlearn.evaluate"),
+    "teach": ("hand out exercises and grade them", "wmlearn.teach.__main__"),
     "list": ("show the environments, systems and checkpoints at hand", "wmlearn.inventory"),
 }
 

@@ -24,8 +24,8 @@ def repository() -> Path:
     root = Path(__file__).resolve().parent.parent
     if not (root / FIRST_CHAPTER).is_file():
         raise FileNotFoundError(
-            f"The notebooks are not beside the package ({root / FIRST_CHAPTER} is missing): get the "
-            'whole repository and install it in place with pip install -e ".[course]".'
+            f"The notebooks are not beside the package ({root / FIRST_CHAPTER} is missing): get "
+            'the whole repository and install it in place with pip install -e ".[course]".'
         )
     return root
 
