@@ -1,0 +1,143 @@
+"""``check("04.1", my_function)``: instant, specific feedback inside a notebook.
+
+A chapter's checks are generator functions. They test the answer property by property: each
+``yield`` names a property that holds, and a ``Hint`` raised in between says what is wrong and
+where to look. Feedback is plain text, so a screen reader gets all of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import math
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+class Hint(Exception):
+    """What is wrong with an answer, in words that help to repair it."""
+
+
+class CheckFailed(AssertionError):
+    """An exercise is not solved yet; the text says what holds, what does not, and a hint.
+
+    Attributes:
+        exercise: such as ``"04.1"``.
+        hint: the sentence that tells what to look at.
+    """
+
+    def __init__(self, exercise: str, title: str, passed: list[str], hint: str) -> None:
+        self.exercise, self.hint = exercise, hint
+        lines = [f"{exercise} {title}: not yet.", *(f"  ok    {name}" for name in passed)]
+        super().__init__("\n".join([*lines, f"  HINT  {hint}"]))
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython shows these lines in place of a traceback through the check's own code."""
+        return str(self).splitlines()
+
+
+class Exercise(NamedTuple):
+    title: str
+    verify: Callable[..., Iterator[str]]
+
+
+EXERCISES: dict[str, Exercise] = {}
+
+
+def exercise(number: str, title: str) -> Callable:
+    """Registers a generator function as the check of exercise ``number`` (``"04.1"``)."""
+
+    def register(verify: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
+        EXERCISES[number] = Exercise(title, verify)
+        return verify
+
+    return register
+
+
+def check(number: str, *answers: Any) -> None:
+    """Tests an answer and prints which properties hold.
+
+    Args:
+        number: the exercise, such as ``"04.1"``.
+        answers: what the exercise asks for, usually one function.
+
+    Raises:
+        CheckFailed: with a hint (an ``AssertionError``, so graders see it too).
+        ValueError: if there is no such exercise, or the number of answers is wrong.
+    """
+    if number not in EXERCISES:
+        raise ValueError(f"There is no exercise {number!r}; choose from {', '.join(EXERCISES)}.")
+    title, verify = EXERCISES[number]
+    try:
+        inspect.signature(verify).bind(*answers)
+    except TypeError:
+        wanted = ", ".join(inspect.signature(verify).parameters)
+        raise ValueError(f'Call it as check("{number}", {wanted}).') from None
+    passed: list[str] = []
+    try:
+        for name in verify(*answers):
+            passed.append(name)
+    except Hint as hint:
+        problem = str(hint)
+    except NotImplementedError:
+        problem = (
+            f"{number} is not written yet: put your code in place of "
+            "`raise NotImplementedError()`, run that cell, then run this one again."
+        )
+    except Exception as error:  # whatever the student's code raises becomes a hint
+        problem = f"your code stopped with {describe(error)}"
+    else:
+        print("\n".join([f"{number} {title}: passed.", *(f"  ok    {name}" for name in passed)]))
+        return
+    raise CheckFailed(number, title, passed, problem)
+
+
+def describe(error: BaseException) -> str:
+    """One line: the error, and the last line of the student's own code that led to it."""
+    text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        theirs = "site-packages" not in frame.filename and _PACKAGE not in frame.filename
+        line = linecache.getline(frame.filename, frame.lineno or 0).strip()
+        if theirs and line:
+            return f"{text} (at line {frame.lineno}: `{line}`)"
+    return text
+
+
+def require(condition: bool | Tensor, hint: str) -> None:
+    """Raises ``Hint(hint)`` unless the condition holds (a NaN never does)."""
+    if not bool(condition):
+        raise Hint(hint)
+
+
+def function(answer: Any, name: str) -> Callable:
+    """The answer, if it can be called."""
+    require(callable(answer), f"pass the function {name} itself, without calling it.")
+    return answer
+
+
+def tensor(value: Any, shape: tuple[int, ...], name: str) -> Tensor:
+    """The value as a float64 tensor of the wanted shape, finite; otherwise a hint."""
+    require(value is not None, f"{name} is None: is a `return` missing?")
+    try:
+        value = torch.as_tensor(value).detach().double()
+    except (TypeError, ValueError, RuntimeError):
+        raise Hint(f"{name} should be a tensor, but is a {type(value).__name__}.") from None
+    got, want = list(value.shape), list(shape)
+    require(got == want, f"{name} should have shape {want}, but has {got}.")
+    require(value.isfinite().all(), f"{name} contains NaN or infinity: a division by zero?")
+    return value
+
+
+def close(a: Tensor | float, b: Tensor | float, tolerance: float = 1e-4) -> bool:
+    """Whether all entries agree: |a - b| <= tolerance * (1 + |b|). False for NaN."""
+    a, b = torch.as_tensor(a).double(), torch.as_tensor(b).double()
+    error = (a - b).abs() / (1 + b.abs())
+    return bool((error <= tolerance).all()) and not math.isnan(error.sum().item())
