@@ -1,0 +1,489 @@
+"""The player without a browser: the game's rules, the loop's pace and the fallback's clicks."""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+import time
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from play_fakes import KEYS, NAMES, STRIDE, SquareEnv, SquareWorld
+
+from wmlearn.data.clip import Clip
+from wmlearn.play import KeyMap, PlaySession, loop, play, psnr
+from wmlearn.play.fallback import StepPlayer
+from wmlearn.play.loop import WINDOW, PlayLoop
+from wmlearn.play.picture import compose, gif, png
+from wmlearn.world import CopyLastFrame
+
+pytestmark = pytest.mark.filterwarnings("ignore:wm.play makes a widget")
+
+
+def column(frame: np.ndarray) -> int:
+    """The first column of the bright square."""
+    return int(np.argmax(frame[32, :, 0] > 180))
+
+
+def starts(count: int = 3) -> Clip:
+    frames = torch.arange(count * 3).view(count, 3, 1, 1, 1) * 10
+    return Clip(frames=frames.expand(-1, -1, 3, 64, 64).to(torch.uint8).contiguous())
+
+
+# ---- the session
+
+
+def test_both_sides_get_the_same_actions():
+    session = PlaySession(SquareWorld(), SquareEnv())
+    assert session.view.psnr == math.inf and session.view.step == 0
+    start = column(session.view.real)
+    for action in (2, 2, 1, 0, 2):
+        view = session.step(action)
+    assert column(view.real) == column(view.dream) == start + 2 * STRIDE
+    assert (view.step, view.real_return, view.dream_return) == (5, 7.0, 3.5)
+    assert (view.real_reward, view.dream_reward) == (2.0, 1.0)
+    assert view.psnr == pytest.approx(psnr(view.real, view.dream)) and 30 < view.psnr < 60
+
+
+def test_psnr_has_its_closed_form():
+    a = np.zeros((8, 8, 3), np.uint8)
+    assert psnr(a, a + 10) == pytest.approx(20 * math.log10(255 / 10), abs=1e-4)
+    assert psnr(a + 10, a) == pytest.approx(psnr(a, a + 10))
+    assert psnr(a, a) == math.inf
+
+
+def test_copy_last_frame_diverges_from_a_moving_game():
+    env = SquareEnv()
+    world = CopyLastFrame(env.action_space, (3, 64, 64))
+    views = PlaySession(world, env).rollout([2] * 4)
+    values = [view.psnr for view in views]
+    assert values[0] == math.inf and all(a > b for a, b in zip(values, values[1:], strict=False))
+    assert all(np.array_equal(view.dream, views[0].dream) for view in views)
+
+
+def test_world_starts_from_real_frames_after_no_ops():
+    seen = []
+
+    class Watching(SquareWorld):
+        def reset(self, context):
+            seen.append(context)
+            return super().reset(context)
+
+    session = PlaySession(Watching(), SquareEnv())
+    clip = seen[0]
+    assert clip.frames.shape == (1, 3, 3, 64, 64) and clip.actions.tolist() == [[0, 0]]
+    assert np.array_equal(clip.frames[0, -1].permute(1, 2, 0).numpy(), session.view.real)
+    assert session.env.time == 2 and session.view.real_return == 0
+
+
+def test_same_seed_same_game_and_restarts_differ():
+    def games(seed):
+        session = PlaySession(SquareWorld(), SquareEnv(), seed=seed)
+        return [session.view, session.step(2), session.restart(), session.step(2)]
+
+    first, second, other = games(1), games(1), games(2)
+    for a, b in zip(first, second, strict=True):
+        assert np.array_equal(a.real, b.real) and np.array_equal(a.dream, b.dream)
+    assert not np.array_equal(first[0].real, first[2].real)
+    assert np.array_equal(first[2].real, other[0].real)  # the k-th restart has seed + k
+    assert np.array_equal(first[3].dream, other[1].dream)
+
+
+def test_a_side_that_ended_waits_for_the_other():
+    session = PlaySession(SquareWorld(ends=True), SquareEnv(length=4), grace=5)
+    view = session.step(2)
+    assert not view.over and view.note == ""
+    ended = session.step(2)  # the real game is over: two of its four steps gave the context
+    assert ended.real_ended and not ended.over and "real" in ended.note
+    assert math.isfinite(ended.psnr)
+    view = session.step(2)
+    assert np.array_equal(view.real, ended.real) and not np.array_equal(view.dream, ended.dream)
+    assert view.real_return == ended.real_return and math.isnan(view.psnr)
+    view = session.step(3)
+    assert view.over and view.dream_ended and "both" in view.note
+    with pytest.raises(RuntimeError, match="restart"):
+        session.step(0)
+    view = session.restart()
+    assert not view.over and view.step == 0 and session.step(0).step == 1
+
+
+def test_the_episode_is_over_after_the_grace():
+    session = PlaySession(SquareWorld(), SquareEnv(length=3), grace=5)
+    views = session.rollout([2] * 50)
+    assert len(views) == 1 + 1 + 5 and views[-1].over and not views[-1].dream_ended
+
+
+def test_dream_only_takes_its_starts_in_turn():
+    session = PlaySession(
+        CopyLastFrame(gymnasium.spaces.Discrete(3), (3, 64, 64)), context=starts()
+    )
+    assert session.view.real is None and math.isnan(session.step(1).psnr)
+    shown = [int(view.dream[0, 0, 0]) for view in (session.restart() for _ in range(4))]
+    assert shown == [50, 80, 20, 50]  # the last frame of each clip, the first came before
+
+
+def test_dream_only_is_over_when_the_dream_ends():
+    views = PlaySession(SquareWorld(ends=True), context=starts()).rollout([0, 3, 0])
+    assert len(views) == 3 and views[-1].over
+
+
+def test_a_world_may_bring_its_own_starts():
+    class Shipped(SquareWorld):
+        def start_context(self, generator):
+            row = int(torch.randint(3, (), generator=generator))
+            return starts()[row : row + 1]
+
+    session = PlaySession(Shipped())
+    shown = {int(session.restart().dream[0, 0, 0]) for _ in range(20)}
+    assert shown == {20, 50, 80}
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: PlaySession(SquareWorld()), "Nothing to start from"),
+        (lambda: PlaySession(SquareWorld(), context=starts().time(0, 2)), "needs 3 frames"),
+        (lambda: PlaySession(CopyLastFrame(SquareEnv.action_space, (3, 32, 32)), SquareEnv()),
+         "the size it was trained on"),
+        (lambda: PlaySession(CopyLastFrame(gymnasium.spaces.Discrete(9), (3, 64, 64)), SquareEnv()),
+         "9 actions"),
+        (lambda: PlaySession(CopyLastFrame(gymnasium.spaces.Box(0, 1), (3, 64, 64))), "Discrete"),
+        (lambda: PlaySession(SquareWorld(), SquareEnv(length=1)), "no-op steps"),
+        (lambda: play(SquareWorld(), SquareEnv(), keys={"a": 7}), "4 actions"),
+        (lambda: play(SquareWorld(), SquareEnv(), denoising_steps=3), "already made"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_in_a_sentence(make, reason):
+    with pytest.raises(ValueError, match=reason):
+        make()
+
+
+# ---- keys
+
+
+def test_keymap_takes_the_last_key_and_the_longest_chord():
+    keymap = KeyMap({"ArrowLeft": 1, "ArrowRight": 2, " ": 3, "ArrowRight+Space": 4, "A": 5})
+    assert keymap.action([]) == keymap.action(["x"]) == 0
+    assert keymap.action(["ArrowLeft", "ArrowRight"]) == 2
+    assert keymap.action(["ArrowRight", "ArrowLeft"]) == 1
+    assert keymap.action(["Space", "ArrowRight"]) == 4
+    assert keymap.action(["a"]) == 5 and keymap.action(["a", "action:2"]) == 2
+    assert keymap.used == ["ArrowLeft", "ArrowRight", "Space", "a"]
+    labels = keymap.labels(["no-op", "left", "right", "shoot", "both", "a"])
+    assert [label["key"] for label in labels][:5] == [
+        "", "ArrowLeft", "ArrowRight", "Space", "ArrowRight + Space"
+    ]  # fmt: skip
+
+
+# ---- pictures
+
+
+def test_gif_holds_the_frames_that_were_played():
+    session = PlaySession(SquareWorld(), SquareEnv(), history=20)
+    session.rollout([2] * 30)
+    assert len(session.recent(8)) == 8 and session.recent(99)[-1].step == 30
+    film = Image.open(io.BytesIO(gif(session.recent(8), fps=20, width=64)))
+    assert film.format == "GIF" and film.n_frames == 8 and film.info["duration"] == 50
+    film.seek(7)
+    last = np.asarray(film.convert("RGB"))
+    assert last.shape == np.asarray(compose(session.view, 64)).shape
+    real, dream = last[26:90, 12:76], last[26:90, 88:152]
+    assert column(real) == column(dream) == column(session.view.real)
+    with pytest.raises(ValueError, match="no frame"):
+        gif([], fps=10)
+
+
+def test_png_of_a_dream_alone_has_one_picture():
+    view = PlaySession(SquareWorld(), context=starts()).view
+    assert Image.open(io.BytesIO(png(view, 64))).size == (64 + 2 * 12, 64 + 26 + 12)
+
+
+# ---- the loop, with a comm made of a list
+
+
+class Browser:
+    """Takes what the loop sends; acknowledges like player.js if ``answers``."""
+
+    def __init__(self, answers: bool = True) -> None:
+        self.answers, self.loop = answers, None
+        self.messages: list[dict] = []
+        self.frames: list[bytes] = []
+
+    def __call__(self, message, buffers):
+        self.messages.append(message)
+        if message["type"] == "frame":
+            self.frames.append(buffers[0])
+            if self.answers and len(self.frames) % 6 == 0:
+                self.loop.handle({"type": "ack", "seq": message["seq"]})
+
+    def wait_for_pause(self):
+        self.wait(lambda: self.messages and self.messages[-1].get("playing") is False)
+
+    def wait(self, condition, seconds=10.0):
+        end = time.perf_counter() + seconds
+        while not condition():
+            assert time.perf_counter() < end, f"not seen in time; last: {self.messages[-3:]}"
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def start():
+    """Makes loops and closes them after the test."""
+    loops = []
+
+    def make(browser=None, env=None, world=None, fps=200):
+        browser = browser or Browser()
+        env = env or SquareEnv()
+        playing = PlayLoop(
+            lambda: PlaySession(world or SquareWorld(), env), browser, KeyMap(KEYS), fps
+        )
+        browser.loop = playing
+        loops.append(playing)
+        return playing, browser
+
+    yield make
+    for one in loops:
+        one.close()
+
+
+def test_loop_waits_until_it_is_told_to_play(start):
+    playing, browser = start()
+    time.sleep(0.1)
+    assert browser.messages == [] and not playing.playing
+    playing.handle({"type": "ready"})
+    browser.wait(lambda: len(browser.frames) == 1)
+    assert len(browser.frames[0]) == 2 * 64 * 64 * 3
+    playing.handle({"type": "play"})
+    browser.wait(lambda: len(browser.frames) > 30)
+    playing.handle({"type": "pause"})
+    browser.wait_for_pause()
+    count = len(browser.frames)
+    time.sleep(0.1)
+    assert len(browser.frames) == count
+    assert [m["playing"] for m in browser.messages if m["type"] == "state"] == [False, True, False]
+
+
+def test_loop_keeps_its_pace(start):
+    playing, browser = start(fps=40)
+    playing.handle({"type": "play"})
+    browser.wait(lambda: browser.frames)
+    count, begin = len(browser.frames), time.perf_counter()
+    time.sleep(1.0)
+    rate = (len(browser.frames) - count) / (time.perf_counter() - begin)
+    assert 25 < rate < 44
+
+
+def test_a_silent_browser_stops_the_game(start, monkeypatch):
+    monkeypatch.setattr(loop, "SILENCE", 0.3)
+    playing, browser = start(Browser(answers=False))
+    playing.handle({"type": "play"})
+    browser.wait(lambda: len(browser.frames) == WINDOW)
+    time.sleep(0.05)
+    assert len(browser.frames) == WINDOW  # no more than a window under way
+    playing.handle({"type": "ack", "seq": 6})
+    browser.wait(lambda: len(browser.frames) == WINDOW + 6)
+    browser.wait_for_pause()
+    assert len(browser.frames) == WINDOW + 6
+    assert "did not answer" in browser.messages[-1]["note"]
+
+
+def test_keys_move_the_square_and_a_short_tap_counts(start):
+    playing, browser = start()
+    begin = column(playing.session.view.real)
+    playing.handle({"type": "play"})
+    playing.handle({"type": "keys", "pressed": ["ArrowRight"]})
+    playing.handle({"type": "keys", "pressed": []})  # released before the next frame
+    browser.wait(lambda: len(browser.frames) > 5)
+    playing.handle({"type": "pause"})
+    browser.wait_for_pause()
+    assert column(playing.session.view.real) == begin + STRIDE
+    for pressed in (["ArrowLeft"], ["action:1"], []):
+        playing.handle({"type": "step", "pressed": pressed})
+    count = playing.session.view.step + 3
+    browser.wait(lambda: playing.session.view.step == count)
+    assert column(playing.session.view.dream) == begin - STRIDE
+
+
+def test_a_new_episode_starts_by_itself(start, monkeypatch):
+    monkeypatch.setattr(loop, "HOLD", 0.05)
+    playing, browser = start(env=SquareEnv(length=5), world=SquareWorld(ends=True))
+    playing.handle({"type": "play"})
+    playing.handle({"type": "keys", "pressed": ["Space"]})
+    browser.wait(lambda: playing.session.restarts >= 3)
+    notes = [m["note"] for m in browser.messages if m["type"] == "frame" and m["over"]]
+    assert notes and all("both" in note for note in notes)
+
+
+def test_restart_and_gif_on_request(start):
+    playing, browser = start()
+    for _ in range(4):
+        playing.handle({"type": "step", "pressed": ["ArrowRight"]})
+    playing.handle({"type": "gif"})
+    playing.handle({"type": "restart"})
+    browser.wait(lambda: browser.messages and browser.messages[-1].get("step") == 0)
+    assert [m["name"] for m in browser.messages if m["type"] == "gif"] == ["wmlearn-play.gif"]
+    assert playing.session.restarts == 2
+
+
+def test_only_one_loop_plays(start):
+    (first, browser), (second, _) = start(), start()
+    first.handle({"type": "play"})
+    browser.wait(lambda: first.playing)
+    second.handle({"type": "play"})
+    browser.wait(lambda: second.playing and not first.playing)
+
+
+def test_close_ends_the_thread_and_only_its_own_environment():
+    mine, yours = SquareEnv(), SquareEnv()
+    for env, close_env in ((mine, True), (yours, False)):
+        playing = PlayLoop(
+            lambda env=env, close_env=close_env: PlaySession(
+                SquareWorld(), env, close_env=close_env
+            ),
+            browser := Browser(),
+            KeyMap(KEYS),
+        )
+        browser.loop = playing
+        playing.handle({"type": "play"})
+        browser.wait(lambda playing=playing: playing.playing)
+        playing.close()
+        assert not playing.alive and browser.messages[-1]["closed"]
+    assert mine.closed and not yours.closed
+
+
+def test_an_error_pauses_and_is_told(start):
+    class Broken(SquareWorld):
+        def step(self, state, action, generator=None):
+            raise ArithmeticError("no dream today")
+
+    playing, browser = start(world=Broken())
+    playing.handle({"type": "play"})
+    browser.wait(lambda: any("no dream today" in m.get("note", "") for m in browser.messages))
+    assert not playing.playing and playing.alive
+
+
+def test_an_error_while_building_reaches_the_cell():
+    with pytest.raises(ValueError, match="Nothing to start from"):
+        PlayLoop(lambda: PlaySession(SquareWorld()), Browser(), KeyMap(KEYS))
+    assert not any(thread.name == "wmlearn-play" for thread in threading.enumerate())
+
+
+def test_the_notebook_keeps_its_own_torch_threads(start):
+    torch.set_num_threads(2)
+    try:
+        counts = []
+
+        class Watching(SquareWorld):
+            def step(self, state, action, generator=None):
+                counts.append(torch.get_num_threads())
+                return super().step(state, action, generator)
+
+        playing, browser = start(world=Watching())
+        playing.handle({"type": "play"})
+        browser.wait(lambda: len(counts) > 3)
+        later = []
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert set(counts) == {1} and later == [2] and torch.get_num_threads() == 2
+        playing.close()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+# ---- the widgets
+
+
+def test_player_describes_the_game_and_keeps_no_frames_but_the_first():
+    player = play(SquareWorld(), SquareEnv(), keys=KEYS, names=NAMES)
+    try:
+        config = player.config
+        assert config["real"] and config["shape"] == [64, 64]
+        assert config["actions"][2] == {"name": "right", "key": "ArrowRight", "index": 2}
+        poster = np.asarray(Image.open(io.BytesIO(player.poster)))
+        assert np.array_equal(poster[:, :64], player.session.view.real)
+        before = {key: str(value) for key, value in player.get_state().items()}
+        for _ in range(3):
+            player.loop.handle({"type": "step", "pressed": ["ArrowRight"]})
+        end = time.perf_counter() + 5
+        while player.session.view.step < 3 and time.perf_counter() < end:
+            time.sleep(0.01)
+        assert player.session.view.step == 3
+        assert {key: str(value) for key, value in player.get_state().items()} == before
+        assert "run this cell" in repr(player)
+    finally:
+        player.close()
+    assert not player.loop.alive
+
+
+def test_player_saves_a_gif(tmp_path):
+    player = play(SquareWorld(), SquareEnv())
+    try:
+        path = player.save_gif(tmp_path / "play.gif")
+        assert Image.open(path).format == "GIF"
+    finally:
+        player.close()
+
+
+def test_old_players_are_closed_so_that_environments_do_not_pile_up():
+    players = [play(SquareWorld(), SquareEnv()) for _ in range(6)]
+    try:
+        assert [player.loop.alive for player in players] == [False, False, True, True, True, True]
+    finally:
+        for player in players:
+            player.close()
+
+
+def test_fallback_needs_no_thread_and_every_click_redraws():
+    player = play(SquareWorld(ends=True), SquareEnv(), keys=KEYS, names=NAMES, threads=False)
+    assert isinstance(player, StepPlayer)
+    assert not any(thread.name == "wmlearn-play" for thread in threading.enumerate())
+    pictures = [bytes(player.image.value)]
+    begin = column(player.session.view.real)
+    player.actions[2].click()
+    pictures.append(bytes(player.image.value))
+    assert column(player.session.view.real) == begin + STRIDE
+    player.steps.value = 3
+    player.actions[1].click()
+    pictures.append(bytes(player.image.value))
+    assert player.session.view.step == 4 and "step 4, PSNR" in player.status.value
+    assert column(player.session.view.real) == begin - 2 * STRIDE
+    player.restart_button.click()
+    assert player.session.view.step == 0
+    pictures.append(bytes(player.image.value))
+    assert len(set(pictures)) == 4 and all(p.startswith(b"\x89PNG") for p in pictures)
+
+
+def test_fallback_starts_again_when_the_episode_is_over():
+    player = play(SquareWorld(ends=True), context=starts(), threads=False)
+    player.actions[3].click()
+    assert player.session.view.over and "starts a new one" in player.status.value
+    player.actions[3].click()
+    assert player.session.view.step == 0 and player.session.restarts == 2
+
+
+def test_outside_a_notebook_a_warning_says_so():
+    with pytest.warns(UserWarning, match="notebook"):
+        play(SquareWorld(), context=starts(), threads=False)
+
+
+def test_missing_widgets_are_named(monkeypatch):
+    monkeypatch.setattr("wmlearn.play.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'pip install "wmlearn\[course\]"'):
+        play(SquareWorld(), SquareEnv())
+
+
+def test_a_system_gives_its_world():
+    class System:
+        def world(self, denoising_steps=3):
+            world = SquareWorld()
+            world.steps = denoising_steps
+            return world
+
+    player = play(System(), context=starts(), denoising_steps=1, threads=False)
+    assert player.session.world.steps == 1
