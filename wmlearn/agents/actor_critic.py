@@ -1,0 +1,121 @@
+"""DIAMOND's actor-critic: one CNN-LSTM with a policy and a value head (section 3.1, appendix).
+
+Shapes: B batch, T steps, C channels, H x W pixels, A actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmlearn.nn.blocks import conv1x1, conv3x3, group_norm
+from wmlearn.systems.diamond.denoiser import to_float
+from wmlearn.systems.diamond.reward_end import init_lstm
+
+Memory = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class ActorCriticConfig:
+    """Numbers of the policy and value network.
+
+    Attributes:
+        num_actions: A.
+        image_channels: C of a frame.
+        image_size: H = W of a frame.
+        channels: width of each level; each level halves H and W.
+        lstm_dim: width of the LSTM.
+        patch_size: p x p pixels become channels first (1: none, as in the paper).
+        seed: of the initial weights.
+    """
+
+    num_actions: int = 4
+    image_channels: int = 3
+    image_size: int = 64
+    channels: tuple[int, ...] = (32, 32, 64, 64)
+    lstm_dim: int = 512
+    patch_size: int = 1
+    seed: int = 0
+
+
+class _Block(nn.Module):
+    """norm - SiLU - conv beside a shortcut."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm = group_norm(in_channels)
+        self.conv = conv3x3(in_channels, out_channels)
+        same = in_channels == out_channels
+        self.shortcut = nn.Identity() if same else conv1x1(in_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.conv(F.silu(self.norm(x)))
+
+
+class ActorCritic(nn.Module):
+    """pi(a | frames so far) and V(frames so far)."""
+
+    def __init__(self, config: ActorCriticConfig) -> None:
+        super().__init__()
+        self.config = config
+        p, widths = config.patch_size, config.channels
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            first = conv3x3(config.image_channels * p * p, widths[0])
+            layers: list[nn.Module] = [first]
+            for before, here in zip((widths[0], *widths), widths, strict=False):
+                layers += [_Block(before, here), nn.MaxPool2d(2)]
+            self.to_patches = nn.PixelUnshuffle(p) if p > 1 else nn.Identity()
+            self.encoder = nn.Sequential(*layers)
+            side = config.image_size // p // 2 ** len(widths)
+            self.lstm = nn.LSTMCell(widths[-1] * side * side, config.lstm_dim)
+            self.critic = nn.Linear(config.lstm_dim, 1)
+            self.actor = nn.Linear(config.lstm_dim, config.num_actions)
+            init_lstm(self.lstm)
+        for head in (self.critic, self.actor):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def initial_memory(self, batch: int) -> Memory:
+        zeros = self.critic.weight.new_zeros(batch, self.config.lstm_dim)
+        return zeros, zeros
+
+    def forward(self, frames: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Memory]:
+        """``frames`` uint8 [B, C, H, W] -> action logits [B, A], value [B], new memory."""
+        x = self.encoder(self.to_patches(to_float(frames))).flatten(1)
+        memory = self.lstm(x, memory)
+        return self.actor(memory[0]), self.critic(memory[0]).squeeze(-1), memory
+
+
+class Player:
+    """An actor-critic that plays: remembers what it saw, and acts.
+
+    Args:
+        network: the trained actor-critic.
+        greedy: take the likeliest action; else draw one from the policy.
+        seed: of the drawing.
+    """
+
+    def __init__(self, network: ActorCritic, greedy: bool = False, seed: int = 0) -> None:
+        self.network = network.eval()
+        self.greedy = greedy
+        self.generator = torch.Generator().manual_seed(seed)
+        self.memory: Memory | None = None
+
+    def reset(self, batch: int = 1) -> None:
+        """Forgets everything; ``batch`` episodes begin."""
+        self.memory = self.network.initial_memory(batch)
+
+    @torch.inference_mode()
+    def act(self, frames: Tensor) -> Tensor:
+        """``frames`` uint8 [B, C, H, W] -> actions int64 [B]."""
+        if self.memory is None:
+            self.reset(len(frames))
+        logits, _, self.memory = self.network(frames, self.memory)
+        if self.greedy:
+            return logits.argmax(dim=-1)
+        probabilities = logits.softmax(dim=-1).cpu()
+        return torch.multinomial(probabilities, 1, generator=self.generator).squeeze(-1)

@@ -1,0 +1,221 @@
+"""Checkpoints: save and load by name, as safetensors and JSON only. Nothing is unpickled.
+
+A checkpoint is a folder::
+
+    model.safetensors   weights, nothing else
+    card.json           what it is: system, config, data recipe, tier, steps, hardware, minutes,
+                        seed, commit, metrics, and the SHA-256 of model.safetensors
+    starts.safetensors  optional: a few real clips to start dreaming from (no simulator needed)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import ArgumentParser
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from wmlearn.data.clip import Clip
+
+FORMAT = "wmlearn-checkpoint"
+VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, truncated, tampered with or made for something else."""
+
+
+def assets_dir() -> Path:
+    """The folder that holds ``checkpoints/``: ``WMLEARN_ASSETS``, or ``assets/`` of the repository."""
+    chosen = os.environ.get("WMLEARN_ASSETS")
+    return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "assets"
+
+
+def list_checkpoints() -> list[str]:
+    """Names of the shipped checkpoints, for ``load``."""
+    return sorted(p.parent.name for p in (assets_dir() / "checkpoints").glob("*/card.json"))
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a shipped checkpoint's name, or of a path; ``CheckpointError`` if none."""
+    for folder in (Path(name), assets_dir() / "checkpoints" / str(name)):
+        if (folder / "card.json").is_file():
+            return folder
+    known = ", ".join(list_checkpoints()) or "none"
+    raise CheckpointError(
+        f"There is no checkpoint '{name}': it is neither a folder with a card.json nor one of the "
+        f"shipped names ({known})."
+    )
+
+
+def save(
+    folder: str | Path,
+    module: nn.Module,
+    system: str,
+    card: dict[str, Any],
+    starts: Clip | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Path:
+    """Writes a checkpoint folder; each file appears whole or not at all.
+
+    Args:
+        folder: where to; made if needed.
+        module: has a frozen dataclass ``config``.
+        system: "diamond" or "actor-critic", what ``load`` builds again.
+        card: facts about the run (JSON values); config and hash are added here.
+        starts: real clips with actions to start dreaming from.
+        dtype: of stored weights; ``torch.float16`` halves the file (buffers stay as they are).
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in module.state_dict().items()
+    }
+    _replace(folder / "model.safetensors", lambda path: save_file(weights, path))
+    if starts is not None:
+        tensors = {"frames": starts.frames, "actions": starts.actions}
+        tensors = {name: value.contiguous() for name, value in tensors.items()}
+        _replace(folder / "starts.safetensors", lambda path: save_file(tensors, path))
+    card = {
+        "format": FORMAT,
+        "version": VERSION,
+        "system": system,
+        "config": asdict(module.config),
+        "sha256": _sha256(folder / "model.safetensors"),
+        **card,
+    }
+    _replace(folder / "card.json", lambda path: path.write_text(json.dumps(card, indent=2) + "\n"))
+    return folder
+
+
+def read_card(name: str | Path) -> dict[str, Any]:
+    """The card of a checkpoint (a name or a folder)."""
+    path = find(name) / "card.json"
+    try:
+        card = json.loads(path.read_text())
+        known = card["format"] == FORMAT and card["version"] == VERSION
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not the card of a wmlearn checkpoint.") from error
+    if not known:
+        raise CheckpointError(
+            f"{path} is of format {card['format']} {card['version']}, but this version reads "
+            f"{FORMAT} {VERSION}; update wmlearn."
+        )
+    return card
+
+
+def load(name: str | Path) -> nn.Module:
+    """The trained system of a checkpoint, ready for ``.world()`` or to act; on the CPU.
+
+    Args:
+        name: a shipped name such as ``"diamond-doom-basic"``, or a folder.
+
+    Raises:
+        CheckpointError: nothing there, or a file that is not what its card says.
+    """
+    folder = find(name)
+    card = read_card(folder)
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; fetch the checkpoint again.")
+    if _sha256(path) != card["sha256"]:
+        raise CheckpointError(
+            f"{path} is not the file that card.json describes (truncated or changed); fetch the "
+            "checkpoint again."
+        )
+    module = _build(card)
+    try:
+        weights = load_file(path)
+        weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+        module.load_state_dict(weights)
+    except (SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            f"The weights in {path} do not fit the config in card.json; fetch the checkpoint again."
+        ) from error
+    module.card = card
+    return module.eval()
+
+
+def load_world(name: str | Path, **sampler):
+    """The learned world of a checkpoint; ``sampler`` as in ``Diamond.world``."""
+    system = load(name)
+    if not hasattr(system, "world"):
+        raise CheckpointError(f"'{name}' holds a {system.card['system']}, not a world.")
+    return system.world(**sampler)
+
+
+def load_starts(name: str | Path) -> Clip:
+    """Real clips that come with a checkpoint, to start dreaming from without a simulator."""
+    path = find(name) / "starts.safetensors"
+    if not path.is_file():
+        raise CheckpointError(f"The checkpoint '{name}' comes without start clips ({path}).")
+    try:
+        tensors = load_file(path)
+        return Clip(frames=tensors["frames"], actions=tensors["actions"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
+
+
+def run_facts() -> dict[str, Any]:
+    """What a card says of the machine and the code: hardware, versions, commit."""
+    here = Path(__file__).resolve().parent
+    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "hardware": gpu or f"CPU, {os.cpu_count()} cores, {torch.get_num_threads()} threads used",
+        "platform": f"{platform.system()} {platform.machine()}",
+        "torch": torch.__version__,
+        "commit": commit,
+    }
+
+
+def _build(card: dict[str, Any]) -> nn.Module:
+    """The untrained module that a card describes; its config is checked against the dataclass."""
+    from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
+    from wmlearn.systems.diamond import Diamond, DiamondConfig
+
+    kinds = {
+        "diamond": (Diamond, DiamondConfig),
+        "actor-critic": (ActorCritic, ActorCriticConfig),
+    }
+    if card["system"] not in kinds:
+        raise CheckpointError(
+            f"This checkpoint holds the system '{card['system']}', which this version does not "
+            f"know ({', '.join(kinds)}); update wmlearn."
+        )
+    build, config_class = kinds[card["system"]]
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", type=config_class)
+    try:
+        parsed = parser.parse_object({"config": card["config"]})
+        return build(parser.instantiate(parsed).config)
+    except Exception as error:  # jsonargparse raises its own kinds for each way to be wrong
+        raise CheckpointError(
+            f"The config in this card is not one of a {card['system']}: {error}"
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _replace(path: Path, write) -> None:
+    """Writes through a temporary file, so that a kill leaves the old file or the new one."""
+    temporary = path.with_name(path.name + ".partial")
+    write(temporary)
+    os.replace(temporary, path)

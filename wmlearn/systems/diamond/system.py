@@ -1,0 +1,105 @@
+"""DIAMOND's world model as a LightningModule: what is trained, and with which loss.
+
+Alonso et al. 2024, algorithm 1 (``update_diffusion_model`` and ``update_reward_end_model``); the
+actor-critic that is trained in imagination is in ``wmlearn.agents``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from wmlearn.data.clip import Clip
+from wmlearn.nn.noise import SampleNoise
+from wmlearn.systems.diamond.config import DiamondConfig
+from wmlearn.systems.diamond.denoiser import Denoiser, to_float
+from wmlearn.systems.diamond.reward_end import RewardEnd
+
+REWARD_END_MAX_GRAD_NORM = 100.0
+
+
+class Diamond(L.LightningModule):
+    """The diffusion model of the next frame, and the model of reward and end, trained together.
+
+    The two share no weights, so their losses may be summed: each gets its own gradient.
+
+    Args:
+        config: all numbers; ``wmlearn.systems.diamond.PAPER`` is the paper's.
+    """
+
+    def __init__(self, config: DiamondConfig) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.denoiser = Denoiser(config.denoiser)
+            self.reward_end = RewardEnd(config.reward_end)
+
+    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Loss of one batch of clips ``[B, clip_frames, C, H, W]`` with actions and rewards."""
+        losses = self.losses(batch, step=self.global_step)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()})
+        return sum(losses.values())
+
+    def losses(self, clip: Clip, step: int = 0) -> dict[str, Tensor]:
+        """The three losses, with the noise that belongs to training step ``step``."""
+        clip.require("actions", "rewards", "terminated")
+        frames, actions = to_float(clip.frames), clip.actions
+        noise = SampleNoise(
+            self.config.seed, step, len(clip), self.global_rank, device=frames.device
+        )
+        rewards = self.reward_end.loss(frames, actions, clip.rewards, clip.terminated)
+        window, window_actions = self._random_window(frames, actions, noise)
+        denoising, _ = self.denoiser.loss(window, window_actions, noise.normal)
+        return {"denoising": denoising, "reward": rewards[0], "end": rewards[1]}
+
+    def _random_window(
+        self, frames: Tensor, actions: Tensor, noise: SampleNoise
+    ) -> tuple[Tensor, Tensor]:
+        """n + k frames of each clip, starting anywhere in it: the denoiser needs no long clips."""
+        length = self.config.denoiser.context_frames + self.config.autoregressive_steps
+        spare = frames.shape[1] - length
+        if spare == 0:
+            return frames, actions
+        start = noise.integers(spare + 1)
+        index = start[:, None] + torch.arange(length, device=frames.device)
+        rows = torch.arange(len(frames), device=frames.device)[:, None]
+        return frames[rows, index], actions[rows, index[:, :-1]]
+
+    def configure_optimizers(self) -> dict:
+        config = self.config
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+
+        def rate(step: int) -> float:
+            warmup = min(1.0, (step + 1) / config.warmup_steps)
+            if not config.max_steps:
+                return warmup
+            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.max_steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
+        """Each model's gradient is clipped apart, as when they are trained one after the other."""
+        clip_ = torch.nn.utils.clip_grad_norm_
+        clip_(self.denoiser.parameters(), self.config.max_grad_norm)
+        clip_(self.reward_end.parameters(), REWARD_END_MAX_GRAD_NORM)
+
+    def world(self, num_steps: int | None = None, order: int | None = None):
+        """The learned world, to be played or planned in (a :class:`DiamondWorld`).
+
+        Args:
+            num_steps: denoising steps a frame; default is the config's.
+            order: 1 Euler, 2 Heun; default is the config's.
+        """
+        from wmlearn.systems.diamond.world import DiamondWorld
+
+        return DiamondWorld(self, num_steps=num_steps, order=order)

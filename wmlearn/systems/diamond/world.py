@@ -1,0 +1,123 @@
+"""DIAMOND as a World: a state that is passed in and handed back (Alonso et al. 2024, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import gymnasium
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wmlearn.data.clip import Clip
+from wmlearn.systems.diamond.denoiser import to_float, to_uint8
+from wmlearn.systems.diamond.reward_end import LSTMState
+from wmlearn.systems.diamond.sampler import sample
+from wmlearn.world import Step
+
+
+@dataclass(frozen=True)
+class DiamondState:
+    """What the next frame depends on.
+
+    Attributes:
+        frames: uint8 ``[B, n, C, H, W]``, the last n frames.
+        actions: int64 ``[B, n - 1]``, the actions between them.
+        memory: the reward and termination model's LSTM state, each ``[1, B, D]``.
+    """
+
+    frames: Tensor
+    actions: Tensor
+    memory: LSTMState
+
+
+class DiamondWorld:
+    """Dreams frame by frame; the same generator gives the same dream.
+
+    Args:
+        system: a trained :class:`Diamond`.
+        num_steps: denoising steps a frame; default is the system's.
+        order: 1 Euler, 2 Heun; default is the system's.
+    """
+
+    def __init__(self, system, num_steps: int | None = None, order: int | None = None) -> None:
+        config = system.config
+        self.system = system.eval()
+        changes = {"num_steps": num_steps, "order": order}
+        self.sampler = replace(
+            config.sampler, **{name: value for name, value in changes.items() if value is not None}
+        )
+        self.context_frames = config.denoiser.context_frames
+        self.action_space = gymnasium.spaces.Discrete(config.denoiser.num_actions)
+        side = config.reward_end.image_size
+        self.frame_shape = (config.denoiser.image_channels, side, side)
+        self._reward_values = torch.tensor(config.reward_end.reward_values)
+        self._half = _bfloat16_is_fast(system.device)
+
+    @torch.inference_mode()
+    def reset(self, context: Clip) -> DiamondState:
+        """The state after a real clip of any length.
+
+        A clip with fewer than ``context_frames`` frames is continued backwards, as in training:
+        its first frame stood still under action 0.
+        """
+        context.require("actions")
+        if tuple(context.frames.shape[2:]) != self.frame_shape:
+            raise ValueError(
+                f"This world dreams frames of shape {self.frame_shape}, but the context's are "
+                f"{tuple(context.frames.shape[2:])}; record or resize to the same size."
+            )
+        frames, actions = context.frames.to(self._device), context.actions.to(self._device)
+        missing = max(0, self.context_frames - frames.shape[1])
+        frames = torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1)
+        actions = F.pad(actions, (missing, 0))
+        floats = to_float(frames)
+        with self._precision():
+            *_, memory = self.system.reward_end(floats[:, :-1], actions, floats[:, 1:])
+        n = self.context_frames
+        return DiamondState(frames[:, -n:], actions[:, -n + 1 :], memory)
+
+    @torch.inference_mode()
+    def step(
+        self, state: DiamondState, action: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[DiamondState, Step]:
+        """Draws the next frame, then reads its reward and whether the episode ends."""
+        action = action.to(self._device)
+        context = to_float(state.frames)
+        actions = torch.cat([state.actions, action[:, None]], dim=1)
+        noise = self._draw(torch.randn, context[:, -1].shape, generator)
+        with self._precision():
+            frame = sample(self.system.denoiser, context, actions, noise, self.sampler)
+            frame = to_uint8(frame.float())
+            reward_logits, end_logits, memory = self.system.reward_end(
+                context[:, -1:], action[:, None], to_float(frame)[:, None], state.memory
+            )
+        reward = self._reward_values.to(self._device)[self._choose(reward_logits, generator)]
+        ended = self._choose(end_logits, generator) == 1
+        frames = torch.cat([state.frames[:, 1:], frame[:, None]], dim=1)
+        return DiamondState(frames, actions[:, 1:], memory), Step(frame, reward, ended)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.system.device
+
+    def _draw(self, function, shape, generator: torch.Generator | None) -> Tensor:
+        """Random numbers from the generator's own device, moved to the world's."""
+        source = generator.device if generator is not None else self._device
+        return function(shape, generator=generator, device=source).to(self._device)
+
+    def _choose(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Samples a class [B] from logits [B, 1, K] (inverse of the distribution function)."""
+        cumulative = logits[:, 0].float().softmax(dim=-1).cumsum(dim=-1)
+        uniform = self._draw(torch.rand, (len(logits), 1), generator)
+        return (uniform > cumulative[:, :-1]).sum(dim=-1)
+
+    def _precision(self):
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._half)
+
+
+def _bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether this machine computes in bfloat16 natively (else it would be emulated, slowly)."""
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
