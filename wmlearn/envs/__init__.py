@@ -1,0 +1,58 @@
+"""Real environments: a registry and ``make``, which gives every game the same shape.
+
+Whatever the game, an observation is uint8 ``[size, size, 3]`` (height, width, RGB), ``reset(seed=s)``
+repeats the same episode for the same ``s`` and actions, and ``env.unwrapped`` has
+
+* ``action_names``: one name per discrete action (``["noop", "left", "right", "attack"]``), or ``None``;
+* ``env_id`` and ``frame_skip`` (game frames per step).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gymnasium
+
+from wmlearn.envs.atari import AtariEnv, atari_games
+from wmlearn.envs.doom import SCENARIOS, DoomEnv
+from wmlearn.envs.keys import env_keys
+from wmlearn.envs.pixels import PixelEnv, resize
+
+__all__ = ["AtariEnv", "DoomEnv", "PixelEnv", "env_keys", "list_envs", "make", "registry", "resize"]
+
+registry: dict[str, Callable[..., gymnasium.Env]] = {
+    f"doom/{name}": (lambda name=name, **kwargs: DoomEnv(name, **kwargs)) for name in SCENARIOS
+}
+"""Environment id -> function that makes it. Add your own: ``registry["my/game"] = MyEnv``."""
+
+
+def list_envs() -> list[str]:
+    """The ids that are known by name: the registry and every Atari game that is installed."""
+    return [*registry, *(f"atari/{game}" for game in atari_games())]
+
+
+def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
+    """A real environment with pixel observations uint8 ``[size, size, 3]``.
+
+    Args:
+        env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
+            ``atari/<game>`` (``atari/breakout``), or any Gymnasium id that renders pixels
+            (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
+        size: height and width of the observation in pixels.
+        **kwargs: passed to the environment, e.g. ``frame_skip``, ``labels`` (ViZDoom).
+
+    Raises:
+        ValueError: the id is unknown, or the environment renders no pixels.
+        ModuleNotFoundError: the package that the environment needs is not installed.
+    """
+    if size < 1:
+        raise ValueError(f"size must be at least 1 pixel; got {size}.")
+    if env_id in registry:
+        return registry[env_id](size=size, **kwargs)
+    if env_id.startswith("doom/"):
+        raise ValueError(
+            f"There is no environment {env_id!r}; choose one of {', '.join(registry)}."
+        )
+    if env_id.startswith("atari/"):
+        return AtariEnv(env_id.removeprefix("atari/"), size=size, **kwargs)
+    return PixelEnv(env_id, size=size, **kwargs)
