@@ -1,0 +1,1 @@
+"""Data: episodes on disk (``episodes``), recording (``record``), clips for training (``datamodule``)."""

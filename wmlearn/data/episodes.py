@@ -1,0 +1,386 @@
+"""Episodes on disk: one safetensors file per episode, read by memory map. See FORMAT.md."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from wmlearn.data.clip import Clip
+
+FORMAT, VERSION = "wmlearn-episodes", 1
+_DTYPES = {"U8": np.uint8, "BOOL": np.bool_, "I64": np.int64, "F32": np.float32}
+_MAPS_KEPT = 512  # memory maps kept open (each holds a file descriptor)
+
+
+class EpisodeError(ValueError):
+    """A dataset or an episode file that cannot be used; the message says which, why, what to do."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode as arrays: T transitions between T + 1 frames.
+
+    Attributes:
+        frames: uint8 ``[T + 1, C, H, W]``.
+        actions: int64 ``[T]`` or float32 ``[T, A]``; None in a passive video, like all below.
+        rewards: float32 ``[T]``.
+        terminated: bool ``[T]``.
+        truncated: bool ``[T]``.
+    """
+
+    frames: NDArray[np.uint8]
+    actions: NDArray | None = None
+    rewards: NDArray[np.float32] | None = None
+    terminated: NDArray[np.bool_] | None = None
+    truncated: NDArray[np.bool_] | None = None
+
+
+class EpisodeWriter:
+    """Writes episodes into a directory; a kill at any moment loses at most the running one.
+
+    A file is written under a temporary name, flushed to disk and renamed, so under its final name
+    it is always whole. An existing dataset is continued if its ``dataset.json`` says the same.
+
+    Args:
+        path: the directory; made if it is not there.
+        action_space: Discrete or Box; None for passive video.
+        frame_shape: ``(C, H, W)``.
+        **info: what else ``dataset.json`` shall hold (env, policy, seed, frame_skip, ...).
+
+    Raises:
+        EpisodeError: the directory holds another dataset, or other files.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        action_space: gymnasium.Space | None,
+        frame_shape: tuple[int, int, int],
+        **info: Any,
+    ) -> None:
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.info = {
+            "format": FORMAT,
+            "version": VERSION,
+            "action_space": _space_to_json(action_space, info.pop("action_names", None)),
+            "frame_shape": list(frame_shape),
+            **info,
+            "wmlearn": _wmlearn_version(),
+        }
+        if (self.path / "dataset.json").exists():
+            self._check_same_dataset()
+        else:
+            if any(self.path.iterdir()):
+                raise EpisodeError(
+                    f"{self.path} is not empty and holds no dataset.json: choose a new directory."
+                )
+            text = json.dumps(self.info, indent=2) + "\n"
+            _write_atomically(self.path / "dataset.json", text.encode())
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+        self._store = EpisodeStore(self.path)
+        self.num_frames = self._store.num_frames
+        self.next_index = 1 + max(map(_index, self._store.files), default=-1)
+
+    def write(self, episode: Episode) -> Path:
+        """Adds one episode; when this returns it is on disk."""
+        tensors = {
+            name: np.ascontiguousarray(value)
+            for name, value in vars(episode).items()
+            if value is not None
+        }
+        metadata = {"format": FORMAT, "version": str(VERSION)}
+        path = self.path / f"episode-{self.next_index:06d}.safetensors"
+        data = save(tensors, metadata=metadata)
+        shapes = {name: (array.dtype, array.shape) for name, array in tensors.items()}
+        _check_arrays(path, shapes, self.info, self._store.action_space)
+        _write_atomically(path, data)
+        self.next_index += 1
+        self.num_frames += len(episode.frames)
+        return path
+
+    def _check_same_dataset(self) -> None:
+        there = EpisodeStore(self.path).info
+        differing = [
+            f"{key} is {there.get(key)!r} there, {self.info.get(key)!r} here"
+            for key in sorted(there.keys() | self.info.keys())
+            if key != "wmlearn" and there.get(key) != self.info.get(key)
+        ]
+        if differing:
+            raise EpisodeError(
+                f"{self.path} holds a dataset with other settings ({'; '.join(differing)}): "
+                "use the same settings to continue it, or choose a new directory."
+            )
+
+
+class EpisodeStore:
+    """A directory of episodes, ready to be cut into clips.
+
+    Opening reads every file's header, so truncated and foreign files are refused at once.
+
+    Attributes:
+        path: the directory.
+        info: ``dataset.json``.
+        action_space: Discrete, Box, or None (passive video).
+        frame_shape: ``(C, H, W)``.
+        lengths: int64 ``[episodes]``, the number of frames T + 1 of each episode.
+
+    Raises:
+        EpisodeError: no dataset, a newer version, or a file that is not a whole episode of it.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self.info = _read_info(self.path)
+        self.action_space = _space_from_json(self.path, self.info["action_space"])
+        self.frame_shape: tuple[int, int, int] = tuple(self.info["frame_shape"])
+        self.files = sorted(self.path.glob("episode-*.safetensors"), key=_index)
+        self._headers = [_read_header(file, self.info, self.action_space) for file in self.files]
+        self.lengths = np.array([h["frames"][1][0] for h in self._headers], dtype=np.int64)
+        self._open = lru_cache(_MAPS_KEPT)(self._open_map)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def episodes(self) -> int:
+        return len(self.files)
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.lengths.sum())
+
+    def __getitem__(self, index: int) -> Episode:
+        """One whole episode as read-only arrays that lie in the memory map."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.path} has {len(self)} episodes; there is no number {index}.")
+        return self._open(index % len(self))
+
+    def clip(self, indices: Sequence[tuple[int, int]], length: int) -> Clip:
+        """The clips that start at these ``(episode, first frame)``.
+
+        A negative first frame lies before the episode: there its first frame is repeated, with
+        action 0, reward 0.
+
+        Args:
+            indices: B pairs; B >= 1.
+            length: T >= 1, frames per clip.
+
+        Returns:
+            Clip with frames ``[B, length, C, H, W]``.
+
+        Raises:
+            IndexError: a clip would cross its episode's end.
+        """
+        batch = len(indices)
+        if batch == 0 or length < 1:
+            raise ValueError(f"A clip batch needs clips and frames; got {batch} of {length}.")
+        frames = np.empty((batch, length, *self.frame_shape), np.uint8)
+        passive = self.action_space is None
+        if not passive:
+            steps = (batch, length - 1)
+            discrete = isinstance(self.action_space, Discrete)
+            actions = (
+                np.zeros(steps, np.int64)
+                if discrete
+                else np.zeros((*steps, *self.action_space.shape), np.float32)
+            )
+            rewards = np.zeros(steps, np.float32)
+            terminated, truncated = np.zeros(steps, np.bool_), np.zeros(steps, np.bool_)
+        for row, (number, start) in enumerate(indices):
+            episode, stop = self[number], start + length
+            if stop > len(episode.frames):
+                raise IndexError(
+                    f"A clip of {length} frames from {start} crosses the end of episode {number}, "
+                    f"which has {len(episode.frames)} frames."
+                )
+            pad = min(max(0, -start), length)
+            first, last = start + pad, max(stop, 0)
+            frames[row, :pad] = episode.frames[0]
+            frames[row, pad:] = episode.frames[first:last]
+            if not passive and (last := stop - 1) > first:
+                actions[row, pad:] = episode.actions[first:last]
+                rewards[row, pad:] = episode.rewards[first:last]
+                terminated[row, pad:] = episode.terminated[first:last]
+                truncated[row, pad:] = episode.truncated[first:last]
+        if passive:
+            return Clip(torch.from_numpy(frames))
+        return Clip(*map(torch.from_numpy, (frames, actions, rewards, terminated, truncated)))
+
+    def _open_map(self, index: int) -> Episode:
+        with open(self.files[index], "rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        arrays = {
+            name: np.frombuffer(data, dtype, int(np.prod(shape)), offset).reshape(shape)
+            for name, (dtype, shape, offset) in self._headers[index].items()
+        }
+        return Episode(**arrays)
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in vars(self).items() if key != "_open"}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self._open = lru_cache(_MAPS_KEPT)(self._open_map)
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    file = path / "dataset.json"
+    if not file.is_file():
+        raise EpisodeError(
+            f"{path} holds no dataset.json, so it is no dataset: record one with `wmlearn record`."
+        )
+    try:
+        info = json.loads(file.read_text())
+    except ValueError as error:
+        raise EpisodeError(f"{file} is not JSON ({error}): record the dataset again.") from error
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
+        raise EpisodeError(f"{file} does not say format {FORMAT!r}: it belongs to something else.")
+    if info.get("version") != VERSION:
+        raise EpisodeError(
+            f"{file} has version {info.get('version')!r}; this wmlearn reads version {VERSION}: "
+            "update wmlearn or record the dataset again."
+        )
+    shape = info.get("frame_shape")
+    if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
+        raise EpisodeError(f"{file} must have frame_shape [C, H, W]; got {shape!r}.")
+    if "action_space" not in info:
+        raise EpisodeError(f"{file} must have action_space (null for a passive video).")
+    return info
+
+
+def _read_header(
+    path: Path, info: dict, action_space: gymnasium.Space | None
+) -> dict[str, tuple[np.dtype, tuple[int, ...], int]]:
+    """Name -> (dtype, shape, byte offset) of one safetensors file, checked against the dataset."""
+    size = path.stat().st_size
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= size - 8:
+                raise ValueError("its header is longer than the file")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        entries = {
+            name: (
+                np.dtype(_DTYPES[entry["dtype"]]),
+                tuple(entry["shape"]),
+                *entry["data_offsets"],
+            )
+            for name, entry in header.items()
+        }
+        for name, (dtype, shape, begin, end) in entries.items():
+            if end - begin != dtype.itemsize * int(np.prod(shape)):
+                raise ValueError(f"{name} has another size than its header says")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EpisodeError(
+            f"{path} is not an episode file ({error}): delete it, or record the dataset again."
+        ) from error
+    if 8 + length + max((end for *_, end in entries.values()), default=0) != size:
+        raise EpisodeError(
+            f"{path} is truncated or has extra bytes: delete it and run the recording again."
+        )
+    _check_arrays(path, {n: entry[:2] for n, entry in entries.items()}, info, action_space)
+    return {
+        n: (dtype, shape, 8 + length + begin) for n, (dtype, shape, begin, _) in entries.items()
+    }
+
+
+def _check_arrays(path: Path, arrays: dict, info: dict, space: gymnasium.Space | None) -> None:
+    """Names, dtypes and shapes of an episode against its dataset's ``dataset.json``."""
+    frames = arrays.get("frames")
+    steps = frames[1][0] - 1 if frames and frames[1] else 0
+    wanted: dict[str, tuple] = {"frames": (np.uint8, (steps + 1, *info["frame_shape"]))}
+    if space is not None:
+        continuous = isinstance(space, Box)
+        wanted["actions"] = (
+            (np.float32, (steps, *space.shape)) if continuous else (np.int64, (steps,))
+        )
+        wanted["rewards"] = (np.float32, (steps,))
+        wanted["terminated"] = wanted["truncated"] = (np.bool_, (steps,))
+    for name, (dtype, shape) in wanted.items():
+        if name not in arrays:
+            raise EpisodeError(f"{path} has no {name}: write them as FORMAT.md says.")
+        if (arrays[name][0], tuple(arrays[name][1])) != (dtype, shape):
+            raise EpisodeError(
+                f"{path}: {name} must be {np.dtype(dtype)} {list(shape)}, "
+                f"got {arrays[name][0]} {list(arrays[name][1])}: write them as FORMAT.md says."
+            )
+    if extra := arrays.keys() - wanted.keys():
+        raise EpisodeError(f"{path} has {', '.join(sorted(extra))}, unknown to this dataset.")
+    if steps < 0:
+        raise EpisodeError(f"{path} has no frame: delete it.")
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _index(path: Path) -> int:
+    """3 for ``episode-000003.safetensors``."""
+    digits = path.stem.removeprefix("episode-")
+    if not digits.isdecimal():
+        raise EpisodeError(f"{path} must be named episode-000000.safetensors and so on: rename it.")
+    return int(digits)
+
+
+def _space_to_json(space: gymnasium.Space | None, names: list[str] | None) -> dict | None:
+    if space is None:
+        return None
+    if isinstance(space, Discrete):
+        if space.start != 0:
+            raise EpisodeError(f"Discrete actions must start at 0; got {space}.")
+        return {"type": "discrete", "n": int(space.n), "names": names}
+    if isinstance(space, Box) and len(space.shape) == 1:
+        low, high = space.low.astype(float).tolist(), space.high.astype(float).tolist()
+        return {"type": "box", "low": low, "high": high}
+    raise EpisodeError(f"Actions must be Discrete or a Box of one dimension; got {space}.")
+
+
+def _space_from_json(path: Path, space: dict | None) -> gymnasium.Space | None:
+    try:
+        if space is None:
+            return None
+        if space["type"] == "discrete":
+            return Discrete(space["n"])
+        if space["type"] == "box":
+            return Box(np.float32(space["low"]), np.float32(space["high"]), dtype=np.float32)
+        raise ValueError(f"unknown type {space['type']!r}")
+    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        raise EpisodeError(
+            f"{path / 'dataset.json'} has an action_space that is not understood ({error!r}): "
+            "write it as FORMAT.md says."
+        ) from error
+
+
+def _wmlearn_version() -> str:
+    import wmlearn
+
+    return getattr(wmlearn, "__version__", "unknown")

@@ -1,0 +1,163 @@
+"""Recording: play an environment (or read a video) and keep what was seen as episodes on disk."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from gymnasium.spaces import Discrete
+from tqdm import tqdm
+
+from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
+from wmlearn.envs import make
+from wmlearn.envs.experts import POLICIES, make_policy, policy_kwargs
+
+
+def record(
+    env_id: str,
+    out: str | os.PathLike,
+    frames: int = 10_000,
+    policy: str | Callable[[np.ndarray], int] = "random",
+    seed: int = 0,
+    size: int = 64,
+    hold: float = 3.0,
+    max_steps: int = 2_000,
+    progress: bool = True,
+    **env_kwargs,
+) -> EpisodeStore:
+    """Plays until ``frames`` frames are on disk; continues a recording that was interrupted.
+
+    Episode ``i`` depends only on the arguments and ``i``, so an interrupted and continued recording
+    is byte for byte the same as an uninterrupted one.
+
+    Args:
+        env_id: see ``wmlearn.envs.make``; or the path of a video file (see ``video.record_video``).
+        out: directory of the dataset.
+        frames: how many frames the dataset shall hold. The last episode is cut (truncated) there.
+        policy: ``random``, ``expert``, ``mixed``, or a function of the frame uint8 ``[H, W, 3]``
+            that gives an action (if it has ``reset(seed)``, that is called before each episode).
+        seed: of the whole recording.
+        size: height and width of the frames.
+        hold: mean number of steps that a random action is held.
+        max_steps: longer episodes are truncated here (an episode is held in memory until its end).
+        progress: show a bar (never in CI, or where the output is not a terminal or a notebook).
+        **env_kwargs: passed to ``make``.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        EpisodeError: ``out`` holds something else, or a dataset with other settings.
+    """
+    if frames < 2:
+        raise ValueError(f"frames must be at least 2, one step; got {frames}.")
+    named = isinstance(policy, str)
+    env = make(env_id, size, **(policy_kwargs(env_id, policy) if named else {}), **env_kwargs)
+    try:
+        act = make_policy(policy, env, seed, hold) if named else policy
+        writer = EpisodeWriter(
+            out,
+            env.action_space,
+            (3, size, size),
+            env=env_id,
+            action_names=env.unwrapped.action_names,
+            policy=policy if named else getattr(policy, "__name__", type(policy).__name__),
+            hold=hold if named and policy != "expert" else None,
+            seed=seed,
+            frame_skip=env.unwrapped.frame_skip,
+            max_steps=max_steps,
+            env_kwargs=env_kwargs,
+        )
+        with _bar(frames, writer.num_frames, f"record {env_id}", progress) as bar:
+            while (left := frames - writer.num_frames) >= 2:
+                numbers = np.random.SeedSequence([seed, writer.next_index]).generate_state(2)
+                steps = min(max_steps, left - 1)
+                episode = _play(env, act, *map(int, numbers), steps)
+                writer.write(episode)
+                bar.update(len(episode.frames))
+    finally:
+        env.close()
+    return EpisodeStore(out)
+
+
+def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -> Episode:
+    """One episode of at most ``max_steps`` steps."""
+    frame, _ = env.reset(seed=env_seed)
+    if hasattr(act, "reset"):
+        act.reset(policy_seed)
+    frames, actions, rewards, terminated, truncated = [frame], [], [], [], []
+    for step in range(1, max_steps + 1):
+        action = act(frame)
+        frame, reward, ended, cut, _ = env.step(action)
+        cut = bool(cut) or (step == max_steps and not ended)
+        frames.append(frame)
+        actions.append(action)
+        rewards.append(reward)
+        terminated.append(bool(ended))
+        truncated.append(cut)
+        if ended or cut:
+            break
+    kind = np.int64 if isinstance(env.action_space, Discrete) else np.float32
+    return Episode(
+        frames=np.stack(frames).transpose(0, 3, 1, 2),
+        actions=np.array(actions, kind),
+        rewards=np.array(rewards, np.float32),
+        terminated=np.array(terminated),
+        truncated=np.array(truncated),
+    )
+
+
+def _bar(total: int, done: int, title: str, progress: bool) -> tqdm:
+    seen = sys.stderr.isatty() or "ipykernel" in sys.modules
+    hidden = not progress or not seen or "CI" in os.environ
+    return tqdm(
+        total=total, initial=done, desc=title, unit="frame", disable=hidden, mininterval=0.5
+    )
+
+
+# --- command line ------------------------------------------------------------------------------
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``wmlearn record``."""
+    parser.add_argument("env", help="environment id (doom/basic, atari/pong, ...) or a video file")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the dataset")
+    parser.add_argument("--frames", type=int, default=10_000, help="default: %(default)s")
+    parser.add_argument("--policy", choices=POLICIES, default="random", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--size", type=int, default=64, help="pixels; default: %(default)s")
+    parser.add_argument(
+        "--hold", type=float, default=3.0, help="mean steps a random action lasts; %(default)s"
+    )
+    parser.add_argument(
+        "--max-steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """``wmlearn record``: records and says what there is now."""
+    store = record(
+        args.env,
+        args.out,
+        frames=args.frames,
+        policy=args.policy,
+        seed=args.seed,
+        size=args.size,
+        hold=args.hold,
+        max_steps=args.max_steps,
+    )
+    print(f"{args.out}: {store.num_frames:,} frames in {store.episodes:,} episodes.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="wmlearn record", description=__doc__)
+    add_arguments(parser)
+    run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

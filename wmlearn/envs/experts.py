@@ -1,0 +1,259 @@
+"""Who plays: random play, scripted experts for the ViZDoom scenarios, and mixtures of both.
+
+    python -m wmlearn.envs.experts doom/basic expert --episodes 100
+
+prints the mean return with its 95% interval; ``README.md`` beside this file holds the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
+from wmlearn.envs import make
+
+POLICIES = ("random", "expert", "mixed")
+
+
+class RandomPolicy:
+    """Uniform over the actions; each drawn action is held for a random number of steps.
+
+    Holding makes play cover the room: with a fresh draw at every step, left and right cancel.
+
+    Args:
+        env: its ``action_space`` is sampled.
+        seed: of the first episode; ``reset(seed)`` starts another.
+        hold: mean number of steps that an action lasts (geometric); 1 is a fresh draw every step.
+    """
+
+    def __init__(self, env: gymnasium.Env, seed: int = 0, hold: float = 3.0) -> None:
+        if hold < 1:
+            raise ValueError(f"hold is the mean number of steps, at least 1; got {hold}.")
+        self._space, self._hold = env.action_space, hold
+        self.reset(seed)
+
+    def reset(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._left = 0
+
+    def __call__(self, frame: np.ndarray | None = None) -> int | np.ndarray:
+        if self._left == 0:
+            self._left = int(self._rng.geometric(1 / self._hold))
+            self._action = self._draw()
+        self._left -= 1
+        return self._action
+
+    def _draw(self) -> int | np.ndarray:
+        if isinstance(self._space, Box):
+            low = np.maximum(self._space.low, -1e3)
+            high = np.minimum(self._space.high, 1e3)
+            return self._rng.uniform(low, high).astype(np.float32)
+        return int(self._space.start + self._rng.integers(self._space.n))
+
+
+class ExpertPolicy:
+    """The scripted expert of a ViZDoom scenario; it reads ``env.unwrapped.labels()``."""
+
+    def __init__(self, env: gymnasium.Env, seed: int = 0) -> None:
+        self._env = env.unwrapped
+        env_id = getattr(self._env, "env_id", type(self._env).__name__)
+        if env_id not in EXPERTS:
+            raise ValueError(
+                f"There is no scripted expert for {env_id} (only for {', '.join(EXPERTS)}): "
+                "use policy='random' or a function of your own."
+            )
+        self._make_act = EXPERTS[env_id]
+        self.reset(seed)
+
+    def reset(self, seed: int) -> None:
+        self._act = self._make_act()
+
+    def __call__(self, frame: np.ndarray | None = None) -> int:
+        return self._act(self._env)
+
+
+class MixedPolicy:
+    """Stretches of expert and of random play; the expert's share is drawn per episode from [0, 1].
+
+    So a recording holds good play, bad play, and recoveries from bad play. A stretch lasts
+    ``hold`` steps on average (geometric).
+    """
+
+    def __init__(self, env: gymnasium.Env, seed: int = 0, hold: float = 3.0) -> None:
+        self._expert = ExpertPolicy(env)
+        self._random = RandomPolicy(env, hold=hold)
+        self._hold = hold
+        self.reset(seed)
+
+    def reset(self, seed: int) -> None:
+        self._rng = np.random.default_rng([seed, 1])
+        self._share = self._rng.random()
+        self._left = 0
+        self._expert.reset(seed)
+        self._random.reset(seed)
+
+    def __call__(self, frame: np.ndarray | None = None) -> int:
+        if self._left == 0:
+            self._left = int(self._rng.geometric(1 / self._hold))
+            self._use_expert = self._rng.random() < self._share
+        self._left -= 1
+        chosen = self._expert(frame)  # always asked, because it may remember what it saw
+        return chosen if self._use_expert else self._random(frame)
+
+
+def make_policy(
+    name: str, env: gymnasium.Env, seed: int = 0, hold: float = 3.0
+) -> RandomPolicy | ExpertPolicy | MixedPolicy:
+    """A policy by name: called with a frame it gives an action; ``reset(seed)`` starts an episode.
+
+    Args:
+        name: ``random``, ``expert`` or ``mixed`` (the latter two need ``make(..., labels=True)``).
+        env: the environment that is played.
+        seed: of the first episode.
+        hold: mean number of steps that a random action is held (see ``RandomPolicy``).
+    """
+    if name == "random":
+        return RandomPolicy(env, seed, hold)
+    if name == "expert":
+        return ExpertPolicy(env, seed)
+    if name == "mixed":
+        return MixedPolicy(env, seed, hold)
+    raise ValueError(f"There is no policy {name!r}; choose one of {', '.join(POLICIES)}.")
+
+
+def policy_kwargs(env_id: str, policy: str) -> dict[str, bool]:
+    """What ``make`` must be given for this policy: the experts need the labels."""
+    return {"labels": True} if policy in ("expert", "mixed") and env_id in EXPERTS else {}
+
+
+# --- the scripts -------------------------------------------------------------------------------
+
+
+def _basic() -> Callable:
+    """One monster on the far wall: walk until it is straight ahead, then shoot."""
+    noop, left, right, attack = range(4)
+
+    def act(env) -> int:
+        for name, x, *_ in env.labels():
+            if name == "Cacodemon":
+                if abs(x - 0.5) < 0.05:
+                    return attack
+                return left if x < 0.5 else right
+        return noop
+
+    return act
+
+
+def _defend_the_center() -> Callable:
+    """Turn to the nearest monster and shoot it; ammunition is short, so wait for a good aim."""
+    noop, left, right, attack = range(4)
+
+    def act(env) -> int:
+        monsters = [label for label in env.labels() if label[0] != "DoomPlayer"]
+        if not monsters:
+            return right
+        _, x, _, width, _ = max(monsters, key=lambda label: label[4])
+        if abs(x - 0.5) < width / 3:
+            return attack
+        return left if x < 0.5 else right
+
+    return act
+
+
+def _health_gathering() -> Callable:
+    """Turn to the nearest medkit in view and walk over it; look around when there is none."""
+    noop, left, right, forward = range(4)
+
+    def act(env) -> int:
+        kits = [label for label in env.labels() if label[0] == "CustomMedikit"]
+        if not kits:
+            return right
+        _, x, *_ = max(kits, key=lambda label: label[2])
+        if abs(x - 0.5) < 0.12:
+            return forward
+        return left if x < 0.5 else right
+
+    return act
+
+
+EXPERTS: dict[str, Callable[[], Callable]] = {
+    "doom/basic": _basic,
+    "doom/health-gathering": _health_gathering,
+    "doom/defend-the-center": _defend_the_center,
+}
+"""Environment id -> function that makes the expert of one episode, ``act(env) -> action``."""
+
+
+# --- measuring ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Returns:
+    """Undiscounted returns of whole episodes, with the 95% interval of their mean."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """mean +- 1.96 standard errors."""
+        spread = float(np.std(self.values, ddof=1)) if len(self.values) > 1 else math.nan
+        half = 1.96 * spread / math.sqrt(len(self.values))
+        return self.mean - half, self.mean + half
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.mean:.1f} (95% {low:.1f} to {high:.1f}, {len(self.values)} episodes)"
+
+
+def measure_returns(
+    env_id: str, policy: str | Callable, episodes: int = 100, seed: int = 0, hold: float = 1.0
+) -> Returns:
+    """Plays whole episodes and gives their returns.
+
+    Args:
+        env_id: see ``wmlearn.envs.make``.
+        policy: a name (see ``make_policy``) or any function of the frame uint8 ``[H, W, 3]``.
+        episodes: how many; episode ``i`` is seeded with ``seed + i``.
+        seed: of the first episode.
+        hold: of random play; 1 is the usual uniform draw at every step.
+    """
+    named = isinstance(policy, str)
+    env = make(env_id, **(policy_kwargs(env_id, policy) if named else {}))
+    try:
+        act = make_policy(policy, env, seed, hold) if named else policy
+        returns = []
+        for episode in range(episodes):
+            frame, _ = env.reset(seed=seed + episode)
+            if hasattr(act, "reset"):
+                act.reset(seed + episode)
+            total, over = 0.0, False
+            while not over:
+                frame, reward, terminated, truncated, _ = env.step(act(frame))
+                total += reward
+                over = terminated or truncated
+            returns.append(total)
+    finally:
+        env.close()
+    return Returns(tuple(returns))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Mean return of a policy in a real environment.")
+    parser.add_argument("env")
+    parser.add_argument("policy", choices=POLICIES)
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hold", type=float, default=1.0)
+    arguments = parser.parse_args()
+    print(measure_returns(*(vars(arguments)[name] for name in ("env", "policy")),
+                          arguments.episodes, arguments.seed, arguments.hold))  # fmt: skip
