@@ -333,9 +333,10 @@ assert abs(_fake[1][0][0] - 0.0) < 0.01 and abs(_fake[1][1][0] - 0.25) < 0.01
 # %%
 def show(ps=(0.5, 0.8, 1.0), steps=(1, 2, 3, 5, 10, 20)):
     """Prints both tables as text."""
-    for name, table in zip(("between", "rare"), experiment(dream, ps, steps, 4000)):
+    between, rare = experiment(dream, ps, steps, 4000)
+    for name, table in [("between", between), ("rare", rare)]:
         print(name.ljust(8), *(f"{n:>5} steps" for n in steps))
-        for p, row in zip(ps, table):
+        for p, row in zip(ps, table, strict=True):
             print(f"p = {p:<4}", *(f"{float(x):11.2f}" for x in row))
 
 

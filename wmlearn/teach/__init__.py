@@ -6,6 +6,6 @@ from wmlearn.teach import diamond  # noqa: F401  registers its checks
 from wmlearn.teach.checks import CheckFailed, check
 from wmlearn.teach.grading import Report, Score, grade
 from wmlearn.teach.limits import Run, run_limited
-from wmlearn.teach.release import release
+from wmlearn.teach.releasing import release
 
 __all__ = ["CheckFailed", "Report", "Run", "Score", "check", "grade", "release", "run_limited"]

@@ -1,17 +1,18 @@
-"""``python -m wmlearn.teach release SOURCE OUT`` and ``... grade SOURCE SUBMISSION...``."""
+"""``wmlearn teach release SOURCE OUT`` and ``wmlearn teach grade SOURCE SUBMISSION...``."""
 
 from __future__ import annotations
 
 import argparse
 import csv
-import sys
 
 from wmlearn.teach import grade, release
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command line for teachers; see ``--help``."""
-    parser = argparse.ArgumentParser(prog="python -m wmlearn.teach", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="wmlearn teach", description="Hand out and grade exercises."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("release", help="write the student's version of a notebook")
     make.add_argument("source", help="the teacher's notebook")
@@ -40,4 +41,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-
 _PACKAGE = str(Path(__file__).parents[1])
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wmlearn.teach.limits import events
-from wmlearn.teach.release import TEXT_STUB, read_notebook
+from wmlearn.teach.releasing import TEXT_STUB, read_notebook
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,7 @@ def _merge(submission: dict, teacher: dict) -> tuple[list[dict], set[str]]:
     return cells, missing
 
 
-def _execute(
-    cells: list[dict], seconds: float, megabytes: int
-) -> tuple[dict[str, str], str]:
+def _execute(cells: list[dict], seconds: float, megabytes: int) -> tuple[dict[str, str], str]:
     """Runs the cells in order; a cell that kills the process is left out of the next attempt."""
     fatal: dict[str, str] = {}
     while True:
