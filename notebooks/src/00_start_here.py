@@ -1,0 +1,207 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Start here: play a learned DOOM
+#
+# *You will*: play a game that no game engine runs, see what a world model is, find your way
+# through the course, and record a game of your own.<br>
+# *You need*: a little Python. No GPU.<br>
+# *It takes*: about 15 minutes, most of them play.
+#
+# Run the next two cells (Shift + Enter). Then click the picture and use the keys shown below it.
+
+# %%
+# Setup: does nothing where wmlearn is installed; a new Colab or Kaggle machine needs minutes.
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if not all(map(find_spec, ["wmlearn", "anywidget"])):
+    here = Path.cwd()
+    folders = [here, *here.parents, *here.iterdir()]
+    root = next((f for f in folders if (f / "wmlearn/world.py").is_file()), None)
+    if root is None:
+        raise SystemExit("Run !git clone ADDRESS first, with this repository's address.")
+    install = [sys.executable, "-m", "pip", "install", "-q", "-e", f"{root}[notebook]"]
+    subprocess.run(install, check=True)
+    sys.path.insert(0, str(root))
+
+# %%
+import wmlearn as wm
+
+world = wm.load_world("diamond-doom-basic")
+starts = wm.hub.load_starts("diamond-doom-basic")  # used where ViZDoom is missing
+wm.play(world, env="doom/basic", context=starts)
+
+# %% [markdown]
+# Two pictures move under your keys. The green one, **real**, is the game: the engine of DOOM
+# with one room and one monster. The orange one, **dream**, is a neural network. It saw the first
+# few frames of the real game; every frame after that it made up, from its own last frames and
+# the key that you press.
+#
+# Try three things, and say what you expect *before* you press:
+#
+# 1. Walk left until you stand at the wall. Does the dream know that there is a wall?
+# 2. Shoot. Does the monster die in both pictures, in one, in none?
+# 3. Keep playing for half a minute. The meter shows how far the dream is from the real game.
+#    Then restart from a real frame.
+#
+# No widget here, because you are reading this on a web page? This is what it looks like:
+#
+# ![Two rows of game frames over time. Upper row, green, labelled real: a room of DOOM with a
+# monster, seen by a player who moves and shoots. Lower row, orange, labelled dream: the same
+# moments as the world model predicted them from the first frames and the player's
+# keys.](../assets/figures/real_and_dream.png)
+
+# %% [markdown]
+# ## What is a world model?
+#
+# A world model is a function that is learned from experience and answers one question: *if I do
+# this now, what comes next?* It takes what was seen so far and an action; it gives what will be
+# seen, and often a reward. The game engine in the upper loop of the picture answers the same
+# question with rules that people wrote. The world model in the lower loop learned its answer
+# from recorded play alone. Its own answer goes back in as the next question, so it can go on by
+# itself: that is the dream. Look for the arrow that the real loop does not have.
+
+# %%
+from wmlearn import course
+
+course.loop()
+
+# %% [markdown]
+# The arrow back is both the use and the trouble of a world model. The use: an agent can practise
+# in the dream, try what it would never dare in reality, and take a move back. The trouble: every
+# small error goes back in as well, and grows. In this course you meet both again and again.
+#
+# In code, the two loops have one shape. The state of a dream is a plain value, so you can keep it
+# and go two ways from the same moment. We start from a few real frames and shoot in one future,
+# and do nothing in the other.
+
+# %%
+import torch
+
+state = world.reset(starts[:1])
+after = {}
+for name, action in {"wait": 0, "shoot": 3}.items():
+    generator = torch.Generator().manual_seed(0)  # the same luck in both futures
+    _, step = world.step(state, torch.tensor([action]), generator)
+    after[name] = step.frame.float()
+
+pixels = (after["shoot"] - after["wait"]).abs().max(dim=1).values.flatten()
+changed = (pixels > 16).float().mean().item()
+print(f"The action changed {changed:.0%} of the picture's pixels clearly.")
+
+# %% [markdown]
+# ## The way through every chapter: data, system, world, judgement
+#
+# | Station | The question | In the library | On the command line |
+# |---|---|---|---|
+# | **data** | What was experienced? | `wmlearn.envs`, `wmlearn.data` | `wmlearn record` |
+# | **system** | What is learned from it, and how? | `wmlearn.systems`, `wmlearn.train` | `wmlearn fit` |
+# | **world** | Can I act in it? | `wmlearn.world`, `wmlearn.play`, `wmlearn.agents` | |
+# | **judgement** | Is it true, does it obey, is it of use, what does it cost? | `wmlearn.evaluate` | `wmlearn evaluate` |
+#
+# The folders of the library have these names, and each chapter passes the four stations in this
+# order.
+
+# %% [markdown]
+# ## The map
+#
+# Two questions sort the systems of this course. *What does it predict?* The picture itself, a
+# compressed code of it, or features that are never drawn. *What does it learn from?* Play with
+# its actions, video without them, or video with holes. They are two answers to one dispute: a
+# faithful picture costs much and may waste effort on details, an abstract one is cheap and may
+# drop the detail that mattered.
+#
+# Before you look: where would you put a model that has watched a great deal of video, was never
+# told which button anyone pressed, and can be *played* all the same?
+
+# %%
+course.world_map()
+
+# %% [markdown]
+# It is Genie 1, in the middle. The world that you played stands in the upper left corner: pixels,
+# learned from actions. Look at the four empty squares too: a system that belongs there may exist,
+# but not in this course. And the borders are ours: several systems stand near one, and their
+# cards say so. The same map as a table:
+
+# %%
+course.table()
+
+# %% [markdown]
+# ## Tiers: one code, your machine
+#
+# Every chapter trains something live. How much depends on the machine: a *tier* changes numbers
+# (batch size, steps, precision), never the code. The laptop is the default.
+
+# %%
+from wmlearn.train.tiers import TIERS, current_tier
+
+print("tier     hardware                 training a chapter")
+for tier in TIERS.values():
+    mark = "  <- yours" if tier == current_tier() else ""
+    print(f"{tier.name:8} {tier.hardware:24} about {tier.minutes:g} min{mark}")
+
+# %% [markdown]
+# To choose another, set the environment variable `WMLEARN_TIER` before you start Jupyter, or run
+# `%env WMLEARN_TIER=colab` at the top of a notebook. On the command line it is
+# `wmlearn fit SYSTEM --tier colab`. The tier `smoke` only tests that everything runs: its models
+# learn nothing.
+#
+# ## Record your own game
+#
+# Any environment that [Gymnasium](https://gymnasium.farama.org) can make and draw is recorded in
+# the same way, and so is a video file. This cell records a short stretch of the game that you
+# have just played, by a player that presses keys at random.
+
+# %%
+import tempfile
+
+out = Path(tempfile.mkdtemp()) / "doom"
+episodes = wm.record("doom/basic", out, frames=200, policy="random", seed=0, progress=False)
+print(f"{len(episodes)} episodes, {episodes.num_frames} frames, in {out.name}/")
+
+# %% [markdown]
+# In a terminal it is one line, and `wmlearn record --help` has the rest:
+#
+# ```
+# wmlearn record doom/basic --frames 10000 --policy mixed --out data/doom-basic
+# wmlearn record CartPole-v1 --frames 10000 --out data/cartpole
+# wmlearn record my_film.mp4 --out data/my-film
+# wmlearn fit diamond --tier laptop --data data/doom-basic
+# ```
+#
+# ## Help
+#
+# - **An error** of this library is one sentence that says what to do. If it is not, that is a bug.
+# - **A function**: put a question mark behind its name, as in `wm.play?`.
+# - **What is there**: `wmlearn list` shows environments, systems and checkpoints; `wmlearn --help`
+#   the commands.
+# - **The picture does not move**: some notebook programs hold frames back. Use
+#   `wm.play(world, env="doom/basic", threads=False)`, which has step buttons.
+# - **Stuck for good**: open an issue at the repository, with the cell, the message, and the line
+#   that the last cell of this notebook prints.
+#
+# ## Where to go next
+#
+# [Chapter 4, DIAMOND](04_diamond.ipynb), builds the world that you have played, from the first
+# noisy pixel: in at most five minutes of training on a laptop you have one of your own. The
+# exercises are in [notebooks/exercises](exercises).
+
+# %%
+import platform
+
+print(f"wmlearn {wm.__version__}, Python {platform.python_version()}, torch {torch.__version__}")

@@ -1,0 +1,181 @@
+"""The wmlearn command: fast help, one-sentence errors, and what `lab` hands to JupyterLab."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+
+import wmlearn
+from wmlearn import cli, lab
+
+
+def run(*words: str, **kwargs) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "wmlearn", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
+
+
+def test_help_names_every_command_within_a_second():
+    started = time.perf_counter()
+    result = run("--help")
+    seconds = time.perf_counter() - started
+    assert result.returncode == 0
+    assert [name for name in cli.COMMANDS if name not in result.stdout] == []
+    assert seconds < 1
+
+
+def test_import_loads_nothing_heavy():
+    code = "import sys, wmlearn; print({'torch', 'numpy', 'lightning'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "set()", result.stderr
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.strip() == f"wmlearn {wmlearn.__version__}"
+
+
+def test_no_words_shows_the_help(capsys):
+    assert cli.main([]) == 0
+    assert "record" in capsys.readouterr().out
+
+
+def test_unknown_command_is_two(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["dream"])
+    assert stop.value.code == 2
+    assert "'dream'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert not stop.value.code
+    assert "--help" in capsys.readouterr().out
+
+
+def test_a_wrong_environment_is_one_sentence(tmp_path):
+    result = run("record", "doom/no-such-place", "--frames", "10", "--out", str(tmp_path / "x"))
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("wmlearn record: ") and "doom/basic" in result.stderr
+
+
+def command_that_raises(monkeypatch, error: Exception, inside: bool) -> None:
+    """Puts a command `broken` in place whose error comes from inside or outside the package."""
+    file = str(cli._PACKAGE / "broken.py") if inside else "elsewhere.py"
+    module = types.ModuleType("wmlearn.broken")
+    exec(compile("def main(argv):\n    raise error", file, "exec"), module.__dict__)
+    module.error = error
+    monkeypatch.setitem(sys.modules, "wmlearn.broken", module)
+    monkeypatch.setitem(cli.COMMANDS, "broken", ("fails", "wmlearn.broken"))
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("Use 3 frames."), "Use 3 frames."),
+        (KeyError("No such game."), "No such game."),
+        (FileNotFoundError("No data in x."), "No data in x."),
+        (ModuleNotFoundError("No module named 'vizdoom'", name="vizdoom"), "`vizdoom`"),
+    ],
+)
+def test_our_own_errors_are_one_line_and_two(error, sentence, monkeypatch, capsys):
+    command_that_raises(monkeypatch, error, inside=True)
+    assert cli.main(["broken"]) == 2
+    out = capsys.readouterr().err
+    assert out.startswith("wmlearn broken: ") and sentence in out and out.count("\n") == 1
+
+
+def test_bugs_keep_their_traceback(monkeypatch):
+    command_that_raises(monkeypatch, ValueError("shapes differ"), inside=False)
+    with pytest.raises(ValueError, match="shapes differ"):
+        cli.main(["broken"])
+
+
+def test_traceback_on_request(monkeypatch):
+    command_that_raises(monkeypatch, ValueError("Use 3 frames."), inside=True)
+    monkeypatch.setenv("WMLEARN_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="Use 3 frames"):
+        cli.main(["broken"])
+
+
+def test_ctrl_c_is_no_error(monkeypatch, capsys):
+    command_that_raises(monkeypatch, KeyboardInterrupt(), inside=True)
+    assert cli.main(["broken"]) == 130
+    assert "Stopped" in capsys.readouterr().err
+
+
+def test_list_shows_what_is_there(capsys):
+    assert cli.main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "doom/basic" in out and "diamond" in out and "diamond-doom-basic" in out
+
+
+def test_list_of_one_kind(capsys):
+    assert cli.main(["list", "systems"]) == 0
+    out = capsys.readouterr().out
+    assert "diamond" in out and "doom/basic" not in out
+
+
+def test_lab_opens_chapter_0_and_passes_the_rest_on(monkeypatch, root):
+    started = []
+
+    class Process:
+        def __init__(self, command, cwd):
+            started.append((command, cwd))
+
+        def wait(self):
+            return 0
+
+    monkeypatch.setattr(lab.subprocess, "Popen", Process)
+    assert cli.main(["lab", "--no-browser", "--port", "9999"]) == 0
+    command, cwd = started[0]
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert command[-3:] == ["--no-browser", "--port", "9999"]
+    assert f"--LabApp.default_url=/lab/tree/{lab.FIRST_CHAPTER}" in command
+    assert cwd == root and (root / lab.FIRST_CHAPTER).is_file()
+
+
+def test_jupyterlab_understands_the_command_line(root):
+    command = lab.command(["--no-browser", "--show-config-json"], root)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    config = json.loads(result.stdout)
+    assert config["ServerApp"]["root_dir"] == str(root)
+    assert config["LabApp"]["default_url"].endswith("00_start_here.ipynb")
+
+
+def test_lab_without_notebooks_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(lab, "FIRST_CHAPTER", "notebooks/not_there.ipynb")
+    assert cli.main(["lab"]) == 2
+    assert "pip install -e" in capsys.readouterr().err
+
+
+def test_lab_without_jupyterlab_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(lab, "find_spec", lambda name: None)
+    assert cli.main(["lab"]) == 2
+    assert "JupyterLab is not installed" in capsys.readouterr().err
+
+
+def test_names_of_the_package():
+    for name in wmlearn.__all__:
+        assert getattr(wmlearn, name) is not None
+    with pytest.raises(AttributeError, match="load_world"):
+        _ = wmlearn.no_such_name
+
+
+@pytest.mark.parametrize("name", ["play", "evaluate"])
+def test_a_folder_is_called_like_its_function(name):
+    module = getattr(wmlearn, name)
+    function = getattr(module, name)
+    assert inspect.signature(module) == inspect.signature(function)
+    with pytest.raises(TypeError):  # the function's own complaint: `world` is missing
+        module()
