@@ -1,1 +1,1 @@
-"""Data: episodes on disk (``episodes``), recording (``record``), clips for training (``datamodule``)."""
+"""Data: episodes on disk (``episodes``), ``record``, clips for training (``datamodule``)."""

@@ -1,4 +1,4 @@
-"""The Clip: a batch of video with what is known about it. The one type that every system trains on."""
+"""The Clip: a batch of video with what is known about it; every system trains on it."""
 
 from __future__ import annotations
 

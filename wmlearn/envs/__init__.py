@@ -1,9 +1,10 @@
 """Real environments: a registry and ``make``, which gives every game the same shape.
 
-Whatever the game, an observation is uint8 ``[size, size, 3]`` (height, width, RGB), ``reset(seed=s)``
-repeats the same episode for the same ``s`` and actions, and ``env.unwrapped`` has
+Whatever the game, an observation is uint8 ``[size, size, 3]`` (height, width, RGB),
+``reset(seed=s)`` repeats the same episode for the same ``s`` and actions, and ``env.unwrapped`` has
 
-* ``action_names``: one name per discrete action (``["noop", "left", "right", "attack"]``), or ``None``;
+* ``action_names``: one name per discrete action (``["noop", "left", "right", "attack"]``), else
+  ``None``;
 * ``env_id`` and ``frame_skip`` (game frames per step).
 """
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import tempfile
 import weakref
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -49,12 +52,13 @@ class DoomEnv(gymnasium.Env):
         self.action_space = Discrete(len(self.action_names))
         self.observation_space = pixel_space(size)
         self._presses = [[float(i == j) for i in range(len(buttons))] for j in (-1, 0, 1, 2)]
-        self.game = _start_engine(scenario, labels)
-        self._close = weakref.finalize(self, self.game.close)  # also at garbage and at exit
+        engine = _Engine(scenario, labels)
+        self.game = engine.game
+        self._close = weakref.finalize(self, engine.close)  # also at garbage and at exit
         self._state = None
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
-        """Starts an episode; every episode's seed is drawn from the generator that ``seed`` sets."""
+        """Starts an episode; ``seed`` sets the generator from which episodes' seeds are drawn."""
         super().reset(seed=seed)
         self.game.set_seed(int(self.np_random.integers(2**31)))
         self.game.new_episode()
@@ -105,22 +109,51 @@ class DoomEnv(gymnasium.Env):
         return resize(self._state.screen_buffer, self._size)
 
 
-def _start_engine(scenario: str, labels: bool):
+class _Engine:
+    """A ViZDoom process that leaves neither files nor itself behind, however this process ends."""
+
+    def __init__(self, scenario: str, labels: bool) -> None:
+        try:
+            import vizdoom
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f'doom/{scenario} needs ViZDoom: pip install "wmlearn[envs]".'
+            ) from error
+        self._folder = tempfile.mkdtemp(prefix="wmlearn-vizdoom-")
+        self.game = game = vizdoom.DoomGame()
+        game.load_config(os.path.join(vizdoom.scenarios_path, scenario.replace("-", "_") + ".cfg"))
+        game.set_doom_config_path(os.path.join(self._folder, "vizdoom.ini"))
+        game.add_game_args(f"-shotdir {self._folder} -savedir {self._folder} +snd_efx 0")
+        game.set_screen_resolution(vizdoom.ScreenResolution.RES_160X120)
+        game.set_screen_format(vizdoom.ScreenFormat.RGB24)
+        game.set_mode(vizdoom.Mode.PLAYER)
+        game.set_window_visible(False)
+        game.set_sound_enabled(False)
+        game.set_labels_buffer_enabled(labels)
+        before = _child_processes()
+        game.init()
+        self._guard = _kill_when_this_process_dies(_child_processes() - before)
+
+    def close(self) -> None:
+        self.game.close()
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _child_processes() -> set[str]:
+    """The ids of this process's children (Linux; elsewhere none)."""
+    files = Path("/proc/self/task").glob("*/children")
     try:
-        import vizdoom
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'doom/{scenario} needs ViZDoom: pip install "wmlearn[envs]".'
-        ) from error
-    game = vizdoom.DoomGame()
-    game.load_config(os.path.join(vizdoom.scenarios_path, scenario.replace("-", "_") + ".cfg"))
-    game.set_doom_config_path(os.path.join(tempfile.gettempdir(), "wmlearn-vizdoom.ini"))
-    game.set_screen_resolution(vizdoom.ScreenResolution.RES_160X120)
-    game.set_screen_format(vizdoom.ScreenFormat.RGB24)
-    game.set_mode(vizdoom.Mode.PLAYER)
-    game.set_window_visible(False)
-    game.set_sound_enabled(False)
-    game.add_game_args("+snd_efx 0")
-    game.set_labels_buffer_enabled(labels)
-    game.init()
-    return game
+        return {pid for file in files for pid in file.read_text().split()}
+    except OSError:  # a thread has ended while we looked
+        return set()
+
+
+def _kill_when_this_process_dies(pids: set[str]) -> subprocess.Popen | None:
+    """A shell that waits on a pipe from us. The pipe closes even if we are killed (``kill -9``)."""
+    if not pids:
+        return None
+    command = ["sh", "-c", 'read _; kill -9 "$@"', "sh", *sorted(pids)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)

@@ -151,15 +151,16 @@ def _basic() -> Callable:
 
 
 def _defend_the_center() -> Callable:
-    """Turn to the nearest monster and shoot it; ammunition is short, so wait for a good aim."""
+    """Shoot the nearest monster when it is ahead; 26 bullets, so let the far ones come closer."""
     noop, left, right, attack = range(4)
 
     def act(env) -> int:
-        monsters = [label for label in env.labels() if label[0] != "DoomPlayer"]
+        monsters = [label for label in env.labels() if label[0] in ("MarineChainsawVzd", "Demon")]
+        monsters = [label for label in monsters if label[4] > 0.12]
         if not monsters:
             return right
         _, x, _, width, _ = max(monsters, key=lambda label: label[4])
-        if abs(x - 0.5) < width / 3:
+        if abs(x - 0.5) < width / 2.5:
             return attack
         return left if x < 0.5 else right
 
@@ -167,15 +168,21 @@ def _defend_the_center() -> Callable:
 
 
 def _health_gathering() -> Callable:
-    """Turn to the nearest medkit in view and walk over it; look around when there is none."""
+    """Walk over the medkit that is soonest reached (distance and turn); look around for one."""
     noop, left, right, forward = range(4)
 
     def act(env) -> int:
-        kits = [label for label in env.labels() if label[0] == "CustomMedikit"]
+        kits = [label for label in env.labels() if label[0] == "Medikit"]
         if not kits:
             return right
-        _, x, *_ = max(kits, key=lambda label: label[2])
-        if abs(x - 0.5) < 0.12:
+
+        def steps(label) -> float:
+            _, x, y, _, height = label
+            below_horizon = max(y + height / 2 - 0.5, 0.01)
+            return 0.5 / below_horizon + 9 * abs(x - 0.5)
+
+        _, x, *_ = min(kits, key=steps)
+        if abs(x - 0.5) < 0.15:
             return forward
         return left if x < 0.5 else right
 
@@ -249,11 +256,9 @@ def measure_returns(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Mean return of a policy in a real environment.")
-    parser.add_argument("env")
+    parser.add_argument("env_id")
     parser.add_argument("policy", choices=POLICIES)
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--hold", type=float, default=1.0)
-    arguments = parser.parse_args()
-    print(measure_returns(*(vars(arguments)[name] for name in ("env", "policy")),
-                          arguments.episodes, arguments.seed, arguments.hold))  # fmt: skip
+    print(measure_returns(**vars(parser.parse_args())))
