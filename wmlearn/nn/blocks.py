@@ -13,13 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wmlearn.nn.fast_conv import FastConv3x3
+
 CHANNELS_PER_GROUP = 32
 CHANNELS_PER_HEAD = 8
 EPS = 1e-5
 
 
-def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
+def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return FastConv3x3(in_channels, out_channels)
 
 
 def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -32,6 +34,11 @@ def num_groups(channels: int) -> int:
 
 def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(num_groups(channels), channels, eps=EPS)
+
+
+def silu(x: Tensor) -> Tensor:
+    """SiLU, in place where no gradient asks for its input (which autograd would copy first)."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class AdaGroupNorm(nn.Module):
@@ -113,8 +120,8 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
         """``x`` [B, C_in, H, W], ``cond`` [B, D] -> [B, C_out, H, W]."""
-        h = self.conv1(F.silu(self.norm1(x, cond), inplace=True))
-        h = self.conv2(F.silu(self.norm2(h, cond), inplace=True))
+        h = self.conv1(silu(self.norm1(x, cond)))
+        h = self.conv2(silu(self.norm2(h, cond)))
         return self.attention(self.shortcut(x) + h)
 
 

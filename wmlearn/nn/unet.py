@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.nn.blocks import conv3x3, res_blocks
+from wmlearn.nn.fast_conv import upsample_conv3x3
 
 
 class Downsample(nn.Module):
@@ -19,7 +20,7 @@ class Downsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = conv3x3(channels, channels, stride=2)
+        self.conv = nn.Conv2d(channels, channels, kernel_size=3, stride=2, padding=1)
         nn.init.orthogonal_(self.conv.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,14 +28,14 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Doubles H and W by repeating pixels, then a convolution."""
+    """Doubles H and W by repeating pixels, then a convolution (both at once)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = conv3x3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return upsample_conv3x3(x, self.conv.weight, self.conv.bias)
 
 
 class Encoder(nn.Module):
@@ -104,9 +105,7 @@ class UNet(nn.Module):
             before, here, depth = channels[max(0, i - 1)], channels[i], depths[i]
             widths_in = [2 * here] * depth + [before + here]
             widths_out = [here] * depth + [before]
-            self.levels.append(
-                res_blocks(widths_in, widths_out, cond_channels, bool(attention[i]))
-            )
+            self.levels.append(res_blocks(widths_in, widths_out, cond_channels, bool(attention[i])))
 
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
         """``x`` [B, C, H, W], ``cond`` [B, D] -> [B, C, H, W]."""
