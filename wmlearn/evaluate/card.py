@@ -82,7 +82,8 @@ class Probe:
 
     Attributes:
         training_steps: of the probe.
-        transitions: real held-out transitions; dreams have this many for each seed.
+        transitions: real held-out transitions, the first 16 or fewer of each clip of the longest
+            horizon; dreams have this many for each seed.
         real, dream, dream_other: on real frames, on dreams under the true actions, on dreams
             under another clip's actions.
         majority: of always naming the action that is most frequent in the training episodes.
@@ -264,9 +265,9 @@ def _sections(card: EvaluationCard) -> list[tuple[str, list[str], list[list[str]
         line("  dream minus copy", "psnr_gain", 1),
         line("SSIM, dream", "ssim", 3),
         line("SSIM, copy last frame", "ssim_copy", 3),
-        line("Feature distance, dream", "feature_distance", 4),
-        line("Feature distance, copy last frame", "feature_distance_copy", 4),
-        line("Feature distance, other real frames", "feature_distance_real", 4),
+        line("Feature distance, dream", "feature_distance", 2),
+        line("Feature distance, copy last frame", "feature_distance_copy", 2),
+        line("Feature distance, other real frames", "feature_distance_real", 2),
         ["clips (episodes)", *(f"{row.clips} ({row.episodes})" for row in at)],
         ["episodes too short", *(str(row.too_short) for row in at)],
     ]

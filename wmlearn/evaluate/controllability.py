@@ -28,15 +28,16 @@ def derangement(n: int, seed: int) -> Tensor:
 class InverseDynamics(nn.Module):
     """Names the action that led from one frame to the next: three strided convolutions.
 
+    It sees both frames and their difference, in grey.
+
     Args:
-        channels: of the frames.
         actions: number of discrete actions.
     """
 
-    def __init__(self, channels: int, actions: int) -> None:
+    def __init__(self, actions: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3 * channels, 24, 5, stride=2, padding=2),
+            nn.Conv2d(3, 24, 5, stride=2, padding=2),
             nn.ReLU(),
             nn.Conv2d(24, 32, 3, stride=2, padding=1),
             nn.ReLU(),
@@ -49,8 +50,8 @@ class InverseDynamics(nn.Module):
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """uint8 ``[B, C, H, W]`` twice -> logits ``[B, actions]``."""
-        before, after = (x.float() / 127.5 - 1 for x in (before, after))
-        return self.layers(torch.cat([before, after, 2 * (after - before)], 1))
+        before, after = (x.float().mean(1, keepdim=True) / 60 - 1 for x in (before, after))
+        return self.layers(torch.cat([before, after, 3 * (after - before)], 1))
 
     @torch.inference_mode()
     def hits(self, frames: Tensor, actions: Tensor, batch_size: int = 256) -> Tensor:
@@ -73,9 +74,8 @@ class InverseDynamics(nn.Module):
 
 def train_probe(
     sample: Callable[[torch.Generator, int], tuple[Tensor, Tensor]],
-    channels: int,
     actions: int,
-    steps: int = 400,
+    steps: int = 500,
     batch_size: int = 32,
     seed: int = 0,
 ) -> InverseDynamics:
@@ -88,7 +88,7 @@ def train_probe(
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(seed)
-        probe = InverseDynamics(channels, actions)
+        probe = InverseDynamics(actions)
         optimizer = torch.optim.AdamW(probe.parameters(), lr=2e-3, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
         for _ in range(steps):

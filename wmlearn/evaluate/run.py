@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
+from wmlearn.data.datamodule import ClipDataModule
+from wmlearn.data.episodes import EpisodeStore
+from wmlearn.envs.experts import EXPERTS
 from wmlearn.evaluate.card import (
     ControlAt,
     Controllability,
@@ -23,28 +25,31 @@ from wmlearn.evaluate.card import (
     Probe,
     Utility,
 )
-from wmlearn.evaluate.controllability import InverseDynamics, derangement, train_probe
+from wmlearn.evaluate.controllability import derangement, train_probe
 from wmlearn.evaluate.cost import measure_cost
 from wmlearn.evaluate.fidelity import RandomFeatures, frechet_estimate, psnr, ssim
 from wmlearn.evaluate.rollout import draw_windows, rollout_batches
 from wmlearn.evaluate.stats import mean_estimate
-from wmlearn.evaluate.utility import Policy, RandomPolicy, play_episodes, returns_estimate
+from wmlearn.evaluate.utility import Policy, compare_values, play_episodes
 from wmlearn.world import World
+
+_PROBE_STEPS_AHEAD = 16  # the probe judges the transitions up to this horizon
 
 
 def evaluate(
     world: World,
-    data: Any,
+    data: ClipDataModule | EpisodeStore | str | Path,
     *,
     horizons: Sequence[int] = (1, 8, 32),
     clips: int = 64,
     seeds: Sequence[int] = (0, 1, 2),
     holdout: float = 0.1,
     batch_size: int = 32,
-    probe_steps: int = 400,
+    probe_steps: int = 500,
     cost: bool = True,
     training_minutes: float | None = None,
     policies: Mapping[str, Policy] | None = None,
+    ranked: Mapping[str, Policy] | None = None,
     episodes: int = 100,
     name: str | None = None,
     progress: Callable[[str], None] | None = None,
@@ -66,6 +71,9 @@ def evaluate(
         cost: whether to measure parameters, FLOPs and speed.
         policies: name -> policy, trained in the world; played in the real environment that the
             data comes from, beside random and expert. Without any, utility is not measured.
+        ranked: name -> policy, three or more of different skill (checkpoints, or
+            :class:`~wmlearn.evaluate.utility.Mixture`), played in the dream and in reality for
+            the rank correlation of their values.
         episodes: played by each policy.
         name: of the world, for the card; default its class name.
         progress: called with a line of text before each part, e.g. ``print``.
@@ -79,7 +87,7 @@ def evaluate(
     if not horizons or horizons[0] < 1 or not seeds:
         raise ValueError("Horizons are steps ahead, 1 or more; and at least one seed is needed.")
     context = world.context_frames
-    lengths = store.lengths
+    lengths = store.lengths.tolist()
     extractor = RandomFeatures(world.frame_shape[0])
 
     fidelity, control, left_out = [], [], []
@@ -113,8 +121,9 @@ def evaluate(
             probe = _probe(last, store, train, probe_steps)
         controllability = Controllability(tuple(control), probe)
     utility = None
-    if policies:
-        utility = _utility(policies, store, episodes, say)
+    if policies or ranked:
+        starts = last.clip.time(0, context)
+        utility = _utility(policies or {}, ranked or {}, world, store, starts, episodes, say)
     measured = None
     if cost and last.other is not None:
         say("cost")
@@ -145,7 +154,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=64, help="for each horizon (default 64)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--holdout", type=float, default=0.1, help="held-out share of episodes")
-    parser.add_argument("--probe-steps", type=int, default=400, help="0 leaves the probe out")
+    parser.add_argument("--probe-steps", type=int, default=500, help="0 leaves the probe out")
     parser.add_argument("--training-minutes", type=float, help="for the card")
 
 
@@ -207,7 +216,7 @@ class _Rollouts:
 
 def _roll(
     world: World,
-    store: Any,
+    store: EpisodeStore,
     windows: Sequence[tuple[int, int]],
     horizon: int,
     seeds: Sequence[int],
@@ -246,7 +255,7 @@ def _fidelity_at(
     rolls: _Rollouts, too_short: int, extractor: RandomFeatures, real: Tensor | None
 ) -> FidelityAt:
     groups, target, last = rolls.groups, rolls.target[:, -1], rolls.dream[:, :, -1]
-    dream, copy = rolls.psnr[..., -1].mean(0), rolls.psnr_copy[:, -1]
+    dream, copy = rolls.psnr[..., -1], rolls.psnr_copy[:, -1]
     similar = similar_copy = None
     if min(target.shape[-2:]) >= 11:
         each = torch.stack([ssim(one, target) for one in last]).mean(0)
@@ -261,9 +270,9 @@ def _fidelity_at(
         clips=len(target),
         episodes=len(groups.unique()),
         too_short=too_short,
-        psnr=mean_estimate(dream, groups),
+        psnr=mean_estimate(dream.mean(0), groups),
         psnr_copy=mean_estimate(copy, groups),
-        psnr_gain=mean_estimate(dream - copy, groups),
+        psnr_gain=mean_estimate((dream - copy).mean(0), groups),
         ssim=similar,
         ssim_copy=similar_copy,
         feature_distance=frechet_estimate(extractor(last), features, groups),
@@ -294,9 +303,9 @@ def _curve(rolls: _Rollouts) -> Curve:
     )
 
 
-def _probe(rolls: _Rollouts, store: Any, train: Sequence[int], steps: int) -> Probe | None:
+def _probe(rolls: _Rollouts, store: EpisodeStore, train: Sequence[int], steps: int) -> Probe | None:
     """Trains the probe on the training episodes, asks it about the rollouts' transitions."""
-    pool = draw_windows(store.lengths, train, 2, 2**31 - 1)
+    pool = draw_windows(store.lengths.tolist(), train, 2, 2**31 - 1)
     if not pool:
         return None
     counts = torch.zeros(int(store.action_space.n))
@@ -304,24 +313,26 @@ def _probe(rolls: _Rollouts, store: Any, train: Sequence[int], steps: int) -> Pr
     def sample(generator: torch.Generator, n: int) -> tuple[Tensor, Tensor]:
         rows = torch.randint(len(pool), (n,), generator=generator).tolist()
         clip = store.clip([pool[row] for row in rows], 2)
-        actions = clip.actions[:, 0] - int(store.action_space.start)
+        actions = clip.actions[:, 0]
         counts.add_(torch.bincount(actions, minlength=len(counts)))
         return clip.frames, actions
 
-    probe = train_probe(sample, rolls.start.shape[1], len(counts), steps)
-    first, low = rolls.start[:, None], int(store.action_space.start)
+    probe = train_probe(sample, len(counts), steps)
+    steps_ahead = slice(0, _PROBE_STEPS_AHEAD)
+    first, true = rolls.start[:, None], rolls.actions[:, steps_ahead]
 
-    def accuracy(probe: InverseDynamics, frames: Tensor, actions: Tensor) -> Tensor:
-        return probe.hits(torch.cat([first, frames], 1), actions - low).double().mean(1)
+    def accuracy(frames: Tensor, actions: Tensor) -> Tensor:
+        hits = probe.hits(torch.cat([first, frames[:, steps_ahead]], 1), actions)
+        return hits.double().mean(1)
 
-    dream = torch.stack([accuracy(probe, one, rolls.actions) for one in rolls.dream])
-    pairs = zip(rolls.other, rolls.other_actions, strict=True)
-    other = torch.stack([accuracy(probe, one, actions) for one, actions in pairs])
-    majority = (rolls.actions - low == counts.argmax()).double().mean(1)
+    dream = torch.stack([accuracy(one, true) for one in rolls.dream])
+    others = rolls.other_actions[:, :, steps_ahead]
+    other = torch.stack([accuracy(*pair) for pair in zip(rolls.other, others, strict=True)])
+    majority = (true == counts.argmax()).double().mean(1)
     return Probe(
         training_steps=steps,
-        transitions=rolls.actions.numel(),
-        real=mean_estimate(accuracy(probe, rolls.target, rolls.actions), rolls.groups),
+        transitions=true.numel(),
+        real=mean_estimate(accuracy(rolls.target, true), rolls.groups),
         dream=mean_estimate(dream.mean(0), rolls.groups),
         dream_other=mean_estimate(other.mean(0), rolls.groups),
         majority=mean_estimate(majority, rolls.groups),
@@ -329,24 +340,38 @@ def _probe(rolls: _Rollouts, store: Any, train: Sequence[int], steps: int) -> Pr
 
 
 def _utility(
-    policies: Mapping[str, Any], store: Any, episodes: int, say: Callable[[str], None]
+    policies: Mapping[str, Policy],
+    ranked: Mapping[str, Policy],
+    world: World,
+    store: EpisodeStore,
+    starts: Clip,
+    episodes: int,
+    say: Callable[[str], None],
 ) -> Utility:
-    from wmlearn.envs.experts import expert_for
-
     env_id = store.info["env"]
-    players = dict(policies)
-    players["random"] = RandomPolicy(int(store.action_space.n))
-    expert = expert_for(env_id)
-    if expert is not None:
-        players["scripted expert"] = expert
+    size = store.frame_shape[-1]
+    options = {"size": size, **store.info.get("env_kwargs", {})}
+    players: dict[str, Policy | str] = {**policies, "random": "random"}
+    if env_id in EXPERTS:
+        players["scripted expert"] = "expert"
     returns = []
     for name, policy in players.items():
         say(f"{name}: {episodes} episodes of {env_id}")
-        values = play_episodes(policy, env_id, episodes, size=store.info["frame_shape"][-1])
-        returns.append(PolicyReturn(name, returns_estimate(values)))
-    return Utility(env_id, episodes, tuple(returns))
+        values = play_episodes(policy, env_id, episodes, **options)
+        returns.append(PolicyReturn(name, mean_estimate(values)))
+    correlation = None
+    if ranked:
+        say(f"values of {len(ranked)} policies in the dream and in {env_id}")
+        _, correlation = compare_values(ranked, world, starts, env_id, episodes, **options)
+    return Utility(env_id, episodes, tuple(returns), correlation, len(ranked) or None)
 
 
-def _split(data: Any, holdout: float) -> tuple[Any, list[int], list[int]]:
+def _split(
+    data: ClipDataModule | EpisodeStore | str | Path, holdout: float
+) -> tuple[EpisodeStore, list[int], list[int]]:
     """The store, its training episodes and its held-out episodes."""
-    raise NotImplementedError
+    module = data if isinstance(data, ClipDataModule) else ClipDataModule(data, holdout=holdout)
+    train, held_out = (module.splits[name].tolist() for name in ("train", "val"))
+    if not held_out:
+        raise ValueError("No episode is held out: choose holdout above 0.")
+    return module.store, train, held_out

@@ -19,10 +19,11 @@ class Estimate:
 
     def format(self, digits: int = 1) -> str:
         """``28.6 [27.9, 29.3]``."""
-        text = f"{self.value:.{digits}f}"
-        if self.low is not None and self.high is not None:
-            text += f" [{self.low:.{digits}f}, {self.high:.{digits}f}]"
-        return text
+        value, low, high = (  # + 0.0 turns -0.0 into 0.0
+            "" if x is None else f"{round(x, digits) + 0.0:.{digits}f}"
+            for x in (self.value, self.low, self.high)
+        )
+        return f"{value} [{low}, {high}]" if low and high else value
 
     def __str__(self) -> str:
         return self.format()

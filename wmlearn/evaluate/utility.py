@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.evaluate.stats import Estimate, mean_estimate
+from wmlearn.envs import make
+from wmlearn.envs.experts import make_policy, policy_kwargs
 from wmlearn.world import World
 
 
@@ -60,7 +61,7 @@ class Mixture:
 
 
 def play_episodes(
-    policy: Policy | Callable[[gymnasium.Env], int],
+    policy: Policy | str | Callable,
     env: str | gymnasium.Env,
     episodes: int = 100,
     seed: int = 0,
@@ -72,7 +73,8 @@ def play_episodes(
     Episode i starts with seed ``seed + i``, so that all policies meet the same episodes.
 
     Args:
-        policy: see above; or a scripted expert, a function from the environment to an action.
+        policy: as above; or ``random`` (a fresh uniform draw at every step) or ``expert`` (the
+            script of :mod:`wmlearn.envs.experts`); or a function of the frame ``[H, W, C]``.
         env: an id of :func:`wmlearn.envs.make`, or an environment that shows uint8
             ``[H, W, C]``; the latter is left open.
         max_steps: an episode that has not ended by then is cut.
@@ -82,34 +84,31 @@ def play_episodes(
         float64 ``[episodes]``, the undiscounted returns.
     """
     if isinstance(env, str):
-        from wmlearn.envs import make
-
-        real = make(env, **make_options)
+        named = policy_kwargs(env, policy) if isinstance(policy, str) else {}
+        real = make(env, **make_options, **named)
         try:
             return play_episodes(policy, real, episodes, seed, max_steps)
         finally:
             real.close()
+    if isinstance(policy, str):
+        policy = make_policy(policy, env, seed, hold=1)
+    on_tensors = hasattr(policy, "act")
     returns = torch.zeros(episodes, dtype=torch.float64)
     for episode in range(episodes):
         observation, _ = env.reset(seed=seed + episode)
         if hasattr(policy, "reset"):
-            policy.reset(1)
+            policy.reset(1 if on_tensors else seed + episode)
         for _ in range(max_steps):
-            if hasattr(policy, "act"):
-                frame = torch.as_tensor(observation).permute(2, 0, 1)[None]
+            if on_tensors:
+                frame = torch.tensor(observation).permute(2, 0, 1)[None].contiguous()
                 action = int(policy.act(frame)[0])
             else:
-                action = int(policy(env))
+                action = policy(observation)
             observation, reward, terminated, truncated, _ = env.step(action)
             returns[episode] += float(reward)
             if terminated or truncated:
                 break
     return returns
-
-
-def returns_estimate(returns: Tensor) -> Estimate:
-    """Mean return with its 95% interval over episodes."""
-    return mean_estimate(returns)
 
 
 @torch.inference_mode()
@@ -164,6 +163,7 @@ def compare_values(
     episodes: int = 30,
     steps: int = 100,
     seed: int = 0,
+    **make_options,
 ) -> tuple[dict[str, tuple[float, float]], float]:
     """Values of several policies in the dream and in the real environment, and their ranks.
 
@@ -174,7 +174,7 @@ def compare_values(
     values = {
         name: (
             play_dream(policy, world, context, steps, seed).mean().item(),
-            play_episodes(policy, env, episodes, seed).mean().item(),
+            play_episodes(policy, env, episodes, seed, **make_options).mean().item(),
         )
         for name, policy in policies.items()
     }
