@@ -2,7 +2,7 @@
 only when it is asked for, so that ``wmlearn --help`` answers at once.
 
 A module becomes a subcommand by a line in ``COMMANDS`` and either
-``main(argv) -> int | None``, or ``add_arguments(parser)`` with ``run(args) -> int | None``.
+``add_arguments(parser)`` with ``run(args) -> int | None``, or ``main(argv) -> int | None``.
 """
 
 from __future__ import annotations
@@ -56,12 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, module: ModuleType, argv: list[str]) -> int | None:
-    if hasattr(module, "main"):
+    if not hasattr(module, "add_arguments"):
         return module.main(argv)
     parser = argparse.ArgumentParser(
         prog=f"wmlearn {command}",
         description=_first_paragraph(module),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     module.add_arguments(parser)
     return module.run(parser.parse_args(argv))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from collections.abc import Iterator
-from pathlib import Path
+from importlib import import_module
 
 KINDS = ("environments", "systems", "checkpoints")
 
@@ -42,10 +41,11 @@ def environments() -> Iterator[tuple[str, str]]:
 
 
 def systems() -> Iterator[tuple[str, str]]:
-    """Name and first line of the documentation of every package in ``wmlearn.systems``."""
-    for file in sorted((Path(__file__).parent / "systems").glob("*/system.py")):
-        doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-        yield file.parent.name, doc.partition("\n")[0]
+    """Name of everything that ``wmlearn fit`` trains, and what its recipe says first."""
+    from wmlearn.train.fit import RECIPES
+
+    for name, module in RECIPES.items():
+        yield name, (import_module(module).__doc__ or "").strip().partition("\n")[0]
 
 
 def checkpoints() -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@
 # Run the next two cells (Shift + Enter). Then click the picture and use the keys shown below it.
 
 # %%
-# Setup: does nothing where wmlearn is installed; a new Colab or Kaggle machine needs minutes.
+# Setup: does nothing where wmlearn is installed. Colab and Kaggle take a few minutes.
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -171,7 +171,7 @@ for tier in TIERS.values():
 import tempfile
 
 out = Path(tempfile.mkdtemp()) / "doom"
-episodes = wm.record("doom/basic", out, frames=200, policy="random", seed=0, progress=False)
+episodes = wm.record("doom/basic", out, frames=200, policy="random", progress=False)
 print(f"{len(episodes)} episodes, {episodes.num_frames} frames, in {out.name}/")
 
 # %% [markdown]
@@ -204,4 +204,5 @@ print(f"{len(episodes)} episodes, {episodes.num_frames} frames, in {out.name}/")
 # %%
 import platform
 
-print(f"wmlearn {wm.__version__}, Python {platform.python_version()}, torch {torch.__version__}")
+python = platform.python_version()
+print(f"wmlearn {wm.__version__}, Python {python}, torch {torch.__version__}")
