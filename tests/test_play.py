@@ -239,7 +239,7 @@ def start():
         browser = browser or Browser()
         env = env or SquareEnv()
         playing = PlayLoop(
-            lambda: PlaySession(world or SquareWorld(), env), browser, KeyMap(KEYS), fps
+            lambda: PlaySession(world or SquareWorld(), env, keys=KEYS), browser, fps
         )
         browser.loop = playing
         loops.append(playing)
@@ -345,7 +345,6 @@ def test_close_ends_the_thread_and_only_its_own_environment():
                 SquareWorld(), env, close_env=close_env
             ),
             browser := Browser(),
-            KeyMap(KEYS),
         )
         browser.loop = playing
         playing.handle({"type": "play"})
@@ -368,7 +367,7 @@ def test_an_error_pauses_and_is_told(start):
 
 def test_an_error_while_building_reaches_the_cell():
     with pytest.raises(ValueError, match="Nothing to start from"):
-        PlayLoop(lambda: PlaySession(SquareWorld()), Browser(), KeyMap(KEYS))
+        PlayLoop(lambda: PlaySession(SquareWorld()), Browser())
     assert not any(thread.name == "wmlearn-play" for thread in threading.enumerate())
 
 
@@ -480,9 +479,9 @@ def test_missing_widgets_are_named(monkeypatch):
 
 def test_a_system_gives_its_world():
     class System:
-        def world(self, denoising_steps=3):
+        def world(self, num_steps=3):
             world = SquareWorld()
-            world.steps = denoising_steps
+            world.steps = num_steps
             return world
 
     player = play(System(), context=starts(), denoising_steps=1, threads=False)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from wmlearn.play.session import KeyMap, PlaySession, View, default_keys, psnr
+from wmlearn.play.keys import KeyMap
+from wmlearn.play.session import PlaySession, View, psnr
 
 if TYPE_CHECKING:
     import gymnasium
@@ -67,11 +68,12 @@ def play(
     """
     threads = sys.platform != "emscripten" if threads is None else threads
     _require_widgets("ipywidgets", "PIL", *(["anywidget"] if threads else []))
+    if isinstance(world, str) and context is None:
+        context = _shipped_starts(world)
     world = _as_world(world, denoising_steps)
-    keymap, names = _controls(world, env, keys, names)
 
     def build() -> PlaySession:
-        real, note = env, ""
+        real, note, names_here = env, "", names
         if isinstance(env, str):
             from wmlearn.envs import make
 
@@ -80,10 +82,18 @@ def play(
             except ImportError as error:
                 if context is None and not hasattr(world, "start_context"):
                     raise
-                real, note = None, f"Only the dream is played, for {env} is not at hand: {error}"
+                real, note = None, f"Only the dream is played: {error}"
+                names_here = names or _known_names(env)
         try:
             return PlaySession(
-                world, real, context=context, seed=seed, note=note, close_env=real is not env
+                world,
+                real,
+                context=context,
+                keys=keys,
+                names=names_here,
+                seed=seed,
+                note=note,
+                close_env=real is not env,
             )
         except BaseException:
             if real is not None and real is not env:
@@ -93,10 +103,10 @@ def play(
     if not threads:
         from wmlearn.play.fallback import StepPlayer
 
-        return StepPlayer(build(), names, width=width)
+        return StepPlayer(build(), width)
     from wmlearn.play.widget import Player
 
-    player = Player(build, keymap, names, fps=fps, width=width)
+    player = Player(build, fps=fps, width=width)
     if autostart:
         player.start()
     return player
@@ -123,42 +133,26 @@ def _as_world(world: World | str | Any, denoising_steps: int | None) -> World:
         from wmlearn import hub
 
         world = hub.load(world)
-    steps = {} if denoising_steps is None else {"denoising_steps": denoising_steps}
     if callable(getattr(world, "world", None)):
-        return world.world(**steps)
-    if steps:
+        return world.world() if denoising_steps is None else world.world(num_steps=denoising_steps)
+    if denoising_steps is not None:
         raise ValueError(
-            "This world is already made: give denoising_steps where you make it, "
-            "e.g. system.world(denoising_steps=1)."
+            "This world is already made: give the number of steps where you make it, "
+            "e.g. system.world(num_steps=1)."
         )
     return world
 
 
-def _controls(
-    world: World,
-    env: str | gymnasium.Env | None,
-    keys: Mapping[str, int] | None,
-    names: Sequence[str] | None,
-) -> tuple[KeyMap, list[str]]:
-    """The key map and one name per action, from what is known about the environment."""
-    count = int(getattr(world.action_space, "n", 0))
-    known = env if isinstance(env, str) else getattr(world, "env_id", None)
-    if env is not None and not isinstance(env, str):
-        meanings = getattr(env.unwrapped, "get_action_meanings", None)
-        if names is None and meanings is not None:
-            names = [str(name).lower() for name in meanings()]
-    if isinstance(known, str) and (env is None or isinstance(env, str)):
-        from wmlearn.envs import action_names, env_keys
+def _shipped_starts(name: str) -> Clip | None:
+    """The real clips that come with a checkpoint, if there are any."""
+    from wmlearn import hub
 
-        keys = env_keys(known) if keys is None else keys
-        names = action_names(known) if names is None else names
-    if keys is None:
-        keys = default_keys(count)
-    if names is None:
-        names = ["no-op", *(f"action {index}" for index in range(1, count))]
-    if len(names) != count or not all(0 <= index < count for index in keys.values()):
-        raise ValueError(
-            f"The world has {count} actions; keys and names must fit: got {len(names)} names "
-            f"and keys for the actions {sorted(set(keys.values()))}."
-        )
-    return KeyMap(keys), list(names)
+    return hub.load_starts(name) if (hub.find(name) / "starts.safetensors").is_file() else None
+
+
+def _known_names(env_id: str) -> list[str] | None:
+    """The actions of an environment that cannot be made here, where a table has them."""
+    from wmlearn.envs.doom import SCENARIOS
+
+    buttons = SCENARIOS.get(env_id.removeprefix("doom/"))
+    return None if buttons is None else ["noop", *buttons]

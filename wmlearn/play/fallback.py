@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import ipywidgets
 
@@ -16,11 +15,10 @@ class StepPlayer(ipywidgets.VBox):
 
     Args:
         session: what to play.
-        names: one name per action.
         width: width of each picture, in pixels.
     """
 
-    def __init__(self, session: PlaySession, names: Sequence[str], *, width: int = 256) -> None:
+    def __init__(self, session: PlaySession, width: int = 256) -> None:
         self.session, self._width = session, width
         self.image = ipywidgets.Image(format="png")
         self.image.layout.align_self = "flex-start"
@@ -30,7 +28,7 @@ class StepPlayer(ipywidgets.VBox):
         self.steps.layout.width = "160px"
         self.status = ipywidgets.HTML()
         self.actions = []
-        for index, name in enumerate(names):
+        for index, name in enumerate(session.names):
             button = ipywidgets.Button(description=name, tooltip=f"Do: {name}")
             button.on_click(lambda _, action=index: self.act(action))
             self.actions.append(button)

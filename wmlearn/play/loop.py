@@ -22,12 +22,12 @@ from typing import Any
 import torch
 
 from wmlearn.play.picture import gif
-from wmlearn.play.session import KeyMap, PlaySession, View
+from wmlearn.play.session import PlaySession, View
 
 WINDOW = 12  # frames on their way to the browser
 SILENCE = 5.0  # seconds without an acknowledgement after which the game pauses
 SHORTEST_SLEEP = 0.003  # seconds of every frame that are left to other threads
-HOLD = 1.2  # seconds for which the end of an episode is shown
+HOLD = 0.6  # seconds for which the end of an episode is shown
 GIF_SECONDS = 8.0
 
 _active: weakref.ref[PlayLoop] | None = None  # the one loop that may be playing
@@ -40,7 +40,6 @@ class PlayLoop:
     Args:
         build: makes the session; called in the thread, so that an environment lives in one thread.
         send: ``send(message, buffers)`` to the browser; called from the thread.
-        keymap: turns pressed keys into an action.
         fps: steps per second that are aimed at.
 
     Raises:
@@ -51,10 +50,9 @@ class PlayLoop:
         self,
         build: Callable[[], PlaySession],
         send: Callable[[dict[str, Any], list[bytes]], None],
-        keymap: KeyMap,
         fps: float = 30,
     ) -> None:
-        self.send, self.keymap, self.fps = send, keymap, float(fps)
+        self.send, self.fps = send, float(fps)
         self.session: PlaySession
         self.playing = False
         self.sent = self.acknowledged = 0
@@ -130,7 +128,7 @@ class PlayLoop:
             return
         keys = self._held + [key for key in self._tapped if key not in self._held]
         self._tapped = []
-        view = self.session.step(self.keymap.action(keys))
+        view = self.session.step(self.session.keymap.action(keys))
         self._show(view)
         if view.over:
             self._due = now + HOLD
@@ -187,7 +185,7 @@ class PlayLoop:
         if self.session.view.over:
             self._show(self.session.restart())
             return
-        self._show(self.session.step(self.keymap.action(pressed)))
+        self._show(self.session.step(self.session.keymap.action(pressed)))
 
     def _tell_state(self, note: str, closed: bool = False) -> None:
         self.send({"type": "state", "playing": self.playing, "closed": closed, "note": note}, [])

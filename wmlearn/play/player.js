@@ -4,6 +4,7 @@
 const ACK_EVERY = 6;
 const CHART_LENGTH = 300; // steps of PSNR that are shown
 const CHART_RANGE = [5, 45]; // dB
+const CALM = 200; // milliseconds between two changes of numbers and chart
 const GLYPHS = {
   ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Space: "space",
 };
@@ -94,8 +95,8 @@ function makeMeter() {
       context.fillStyle = style.color;
       if (value % 20 === 0) context.fillText(value, left - 6, y(value));
     }
-    context.strokeStyle = style.color;
-    context.lineWidth = 1.5;
+    context.strokeStyle = style.caretColor;
+    context.lineWidth = 1.75;
     context.lineJoin = "round";
     context.beginPath();
     values.forEach((value, index) => {
@@ -112,9 +113,11 @@ function makeMeter() {
   return {
     node: make("div", "wm-meter", {}, head, canvas),
     draw,
+    tell(value) {
+      number.textContent = value === null ? "–" : value >= 99 ? "equal" : `${value.toFixed(1)} dB`;
+    },
     push(step, value) {
       if (step === 0) values = [];
-      number.textContent = value === null ? "–" : value >= 99 ? "equal" : `${value.toFixed(1)} dB`;
       if (value === null || step === 0) return;
       values.push(value);
       if (values.length > CHART_LENGTH) values.shift();
@@ -126,15 +129,15 @@ function render({ model, el }) {
   const config = model.get("config");
   const [height, width] = config.shape;
   const gameKeys = new Set(config.used);
-  let playing = false, closed = false, pending = null, drawn = 0, step = 0;
-  let sinceAck = 0, heard = 0, animation = 0, waiting = 0;
+  let playing = false, closed = false, pending = null, shown = null, drawn = 0;
+  let sinceAck = 0, heard = 0, animation = 0, waiting = 0, told = 0, rate = 0;
   const pressed = [], buttons = []; // in the order of pressing
   const send = (message) => model.send(message);
 
   // ---- what is on the page
   const names = config.real ? ["real", "dream"] : ["dream"];
   const sides = names.map((name) => makeSide(name, [height, width], config.width));
-  const prompt = make("div", "wm-prompt", { textContent: "Click or press Enter to play" });
+  const prompt = make("div", "wm-prompt", { textContent: "Run this cell to play" });
   const usable = config.actions.filter((action) => action.key)
     .map((action) => `${keyLabel(action.key)} ${action.name}`).join(", ");
   const stage = make("div", "wm-stage", {
@@ -188,9 +191,10 @@ function render({ model, el }) {
     closed = message.closed;
     playButton.textContent = playing ? "Pause" : "Play";
     prompt.hidden = playing;
-    if (closed) prompt.textContent = "Closed: run the cell again";
+    prompt.textContent = closed ? "Closed: run the cell again" : "Click or press Enter to play";
     root.classList.toggle("wm-playing", playing);
     if (!playing) pressed.length = buttons.length = 0;
+    tellNumbers();
     say(message.note);
   }
 
@@ -296,16 +300,22 @@ function render({ model, el }) {
     if (!pending) return;
     const { message, rgb } = pending;
     pending = null;
-    sides.forEach((side, index) => {
-      side.draw(rgb.subarray(index * side.bytes, (index + 1) * side.bytes));
-      side.tell(message[names[index]]);
-    });
-    if (config.real) meter.draw();
+    shown = message;
+    sides.forEach((side, index) =>
+      side.draw(rgb.subarray(index * side.bytes, (index + 1) * side.bytes)));
     drawn += 1;
-    step = message.step;
     root.dataset.drawn = drawn;
-    root.dataset.step = step;
-    if (!playing) tellFacts(0);
+    root.dataset.step = message.step;
+    if (!playing || performance.now() - told > CALM) tellNumbers();
+  }
+  function tellNumbers() {
+    told = performance.now();
+    if (!shown) return;
+    sides.forEach((side, index) => side.tell(shown[names[index]]));
+    facts.textContent = `step ${shown.step}` + (playing ? ` · ${Math.round(rate)} frames/s` : "");
+    if (!config.real) return;
+    meter.tell(shown.psnr);
+    meter.draw();
   }
   function onMessage(message, buffers) {
     if (message.type === "frame") {
@@ -335,19 +345,15 @@ function render({ model, el }) {
     say(`Saved the last seconds as ${name}.`);
   }
 
-  // ---- frames per second, twice a second
+  // ---- frames per second
   let lastDrawn = 0, lastTime = performance.now();
-  function tellFacts(rate) {
-    root.dataset.fps = rate.toFixed(1);
-    facts.textContent = `step ${step}` + (playing ? ` · ${Math.round(rate)} frames/s` : "");
-  }
   const clock = setInterval(() => {
     const now = performance.now();
-    const rate = ((drawn - lastDrawn) * 1000) / (now - lastTime);
+    rate = ((drawn - lastDrawn) * 1000) / (now - lastTime);
+    root.dataset.fps = rate.toFixed(1);
     lastDrawn = drawn;
     lastTime = now;
-    if (playing) tellFacts(rate);
-  }, 500);
+  }, 1000);
 
   // ---- life and death
   const pause = () => { if (playing) send({ type: "pause" }); };
@@ -367,7 +373,6 @@ function render({ model, el }) {
   window.addEventListener("pagehide", pause);
   window.addEventListener("resize", onResize);
   requestAnimationFrame(onResize);
-  tellFacts(0);
   send({ type: "ready" });
   return () => {
     pause();

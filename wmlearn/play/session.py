@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 
 from wmlearn.data.clip import Clip
+from wmlearn.play.keys import controls
 from wmlearn.world import World
 
 
@@ -85,6 +85,9 @@ class PlaySession:
             dream is played, from ``context``.
         context: real clips to start from where there is no ``env``; one of them at each restart,
             in turn. Default: what ``world.start_context(generator)`` gives, if the world has it.
+        keys: browser key -> action, see ``KeyMap``; default: those that ``wmlearn.envs`` finds
+            for the names, or the digits.
+        names: one name per action; default: the environment's ``action_names``.
         seed: of the environment and of the world's noise.
         noop: index of the action that does nothing.
         grace: steps that one side may go on after the other has ended.
@@ -102,6 +105,8 @@ class PlaySession:
         env: gymnasium.Env | None = None,
         *,
         context: Clip | None = None,
+        keys: Mapping[str, int] | None = None,
+        names: Sequence[str] | None = None,
         seed: int = 0,
         noop: int = 0,
         grace: int = 15,
@@ -131,6 +136,7 @@ class PlaySession:
                 f"The world has {self.num_actions} actions, the environment {env.action_space}: "
                 "pass the environment that the world was trained on."
             )
+        self.names, self.keymap = controls(self.num_actions, env, keys, names, noop)
         self.view = self.restart()
 
     @torch.inference_mode()
@@ -261,62 +267,3 @@ class PlaySession:
 def _picture(frame: torch.Tensor) -> np.ndarray:
     """uint8 ``[3, H, W]`` on any device -> uint8 ``[H, W, 3]`` in numpy, its own memory."""
     return frame.permute(1, 2, 0).contiguous().cpu().numpy().copy()
-
-
-def normal_key(key: str) -> str:
-    """The name of a key as the browser sends it: ``"Space"`` for a blank, letters in lower case."""
-    if key == " ":
-        return "Space"
-    return key.lower() if len(key) == 1 else key
-
-
-def default_keys(num_actions: int) -> dict[str, int]:
-    """The digits 1 to 9 for the actions 1 to 9, where nobody says which keys are meant."""
-    return {str(action): action for action in range(1, min(num_actions, 10))}
-
-
-class KeyMap:
-    """Turns the set of pressed keys into one action.
-
-    Args:
-        keys: browser key -> action index, e.g. ``{"ArrowLeft": 1, "ArrowUp+Space": 7}``: a plus
-            joins keys that are pressed together.
-        noop: the action while nothing is pressed.
-    """
-
-    def __init__(self, keys: Mapping[str, int], noop: int = 0) -> None:
-        self.noop = noop
-        self.chords = {
-            tuple(normal_key(part) for part in (key.split("+") if len(key) > 1 else [key])): index
-            for key, index in keys.items()
-        }
-
-    @property
-    def used(self) -> list[str]:
-        """Every key that plays a part."""
-        return sorted({key for chord in self.chords for key in chord})
-
-    def action(self, pressed: Iterable[str]) -> int:
-        """The action of the longest matching chord; among equals the key pressed last wins.
-
-        ``pressed`` is in the order of pressing; ``"action:3"`` is an on-screen button.
-        """
-        pressed = list(pressed)
-        for key in reversed(pressed):
-            if key.startswith("action:"):
-                return int(key.removeprefix("action:"))
-        matches = [chord for chord in self.chords if set(chord) <= set(pressed)]
-        if not matches:
-            return self.noop
-        best = max(matches, key=lambda chord: (len(chord), max(map(pressed.index, chord))))
-        return self.chords[best]
-
-    def labels(self, names: Iterable[str]) -> list[dict[str, Any]]:
-        """``{"name", "key", "index"}`` of every action, for the on-screen buttons."""
-        first: dict[int, str] = {}
-        for chord, index in self.chords.items():
-            first.setdefault(index, " + ".join(chord))
-        return [
-            {"name": name, "key": first.get(index, ""), "index": index}
-            for index, name in enumerate(names)
-        ]

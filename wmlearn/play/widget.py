@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from wmlearn.play.loop import PlayLoop
 from wmlearn.play.picture import gif
-from wmlearn.play.session import KeyMap, PlaySession, View
+from wmlearn.play.session import PlaySession, View
 
 _HERE = Path(__file__).parent
 _MOST_OPEN = 4  # players that keep their thread and environment; older ones are closed
@@ -30,8 +30,6 @@ class Player(anywidget.AnyWidget):
 
     Args:
         build: makes the session; called in the player's own thread.
-        keymap: browser keys to actions.
-        names: one name per action.
         fps: steps per second that are aimed at.
         width: width of each picture on the page, in CSS pixels.
     """
@@ -44,8 +42,6 @@ class Player(anywidget.AnyWidget):
     def __init__(
         self,
         build: Callable[[], PlaySession],
-        keymap: KeyMap,
-        names: Sequence[str],
         *,
         fps: float = 30,
         width: int = 256,
@@ -53,18 +49,19 @@ class Player(anywidget.AnyWidget):
         for older in _open[:]:
             if (player := older()) is not None:
                 player.pause()
-        self.loop = PlayLoop(build, self._to_browser, keymap, fps)
-        view = self.loop.session.view
+        self.loop = PlayLoop(build, self._to_browser, fps)
+        session = self.loop.session
+        view = session.view
         super().__init__(
             config={
                 "shape": list(view.dream.shape[:2]),
                 "real": view.real is not None,
-                "actions": keymap.labels(names),
-                "used": keymap.used,
+                "actions": session.keymap.labels(session.names),
+                "used": session.keymap.used,
                 "fps": fps,
                 "width": width,
             },
-            poster=_poster(view),
+            poster=poster(view),
         )
         self.on_msg(lambda _, message, buffers: self.loop.handle(message))
         _open.append(weakref.ref(self))
@@ -104,7 +101,7 @@ class Player(anywidget.AnyWidget):
             self.send(message, buffers)
 
 
-def _poster(view: View) -> bytes:
+def poster(view: View) -> bytes:
     """The first pictures side by side, one PNG."""
     sides = [view.dream] if view.real is None else [view.real, view.dream]
     out = io.BytesIO()
