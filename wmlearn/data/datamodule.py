@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, Sampler
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
 
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
+
+_TRAIN, _VAL, _CLIPS = range(3)  # keeps the random streams of one seed apart
 
 
 class ClipDataModule(LightningDataModule):
@@ -19,13 +24,15 @@ class ClipDataModule(LightningDataModule):
 
     The joint batch of step k depends on ``(seed, k)`` alone. Process r of n takes rows
     ``r * batch_size / n`` and on, so a run sees the same data on any number of processes, and a
-    resumed run goes on where it stopped. Use ``Trainer(use_distributed_sampler=False)``.
+    resumed run goes on where it stopped. Use ``Trainer(use_distributed_sampler=False)`` and
+    ``max_steps``; the step is counted by ``trainer.global_step`` (one optimizer step per batch, or
+    per ``accumulate_grad_batches`` batches).
 
     Args:
         data: a dataset directory, or an open ``EpisodeStore``.
         batch_size: clips in the joint batch of all processes.
         length: frames per clip.
-        seed: of the order of the clips.
+        seed: of the choice of the clips.
         holdout: share of the episodes (whole ones, the last) that is never trained on.
         pad_start: a training clip may begin up to this many frames before its episode (padded, see
             ``EpisodeStore.clip``), so that a world also learns an episode's first frames.
@@ -48,13 +55,13 @@ class ClipDataModule(LightningDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        if not 0 <= holdout < 1 or not 0 <= end_fraction <= 1:
+        if not (0 <= holdout < 1 and 0 <= end_fraction <= 1):
             raise ValueError(
-                f"holdout must be in [0, 1) and end_fraction in [0, 1]; got {holdout}, "
-                f"{end_fraction}."
+                "holdout must be in [0, 1) and end_fraction in [0, 1]; "
+                f"got {holdout} and {end_fraction}."
             )
-        if pad_start < 0 or length < 1 or batch_size < 1:
-            raise ValueError("length and batch_size must be at least 1, pad_start at least 0.")
+        if batch_size < 1 or length < 1 or pad_start < 0:
+            raise ValueError("batch_size and length must be at least 1, pad_start at least 0.")
         self.store = data if isinstance(data, EpisodeStore) else EpisodeStore(data)
         self.batch_size, self.length, self.seed = batch_size, length, seed
         self.pad_start, self.end_fraction = pad_start, end_fraction
@@ -66,112 +73,128 @@ class ClipDataModule(LightningDataModule):
                 f"{self.store.path} has {episodes} episode(s), too few to hold out {held_out}: "
                 "record more episodes, or use holdout=0."
             )
-        self.splits = {
+        self.splits: dict[str, NDArray[np.int64]] = {
             "train": np.arange(episodes - held_out),
             "val": np.arange(episodes - held_out, episodes),
         }
+        """``train`` and ``val``: the numbers of their episodes."""
 
     def train_batch(self, step: int) -> Clip:
-        """The joint training batch of one step, ``[batch_size, length, ...]``."""
-        return _TrainBatches(self, 0, 1)[step]
+        """The joint training batch of one step, frames ``[batch_size, length, C, H, W]``."""
+        return self._batches("train", 0, 1)[step]
 
     def clips(self, split: str, count: int, length: int, seed: int = 0) -> Clip:
-        """Random clips (without padding) of the ``train`` or ``val`` episodes.
+        """``count`` random clips (without padding) of the ``train`` or ``val`` episodes.
 
         The same arguments give the same clips. All starts are equally likely.
         """
-        rng = np.random.default_rng([seed, 1])
-        return self.store.clip(self._draw(rng, split, count, length), length)
+        places = _Places(self.store, self._episodes(split), length)
+        return self.store.clip(places.draw(np.random.default_rng([seed, _CLIPS]), count), length)
 
     def train_dataloader(self) -> DataLoader:
-        rank, world = self._process()
-        return self._loader(_TrainBatches(self, rank, world), _Steps(self))
+        return self._loader("train", _StepsToCome(self))
 
     def val_dataloader(self) -> DataLoader | list:
         if not len(self.splits["val"]):
             return []
-        return self._loader(_ValBatches(self, *self._process()), range(self.val_batches))
+        return self._loader("val", range(self.val_batches))
 
-    def _loader(self, batches: Dataset, sampler: Sequence[int] | Sampler[int]) -> DataLoader:
-        return DataLoader(batches, batch_size=None, sampler=sampler, num_workers=self.num_workers)
+    def _loader(self, split: str, numbers: Iterable[int]) -> DataLoader:
+        rank = self.trainer.global_rank if self.trainer else 0
+        world = self.trainer.world_size if self.trainer else 1
+        return DataLoader(
+            self._batches(split, rank, world),
+            batch_size=None,
+            sampler=numbers,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
 
-    def _process(self) -> tuple[int, int]:
-        """Rank and number of processes; (0, 1) without a Trainer."""
-        if self.trainer is None:
-            return 0, 1
-        world = self.trainer.world_size
+    def _batches(self, split: str, rank: int, world: int) -> _Batches:
         if self.batch_size % world:
             raise ValueError(
                 f"batch_size {self.batch_size} is the joint batch of all processes and must be "
                 f"divisible by their number, {world}."
             )
-        return self.trainer.global_rank, world
+        training = split == "train"
+        places = _Places(
+            self.store, self._episodes(split), self.length, self.pad_start if training else 0
+        )
+        return _Batches(
+            self.store,
+            places,
+            batch_size=self.batch_size,
+            end_fraction=self.end_fraction if training else 0.0,
+            seed=(self.seed, _TRAIN if training else _VAL),
+            rank=rank,
+            world=world,
+        )
 
-    def _draw(
-        self,
-        rng: np.random.Generator,
-        split: str,
-        count: int,
-        length: int,
-        pad_start: int = 0,
-        end_fraction: float = 0.0,
-    ) -> list[tuple[int, int]]:
-        """``count`` pairs (episode, start), uniform over all clips of the split."""
-        episodes = self.splits[split]
-        starts = self.store.lengths[episodes] + pad_start - length + 1  # clips in each episode
-        episodes, starts = episodes[starts > 0], starts[starts > 0]
-        if not len(episodes):
-            raise ValueError(
-                f"No {split} episode of {self.store.path} is long enough for clips of {length} "
-                "frames: ask for shorter clips, or record longer or more episodes."
-            )
-        ends = np.cumsum(starts)
-        place = rng.integers(ends[-1], size=count)
-        which = np.searchsorted(ends, place, side="right")
-        at_end = rng.random(count) < end_fraction
-        which = np.where(at_end, rng.integers(len(episodes), size=count), which)
-        offset = np.where(at_end, starts[which] - 1, place - (ends[which] - starts[which]))
-        return list(zip(episodes[which].tolist(), (offset - pad_start).tolist(), strict=True))
+    def _episodes(self, split: str) -> NDArray[np.int64]:
+        if split not in self.splits:
+            raise ValueError(f"There is no split {split!r}; choose train or val.")
+        if not len(self.splits[split]):
+            raise ValueError("No episodes are held out (holdout=0): there is nothing in val.")
+        return self.splits[split]
 
 
-class _Steps(Sampler[int]):
-    """The steps still to come: from where the Trainer stands, without end."""
+class _StepsToCome:
+    """0, 1, 2, ... without end, from where the Trainer stands when the loop begins."""
 
     def __init__(self, module: ClipDataModule) -> None:
         self._module = module
 
     def __iter__(self) -> Iterator[int]:
         trainer = self._module.trainer
-        done = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
-        return itertools.count(done)
+        return itertools.count(
+            trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
+        )
 
 
-class _TrainBatches(Dataset):
-    """Step -> this process's rows of the joint training batch."""
+class _Places:
+    """Every place in some episodes where a clip of ``length`` frames can start."""
 
-    def __init__(self, module: ClipDataModule, rank: int, world: int) -> None:
-        self._store, self._draw = module.store, module._draw
-        self._settings = (module.batch_size, module.length, module.pad_start, module.end_fraction)
-        self._seed, self._rank, self._world = module.seed, rank, world
+    def __init__(
+        self, store: EpisodeStore, episodes: NDArray[np.int64], length: int, pad_start: int = 0
+    ) -> None:
+        starts = store.lengths[episodes] + pad_start - length + 1
+        self._episodes, self._starts = episodes[starts > 0], starts[starts > 0]
+        self._ends, self._pad_start, self.length = np.cumsum(self._starts), pad_start, length
+        if not len(self._episodes):
+            raise ValueError(
+                f"No episode of {store.path} that is wanted here has {length} frames: "
+                "ask for shorter clips, or record longer or more episodes."
+            )
+
+    def draw(
+        self, rng: np.random.Generator, count: int, end_fraction: float = 0.0
+    ) -> list[tuple[int, int]]:
+        """``count`` pairs (episode, start): uniform, or with this probability at episodes' ends."""
+        place = rng.integers(self._ends[-1], size=count)
+        at_end = rng.random(count) < end_fraction
+        any_episode = rng.integers(len(self._episodes), size=count)
+        which = np.where(at_end, any_episode, np.searchsorted(self._ends, place, side="right"))
+        last = self._starts[which] - 1
+        offset = np.where(at_end, last, place - (self._ends[which] - self._starts[which]))
+        start = offset - self._pad_start
+        return list(zip(self._episodes[which].tolist(), start.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class _Batches(Dataset):
+    """Step -> this process's rows of the joint batch; knows nothing of the Trainer."""
+
+    store: EpisodeStore
+    places: _Places
+    batch_size: int
+    end_fraction: float
+    seed: tuple[int, int]
+    rank: int
+    world: int
 
     def __getitem__(self, step: int) -> Clip:
-        batch, length, pad_start, end_fraction = self._settings
-        rng = np.random.default_rng([self._seed, 0, step])
-        indices = self._draw(rng, "train", batch, length, pad_start, end_fraction)
-        rows = batch // self._world
-        return self._store.clip(indices[self._rank * rows : (self._rank + 1) * rows], length)
-
-
-class _ValBatches(Dataset):
-    """Number -> this process's rows of a validation batch, always the same."""
-
-    def __init__(self, module: ClipDataModule, rank: int, world: int) -> None:
-        self._store, self._draw = module.store, module._draw
-        self._batch, self._length, self._seed = module.batch_size, module.length, module.seed
-        self._rank, self._world = rank, world
-
-    def __getitem__(self, number: int) -> Clip:
-        rng = np.random.default_rng([self._seed, 2, number])
-        indices = self._draw(rng, "val", self._batch, self._length)
-        rows = self._batch // self._world
-        return self._store.clip(indices[self._rank * rows : (self._rank + 1) * rows], self._length)
+        rng = np.random.default_rng([*self.seed, step])
+        joint = self.places.draw(rng, self.batch_size, self.end_fraction)
+        rows = self.batch_size // self.world
+        length = self.places.length
+        return self.store.clip(joint[self.rank * rows : (self.rank + 1) * rows], length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 from collections.abc import Sequence
@@ -73,7 +74,11 @@ class EpisodeWriter:
     ) -> None:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
-        self.info = {
+        for leftover in self.path.glob(".*.safetensors.*.tmp"):
+            leftover.unlink(missing_ok=True)
+        for leftover in self.path.glob(".dataset.json.*.tmp"):
+            leftover.unlink(missing_ok=True)
+        info = {
             "format": FORMAT,
             "version": VERSION,
             "action_space": _space_to_json(action_space, info.pop("action_names", None)),
@@ -81,6 +86,7 @@ class EpisodeWriter:
             **info,
             "wmlearn": _wmlearn_version(),
         }
+        self.info = json.loads(json.dumps(info))  # as it will be read: tuples become lists
         if (self.path / "dataset.json").exists():
             self._check_same_dataset()
         else:
@@ -90,11 +96,10 @@ class EpisodeWriter:
                 )
             text = json.dumps(self.info, indent=2) + "\n"
             _write_atomically(self.path / "dataset.json", text.encode())
-        for leftover in self.path.glob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-        self._store = EpisodeStore(self.path)
-        self.num_frames = self._store.num_frames
-        self.next_index = 1 + max(map(_index, self._store.files), default=-1)
+        store = EpisodeStore(self.path)
+        self._action_space = store.action_space
+        self.num_frames = store.num_frames
+        self.next_index = 1 + max(map(_index, store.files), default=-1)
 
     def write(self, episode: Episode) -> Path:
         """Adds one episode; when this returns it is on disk."""
@@ -103,11 +108,11 @@ class EpisodeWriter:
             for name, value in vars(episode).items()
             if value is not None
         }
-        metadata = {"format": FORMAT, "version": str(VERSION)}
         path = self.path / f"episode-{self.next_index:06d}.safetensors"
-        data = save(tensors, metadata=metadata)
         shapes = {name: (array.dtype, array.shape) for name, array in tensors.items()}
-        _check_arrays(path, shapes, self.info, self._store.action_space)
+        _check_arrays(path, shapes, self.info, self._action_space)
+        _check_actions(path, episode.actions, self._action_space)
+        data = save(tensors, metadata={"format": FORMAT, "version": str(VERSION)})
         _write_atomically(path, data)
         self.next_index += 1
         self.num_frames += len(episode.frames)
@@ -225,9 +230,10 @@ class EpisodeStore:
         with open(self.files[index], "rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         arrays = {
-            name: np.frombuffer(data, dtype, int(np.prod(shape)), offset).reshape(shape)
+            name: np.frombuffer(data, dtype, math.prod(shape), offset).reshape(shape)
             for name, (dtype, shape, offset) in self._headers[index].items()
         }
+        _check_actions(self.files[index], arrays.get("actions"), self.action_space)
         return Episode(**arrays)
 
     def __getstate__(self) -> dict:
@@ -287,8 +293,10 @@ def _read_header(
             for name, entry in header.items()
         }
         for name, (dtype, shape, begin, end) in entries.items():
-            if end - begin != dtype.itemsize * int(np.prod(shape)):
-                raise ValueError(f"{name} has another size than its header says")
+            if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
+                raise ValueError(f"the place of {name} is not given in whole numbers")
+            if end - begin != dtype.itemsize * math.prod(shape):
+                raise ValueError(f"{name} has another size than its shape says")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EpisodeError(
             f"{path} is not an episode file ({error}): delete it, or record the dataset again."
@@ -327,6 +335,15 @@ def _check_arrays(path: Path, arrays: dict, info: dict, space: gymnasium.Space |
         raise EpisodeError(f"{path} has {', '.join(sorted(extra))}, unknown to this dataset.")
     if steps < 0:
         raise EpisodeError(f"{path} has no frame: delete it.")
+
+
+def _check_actions(path: Path, actions: NDArray | None, space: gymnasium.Space | None) -> None:
+    if isinstance(space, Discrete) and len(actions):
+        if actions.min() < 0 or actions.max() >= space.n:
+            raise EpisodeError(
+                f"{path} has actions from {actions.min()} to {actions.max()}, but dataset.json "
+                f"says 0 to {space.n - 1}: correct one of them."
+            )
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

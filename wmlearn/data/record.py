@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from gymnasium.spaces import Discrete
-from tqdm import tqdm
 
 from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
+from wmlearn.data.progress import progress_bar
+from wmlearn.data.video import is_video, record_video
 from wmlearn.envs import make
 from wmlearn.envs.experts import POLICIES, make_policy, policy_kwargs
 
@@ -45,7 +45,7 @@ def record(
         hold: mean number of steps that a random action is held.
         max_steps: longer episodes are truncated here (an episode is held in memory until its end).
         progress: show a bar (never in CI, or where the output is not a terminal or a notebook).
-        **env_kwargs: passed to ``make``.
+        **env_kwargs: passed to ``make`` (or to ``record_video``: fps, scene_cut, ...).
 
     Returns:
         The dataset.
@@ -53,6 +53,8 @@ def record(
     Raises:
         EpisodeError: ``out`` holds something else, or a dataset with other settings.
     """
+    if is_video(env_id):
+        return record_video(env_id, out, frames, size, progress=progress, **env_kwargs)
     if frames < 2:
         raise ValueError(f"frames must be at least 2, one step; got {frames}.")
     named = isinstance(policy, str)
@@ -72,7 +74,7 @@ def record(
             max_steps=max_steps,
             env_kwargs=env_kwargs,
         )
-        with _bar(frames, writer.num_frames, f"record {env_id}", progress) as bar:
+        with progress_bar(frames, writer.num_frames, f"record {env_id}", progress) as bar:
             while (left := frames - writer.num_frames) >= 2:
                 numbers = np.random.SeedSequence([seed, writer.next_index]).generate_state(2)
                 steps = min(max_steps, left - 1)
@@ -111,14 +113,6 @@ def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -
     )
 
 
-def _bar(total: int, done: int, title: str, progress: bool) -> tqdm:
-    seen = sys.stderr.isatty() or "ipykernel" in sys.modules
-    hidden = not progress or not seen or "CI" in os.environ
-    return tqdm(
-        total=total, initial=done, desc=title, unit="frame", disable=hidden, mininterval=0.5
-    )
-
-
 # --- command line ------------------------------------------------------------------------------
 
 
@@ -136,10 +130,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
     )
+    video = parser.add_argument_group("video files (they have no actions)")
+    video.add_argument("--fps", type=float, help="frames a second to keep; all by default")
+    video.add_argument(
+        "--scene-cut", type=float, help="new episode where a pixel changes more, 0 to 1; off"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """``wmlearn record``: records and says what there is now."""
+    video = {name: getattr(args, name) for name in ("fps", "scene_cut")}
+    video = {name: value for name, value in video.items() if value is not None}
+    if video and not is_video(args.env):
+        raise ValueError(f"--fps and --scene-cut are for video files; {args.env} is none.")
     store = record(
         args.env,
         args.out,
@@ -149,6 +152,7 @@ def run(args: argparse.Namespace) -> None:
         size=args.size,
         hold=args.hold,
         max_steps=args.max_steps,
+        **video,
     )
     print(f"{args.out}: {store.num_frames:,} frames in {store.episodes:,} episodes.")
 
