@@ -129,9 +129,15 @@ assert (_roots.diff() - _roots.diff().mean()).abs().max() < 1e-4
 # Data N(-0.3, 0.6²), starting from noise N(-0.3, 0.6² + 3²).
 _noise = torch.randn(20_000, generator=torch.Generator().manual_seed(42))
 _noise = -0.3 + _noise * (0.36 + 9) ** 0.5
-_sample = euler_sample(
-    lambda x, s: (0.36 * x - 0.3 * s**2) / (0.36 + s**2), _noise, noise_levels(300, 0.01, 3.0)
-)
+
+
+def _denoise(x, s):
+    return (0.36 * x - 0.3 * s**2) / (0.36 + s**2)
+
+
+_one = euler_sample(_denoise, _noise, torch.tensor([3.0, 0.0]))
+assert torch.allclose(_one, _denoise(_noise, 3.0), atol=1e-4), "one step"
+_sample = euler_sample(_denoise, _noise, noise_levels(300, 0.01, 3.0))
 assert abs(float(_sample.mean()) + 0.3) < 0.02, "mean of the samples"
 assert abs(float(_sample.std()) - 0.6) < 0.02, "spread of the samples"
 ### END HIDDEN TESTS
@@ -186,14 +192,15 @@ assert _near(lambda_returns(_r, _v, _no, _no, 0.5, 0.5), [6.75, 13.0, 24.0])
 assert _near(lambda_returns(_r, _v, _yes, _no, 0.5, 0.5), [4.0, 2.0, 24.0])
 assert _near(lambda_returns(_r, _v, _no, _yes, 0.5, 0.5), [6.5, 12.0, 24.0])
 assert _near(lambda_returns(_r, _v, _yes, _yes, 0.5, 0.5), [4.0, 2.0, 24.0])
-assert not lambda_returns(_r, _v.clone().requires_grad_(), _no, _no, 0.5, 0.5).requires_grad
+_v.requires_grad_()
+assert not lambda_returns(_r, _v, _no, _no, 0.5, 0.5).requires_grad
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "04-4-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 4: repair the training loss
 #
 # *Find the bugs. Difficulty 4 of 5, 20 minutes, 4 points. It teaches to distrust a loss that falls:
-# this one trains well, and its dreams are worthless.*
+# this one can go to zero in a world model that has learned nothing.*
 #
 # The function below should compute DIAMOND's loss on a clip. For each frame after the first `n`, the
 # model sees the `n` frames before it and the `n` actions that led up to it, and denoises the frame.
@@ -267,6 +274,31 @@ for _i, (_context, _taken) in enumerate(_seen):
     # The perfect model's estimates are the frames themselves, up to one of 256 levels.
     assert (_context - _frames[:, _i : _i + 3]).abs().max() < 0.01, "context"
     assert torch.equal(_taken, _actions[:, _i : _i + 3]), "actions"
+
+_loud, _contexts = torch.tensor(3.0, requires_grad=True), []
+
+
+def _shouts(x, c_noise, context, actions):
+    _contexts.append(context)
+    return _loud * x
+
+
+_value = loss(_shouts, _precondition, _frames, _actions, _sigma, _noise, 3)
+assert _value.requires_grad and not any(context.requires_grad for context in _contexts)
+assert not torch.allclose(_contexts[1][:, -1], _frames[:, 3]), "its own estimate"
+_levels = (torch.stack(_contexts) + 1) * 127.5
+assert (_levels - _levels.round()).abs().max() < 1e-3, "256 levels"
+assert _levels.min() > -0.01 and _levels.max() < 255.01, "range"
+
+
+def _says_nothing(x, c_noise, context, actions):
+    return torch.zeros_like(x)
+
+
+_, _out, _skip = (c.unsqueeze(1) for c in _precondition(_sigma)[:3])
+_target = _frames[:, 3:] - _skip * (_frames[:, 3:] + _sigma.view(2, 1, 1, 1, 1) * _noise)
+_silent = loss(_says_nothing, _precondition, _frames, _actions, _sigma, _noise, 3)
+assert abs(float(_silent - (_target / _out).square().mean())) < 1e-4, "mean"
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "04-5-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -321,8 +353,17 @@ check("04.5", experiment)
 _between, _rare = experiment(dream, [0.5, 0.7, 0.9, 1.0], [1, 2, 10, 50], 5000)
 assert _between[0][0] > 0.95 and _between[0][3] < 0.05, "one step blurs, many do not"
 assert _rare[1][1] < 0.15 and abs(_rare[1][3] - 0.3) < 0.05, "the rare future comes back"
-assert max(_between[3]) < 0.01 and max(_rare[3]) < 0.01, "a certain future needs one step"
-_fake = experiment(lambda p, n, k: torch.linspace(-p, p, k), [0.4, 1.0], [1], 1000)
+assert max(_between[3]) < 0.01 and max(_rare[3]) < 0.01, "a certain future"
+_asked = []
+
+
+def _line(p, num_steps, samples):
+    _asked.append((p, num_steps, samples))
+    return torch.linspace(-p, p, samples)
+
+
+_fake = experiment(_line, [0.4, 1.0], [7], 1000)
+assert sorted(_asked) == [(0.4, 7, 1000), (1.0, 7, 1000)]
 assert abs(_fake[0][0][0] - 1.0) < 0.01 and abs(_fake[0][1][0] - 0.5) < 0.01
 assert abs(_fake[1][0][0] - 0.0) < 0.01 and abs(_fake[1][1][0] - 0.25) < 0.01
 ### END HIDDEN TESTS
@@ -371,7 +412,9 @@ def choose():
 # %% nbgrader={"grade": true, "grade_id": "04-6-test", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 check("04.6", choose)
 ### BEGIN HIDDEN TESTS
-assert choose() == {"train_in": "B", "because": "controllability", "settled_by": "utility"}
+_made = choose()
+assert (_made["train_in"], _made["settled_by"]) == ("B", "utility")
+assert _made["because"] == "controllability"
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "04-6-question", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -385,7 +428,7 @@ assert choose() == {"train_in": "B", "because": "controllability", "settled_by":
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "04-6-essay", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
 # ### BEGIN SOLUTION
-# 1. PSNR is the mean squared error over all pixels. Most pixels do not depend on the action (walls,
+# 1. PSNR counts the squared error over all pixels. Most pixels do not depend on the action (walls,
 #    floor), so a model that averages over the actions does well, and blur is rewarded: the mean of
 #    the possible futures has the smallest squared error.
 # 2. Something small that the reward depends on: the muzzle flash, a distant monster, the ball in
