@@ -86,23 +86,29 @@ course.loop()
 # in the dream, try what it would never dare in reality, and take a move back. The trouble: every
 # small error goes back in as well, and grows. In this course you meet both again and again.
 #
-# In code, the two loops have one shape. The state of a dream is a plain value, so you can keep it
-# and go two ways from the same moment. We start from a few real frames and shoot in one future,
-# and do nothing in the other.
+# In code, the two loops have one shape. And the state of a dream is a plain value: you can keep it
+# and leave it in as many directions as you like. Here the same moment has four futures, in each of
+# which one key is held down for eight steps. What will be in the last picture of each row?
 
 # %%
 import torch
 
-state = world.reset(starts[:1])
-after = {}
-for name, action in {"wait": 0, "shoot": 3}.items():
-    generator = torch.Generator().manual_seed(0)  # the same luck in both futures
-    _, step = world.step(state, torch.tensor([action]), generator)
-    after[name] = step.frame.float()
+start = world.reset(starts[:1])
+dreams = {}
+for name, action in {"wait": 0, "left": 1, "right": 2, "shoot": 3}.items():
+    generator = torch.Generator().manual_seed(0)  # the same luck in each future
+    state, frames = start, []
+    for _ in range(8):
+        state, step = world.step(state, torch.tensor([action]), generator)
+        frames.append(step.frame[0])
+    dreams[name] = torch.stack(frames)
 
-pixels = (after["shoot"] - after["wait"]).abs().max(dim=1).values.flatten()
-changed = (pixels > 16).float().mean().item()
-print(f"The action changed {changed:.0%} of the picture's pixels clearly.")
+wm.viz.counterfactual_strip(dreams, starts.frames[0, -1])
+
+# %% [markdown]
+# Nobody programmed what a key does. When you walk left, the room slides to the right; when you
+# shoot, the gun flashes. The model found that out from recorded frames and key presses. How well
+# it did is a question of numbers, and chapter 4 asks it.
 
 # %% [markdown]
 # ## The way through every chapter: data, system, world, judgement
