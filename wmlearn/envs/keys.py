@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from gymnasium.spaces import Discrete
 
-_WORDS = {
+_KEYS = {
     "left": "ArrowLeft",
     "turn_left": "ArrowLeft",
     "right": "ArrowRight",
@@ -17,12 +19,15 @@ _WORDS = {
 }
 """Action name -> ``KeyboardEvent.key``."""
 
+_ATARI = re.compile(r"(up|down)?(left|right)?(fire)?")  # "upleftfire" and the like
+
 
 def env_keys(env_id: str) -> dict[str, int]:
     """Key -> action for the player, e.g. ``{"ArrowLeft": 1, "ArrowRight": 2, " ": 3}``.
 
-    Keys are the browser's ``KeyboardEvent.key`` names. Actions without a natural key get the
-    digits and letters ``1``..``9``, ``a``..; the no-op (no key pressed) gets none.
+    Keys are the browser's ``KeyboardEvent.key`` names; keys that are pressed together are joined
+    with a plus (``ArrowUp+Space``). Actions without a natural key get the digits and letters
+    ``1``..``9``, ``a``..``z``; the no-op (nothing pressed) gets none.
 
     Raises:
         ValueError: the actions are continuous.
@@ -45,8 +50,18 @@ def keys_for(action_names: list[str]) -> dict[str, int]:
     for action, name in enumerate(action_names):
         if name == "noop":
             continue
-        key = _WORDS.get(name)
+        key = _natural_key(name)
         if key is None or key in keys:
-            key = next(spare)
-        keys[key] = action
+            key = next(spare, None)
+        if key is not None:
+            keys[key] = action
     return keys
+
+
+def _natural_key(name: str) -> str | None:
+    if name in _KEYS:
+        return _KEYS[name]
+    if chord := _ATARI.fullmatch(name):
+        parts = [_KEYS[part].replace(" ", "Space") for part in chord.groups() if part]
+        return "+".join(parts) or None
+    return None
