@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
+from wmlearn.evaluate.fidelity import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.systems.diamond.config import DiamondConfig
-from wmlearn.systems.diamond.denoiser import Denoiser, to_float
+from wmlearn.systems.diamond.denoiser import Denoiser, to_float, to_uint8
 from wmlearn.systems.diamond.reward_end import RewardEnd
+from wmlearn.systems.diamond.sampler import sample
 
 REWARD_END_MAX_GRAD_NORM = 100.0
 
@@ -68,6 +70,24 @@ class Diamond(L.LightningModule):
         index = start[:, None] + torch.arange(length, device=frames.device)
         rows = torch.arange(len(frames), device=frames.device)[:, None]
         return frames[rows, index], actions[rows, index[:, :-1]]
+
+    def validation_step(self, batch: Clip, batch_idx: int) -> None:
+        """PSNR of the next frame on held-out clips, beside copying the last frame; in dB."""
+        n = self.config.denoiser.context_frames
+        context, target = to_float(batch.frames[:, :n]), batch.frames[:, n]
+        noise = SampleNoise(self.config.seed, batch_idx, len(batch), self.global_rank, self.device)
+        frame = sample(
+            self.denoiser,
+            context,
+            batch.actions[:, :n],
+            noise.normal(*context[:, -1].shape),
+            self.config.sampler,
+        )
+        metrics = {
+            "val/psnr": psnr(to_uint8(frame), target).mean(),
+            "val/psnr_copy": psnr(batch.frames[:, n - 1], target).mean(),
+        }
+        self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
 
     def configure_optimizers(self) -> dict:
         config = self.config

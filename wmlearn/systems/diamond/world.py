@@ -11,7 +11,6 @@ from torch import Tensor
 
 from wmlearn.data.clip import Clip
 from wmlearn.systems.diamond.denoiser import to_float, to_uint8
-from wmlearn.systems.diamond.reward_end import LSTMState
 from wmlearn.systems.diamond.sampler import sample
 from wmlearn.world import Step
 
@@ -23,12 +22,12 @@ class DiamondState:
     Attributes:
         frames: uint8 ``[B, n, C, H, W]``, the last n frames.
         actions: int64 ``[B, n - 1]``, the actions between them.
-        memory: the reward and termination model's LSTM state, each ``[1, B, D]``.
+        memory: the reward and termination model's LSTM state, each ``[B, D]``.
     """
 
     frames: Tensor
     actions: Tensor
-    memory: LSTMState
+    memory: tuple[Tensor, Tensor]
 
 
 class DiamondWorld:
@@ -67,7 +66,7 @@ class DiamondWorld:
                 f"This world dreams frames of shape {self.frame_shape}, but the context's are "
                 f"{tuple(context.frames.shape[2:])}; record or resize to the same size."
             )
-        frames, actions = context.frames.to(self._device), context.actions.to(self._device)
+        frames, actions = context.frames.to(self.device), context.actions.to(self.device)
         missing = max(0, self.context_frames - frames.shape[1])
         frames = torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1)
         actions = F.pad(actions, (missing, 0))
@@ -75,14 +74,14 @@ class DiamondWorld:
         with self._precision():
             *_, memory = self.system.reward_end(floats[:, :-1], actions, floats[:, 1:])
         n = self.context_frames
-        return DiamondState(frames[:, -n:], actions[:, -n + 1 :], memory)
+        return DiamondState(frames[:, -n:], actions[:, -n + 1 :], _batch_first(memory))
 
     @torch.inference_mode()
     def step(
         self, state: DiamondState, action: Tensor, generator: torch.Generator | None = None
     ) -> tuple[DiamondState, Step]:
         """Draws the next frame, then reads its reward and whether the episode ends."""
-        action = action.to(self._device)
+        action = action.to(self.device)
         context = to_float(state.frames)
         actions = torch.cat([state.actions, action[:, None]], dim=1)
         noise = self._draw(torch.randn, context[:, -1].shape, generator)
@@ -90,21 +89,22 @@ class DiamondWorld:
             frame = sample(self.system.denoiser, context, actions, noise, self.sampler)
             frame = to_uint8(frame.float())
             reward_logits, end_logits, memory = self.system.reward_end(
-                context[:, -1:], action[:, None], to_float(frame)[:, None], state.memory
+                context[:, -1:], action[:, None], to_float(frame)[:, None], _layer_first(state.memory)
             )
-        reward = self._reward_values.to(self._device)[self._choose(reward_logits, generator)]
+        reward = self._reward_values.to(self.device)[self._choose(reward_logits, generator)]
         ended = self._choose(end_logits, generator) == 1
         frames = torch.cat([state.frames[:, 1:], frame[:, None]], dim=1)
-        return DiamondState(frames, actions[:, 1:], memory), Step(frame, reward, ended)
+        state = DiamondState(frames, actions[:, 1:], _batch_first(memory))
+        return state, Step(frame, reward, ended)
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
         return self.system.device
 
     def _draw(self, function, shape, generator: torch.Generator | None) -> Tensor:
         """Random numbers from the generator's own device, moved to the world's."""
-        source = generator.device if generator is not None else self._device
-        return function(shape, generator=generator, device=source).to(self._device)
+        source = generator.device if generator is not None else self.device
+        return function(shape, generator=generator, device=source).to(self.device)
 
     def _choose(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
         """Samples a class [B] from logits [B, 1, K] (inverse of the distribution function)."""
@@ -113,7 +113,17 @@ class DiamondWorld:
         return (uniform > cumulative[:, :-1]).sum(dim=-1)
 
     def _precision(self):
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._half)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
+
+
+def _batch_first(memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The LSTM's [1, B, D] -> [B, D]."""
+    return memory[0].squeeze(0).float(), memory[1].squeeze(0).float()
+
+
+def _layer_first(memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """[B, D] -> the LSTM's [1, B, D]."""
+    return memory[0].unsqueeze(0), memory[1].unsqueeze(0)
 
 
 def _bfloat16_is_fast(device: torch.device) -> bool:

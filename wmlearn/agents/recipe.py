@@ -1,0 +1,69 @@
+"""How an actor-critic is trained in a learned world at each tier, and how it is saved."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from wmlearn import hub
+from wmlearn.agents.actor_critic import ActorCriticConfig
+from wmlearn.agents.imagination import ImaginationConfig, ImaginedActorCritic
+from wmlearn.data.episodes import EpisodeStore
+from wmlearn.train.run import RunConfig
+
+PAPER = ImaginationConfig()
+
+# A small network on 4 x 4 pixel patches; a larger learning rate, since there is less time.
+LAPTOP = replace(
+    PAPER,
+    actor_critic=ActorCriticConfig(channels=(32, 32, 32), lstm_dim=128, patch_size=4),
+    learning_rate=1e-3,
+    entropy_weight=0.01,
+    warmup_steps=10,
+)
+
+
+def preset(tier: str) -> tuple[RunConfig, ImaginationConfig]:
+    """The run and the numbers of a tier; the clips are only where the dreams start."""
+    common = dict(clip_frames=5, validate_every=0, checkpoint_every=50, ema_decay=0.0)
+    if tier == "smoke":
+        small = ActorCriticConfig(channels=(32,), lstm_dim=16, patch_size=4)
+        smoke = replace(LAPTOP, actor_critic=small, horizon=3)
+        return RunConfig.for_tier(
+            tier, **common, batch_size=2, max_steps=2, frames=300, image_size=32, holdout=0.2
+        ), smoke  # fmt: skip
+    if tier == "laptop":
+        return RunConfig.for_tier(tier, **common, batch_size=64, max_steps=300), LAPTOP
+    batch = {"colab": 32, "node": 256, "pod": 1024}[tier]
+    steps = 400_000 * 32 // batch if tier != "colab" else 20_000
+    paper = common | dict(checkpoint_every=1000, frames=100_000)
+    return RunConfig.for_tier(tier, **paper, batch_size=batch, max_steps=steps), PAPER
+
+
+def complete(config: ImaginationConfig, run: RunConfig, store: EpisodeStore) -> ImaginationConfig:
+    """Fills in what the world decides: actions and frames."""
+    world = hub.load_world(config.world)
+    channels, size, _ = world.frame_shape
+    if list(world.frame_shape) != list(store.info["frame_shape"]):
+        raise ValueError(
+            f"The world {config.world} dreams frames of shape {list(world.frame_shape)}, but "
+            f"{store.path} holds {store.info['frame_shape']}; record with --image_size {size}."
+        )
+    network = replace(
+        config.actor_critic,
+        num_actions=int(world.action_space.n),
+        image_channels=channels,
+        image_size=size,
+        seed=run.seed,
+    )
+    return replace(config, actor_critic=network, seed=run.seed)
+
+
+def build(config: ImaginationConfig) -> ImaginedActorCritic:
+    return ImaginedActorCritic(config)
+
+
+def save(out: Path, module: ImaginedActorCritic, card: dict[str, Any]) -> None:
+    training = {k: v for k, v in asdict(module.config).items() if k != "actor_critic"}
+    hub.save(out, module.actor_critic, "actor-critic", {"training": training, **card})

@@ -1,0 +1,75 @@
+"""Metrics of a run on disk, one JSON line a measurement; a resumed run appends."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+LOG_EVERY = 20  # steps; values in between are averaged
+
+
+class History(L.Callback):
+    """Writes training losses (averaged over ``LOG_EVERY`` steps) and validation metrics.
+
+    Attributes:
+        seconds: training time so far, over all resumed parts of the run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.seconds = 0.0
+        self._since = time.monotonic()
+        self._sums: dict[str, Any] = {}
+        self._count = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self._elapsed()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seconds = state["seconds"]
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith("train/"):
+                self._sums[name] = self._sums.get(name, 0) + value.detach()
+        self._count += 1
+        if trainer.global_step % LOG_EVERY == 0:
+            self._write(trainer, {name: v / self._count for name, v in self._sums.items()})
+            self._sums, self._count = {}, 0
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        metrics = trainer.callback_metrics.items()
+        self._write(trainer, {k: v for k, v in metrics if k.startswith("val/")})
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.seconds, self._since = self._elapsed(), time.monotonic()
+
+    def _elapsed(self) -> float:
+        return self.seconds + time.monotonic() - self._since
+
+    def _write(self, trainer: L.Trainer, metrics: dict[str, Any]) -> None:
+        if not trainer.is_global_zero or not metrics:
+            return
+        row = {"step": trainer.global_step, "seconds": round(self._elapsed(), 1)}
+        row |= {name: round(float(value), 6) for name, value in metrics.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def read_history(path: str | Path) -> dict[str, list[tuple[int, float]]]:
+    """Metrics by name, each a list of (step, value) in order; repeated steps keep the last value."""
+    metrics: dict[str, dict[int, float]] = {}
+    if Path(path).exists():
+        for line in Path(path).read_text().splitlines():
+            row = json.loads(line)
+            step = row.pop("step")
+            for name, value in row.items():
+                metrics.setdefault(name, {})[step] = value
+    return {name: sorted(values.items()) for name, values in metrics.items()}
