@@ -44,6 +44,7 @@ def _is_eager_cpu(x: Tensor, weight: Tensor) -> bool:
         and x.ndim == 4
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()
+        and torch._C._len_torch_dispatch_stack() == 0  # e.g. a FlopCounterMode
     )
 
 
@@ -63,18 +64,20 @@ def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     NNPACK has Winograd's algorithm for a single image only. So small images are put together to
     one: a column of images, with a row of zeros below each, which is also the next one's padding.
     """
-    _, channels, height, width = x.shape
+    batch, channels, height, width = x.shape
+    if batch == 1:
+        return torch._nnpack_spatial_convolution(x, weight, bias, [1, 1])
     together = max(1, PIXELS_PER_CALL // (height * width))
-    outputs = []
-    for images in x.split(together):
+    out = x.new_empty(batch, len(weight), height, width)
+    for images, outputs in zip(x.split(together), out.split(together), strict=True):
         if together > 1:
             images = F.pad(images, (0, 0, 0, 1)).transpose(0, 1)
         column = images.reshape(1, channels, -1, width)
         y = torch._nnpack_spatial_convolution(column, weight, bias, [1, 1])
         if together > 1:
             y = y.view(len(weight), -1, height + 1, width)[:, :, :height].transpose(0, 1)
-        outputs.append(y)
-    return torch.cat(outputs)
+        outputs.copy_(y)
+    return out
 
 
 class _WinogradConv3x3(torch.autograd.Function):
