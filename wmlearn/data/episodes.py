@@ -112,7 +112,7 @@ class EpisodeWriter:
         shapes = {name: (array.dtype, array.shape) for name, array in tensors.items()}
         _check_arrays(path, shapes, self.info, self._action_space)
         _check_actions(path, episode.actions, self._action_space)
-        data = save(tensors, metadata={"format": FORMAT, "version": str(VERSION)})
+        data = save(tensors, metadata={FORMAT: str(VERSION)})  # one key: two come in any order
         _write_atomically(path, data)
         self.next_index += 1
         self.num_frames += len(episode.frames)

@@ -37,7 +37,8 @@ def record(
     Args:
         env_id: see ``wmlearn.envs.make``; or the path of a video file (see ``video.record_video``).
         out: directory of the dataset.
-        frames: how many frames the dataset shall hold. The last episode is cut (truncated) there.
+        frames: how many frames the dataset shall hold. The last episode is cut (truncated) there;
+            one frame fewer if a lone one, without a step, would be left.
         policy: ``random``, ``expert``, ``mixed``, or a function of the frame uint8 ``[H, W, 3]``
             that gives an action (if it has ``reset(seed)``, that is called before each episode).
         seed: of the whole recording.
@@ -66,11 +67,11 @@ def record(
             env.action_space,
             (3, size, size),
             env=env_id,
-            action_names=env.unwrapped.action_names,
+            action_names=getattr(env.unwrapped, "action_names", None),
             policy=policy if named else getattr(policy, "__name__", type(policy).__name__),
             hold=hold if named and policy != "expert" else None,
             seed=seed,
-            frame_skip=env.unwrapped.frame_skip,
+            frame_skip=getattr(env.unwrapped, "frame_skip", 1),
             max_steps=max_steps,
             env_kwargs=env_kwargs,
         )

@@ -1,0 +1,89 @@
+"""A video file becomes a passive dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wmlearn.data.episodes import EpisodeError, EpisodeStore
+from wmlearn.data.record import record
+from wmlearn.data.video import is_video, record_video
+
+av = pytest.importorskip("av")
+
+
+def make_video(path: Path, frames: int = 40, cut_at: int | None = None, rate: int = 20) -> Path:
+    """Frame i is grey 4 * i; from ``cut_at`` on it is brighter by 60."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 96, 64, "yuv420p", 4_000_000
+        for i in range(frames):
+            grey = 4 * i + (60 if cut_at is not None and i >= cut_at else 0)
+            picture = np.full((64, 96, 3), min(grey, 255), np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+def greys(store: EpisodeStore) -> list[np.ndarray]:
+    return [store[i].frames.reshape(len(store[i].frames), -1).mean(1) for i in range(len(store))]
+
+
+def test_every_frame_is_kept(tmp_path):
+    store = record(str(make_video(tmp_path / "a.mp4")), tmp_path / "set", size=16)
+    assert (store.episodes, store.num_frames, store.action_space) == (1, 40, None)
+    assert store.frame_shape == (3, 16, 16) and store.info["env"] == "a.mp4"
+    assert np.allclose(greys(store)[0], 4 * np.arange(40), atol=4)
+    clip = store.clip([(0, 3)], 5)
+    with pytest.raises(ValueError, match="no actions"):
+        clip.require("actions")
+
+
+def test_fps_and_splits(tmp_path):
+    video = make_video(tmp_path / "a.mp4")
+    store = record(str(video), tmp_path / "set", size=16, fps=5, episode_frames=4)
+    assert store.lengths.tolist() == [4, 4, 2]
+    assert np.allclose(np.concatenate(greys(store)), 16 * np.arange(10), atol=4)
+    fewer = record_video(video, tmp_path / "few", frames=7, size=16, episode_frames=4)
+    assert fewer.lengths.tolist() == [4, 3]
+    with pytest.raises(ValueError, match="at most 20"):
+        record_video(video, tmp_path / "fast", fps=50)
+
+
+def test_scene_cuts(tmp_path):
+    video = make_video(tmp_path / "a.mp4", cut_at=15)
+    store = record_video(video, tmp_path / "set", size=16, scene_cut=0.15)
+    assert store.lengths.tolist() == [15, 25]
+    assert record_video(video, tmp_path / "one", size=16).lengths.tolist() == [40]
+    with pytest.raises(EpisodeError, match="no two frames in a row"):
+        record_video(video, tmp_path / "none", size=16, scene_cut=0.001)
+
+
+def test_interrupted_reading_goes_on(tmp_path):
+    video = make_video(tmp_path / "a.mp4")
+    whole = record_video(video, tmp_path / "whole", size=16, episode_frames=9)
+    record_video(video, tmp_path / "part", size=16, episode_frames=9)
+    for file in sorted((tmp_path / "part").glob("episode-*"))[2:]:
+        file.unlink()
+    again = record_video(video, tmp_path / "part", size=16, episode_frames=9)
+    assert [f.read_bytes() for f in whole.files] == [f.read_bytes() for f in again.files]
+    with pytest.raises(EpisodeError, match="fps"):
+        record_video(video, tmp_path / "part", size=16, episode_frames=9, fps=10)
+
+
+def test_what_is_no_video_is_refused(tmp_path):
+    assert is_video("a/b.MP4") and not is_video("doom/basic") and not is_video("CarRacing-v3")
+    with pytest.raises(FileNotFoundError, match="no file"):
+        record("nowhere.mp4", tmp_path / "set")
+    (tmp_path / "text.mp4").write_text("This is no film. " * 100)
+    with pytest.raises(ValueError, match="cannot be read as a video"):
+        record(str(tmp_path / "text.mp4"), tmp_path / "set")
+    video = make_video(tmp_path / "a.mp4")
+    video.write_bytes(video.read_bytes()[:-300])
+    with pytest.raises(ValueError, match="cannot be read as a video"):
+        record(str(video), tmp_path / "set")
+    assert not (tmp_path / "set").exists()
