@@ -142,47 +142,6 @@ def test_local_links_lead_somewhere():
     assert wrong == []
 
 
-def test_the_map_and_its_picture_use_the_same_colours_as_the_figures():
-    from wmlearn import viz
-
-    picture = (ROOT / "wmlearn/course/loop.svg").read_text(encoding="utf-8")
-    assert set(re.findall(r"#[0-9a-f]{6}", picture)) == {viz.REAL, viz.DREAM, viz.NEUTRAL}
-
-
-# The course's map
-
-
-def test_the_map_shows_every_system_once_and_asks_nothing_of_the_network():
-    from wmlearn import course
-
-    page = course.world_map().data["text/html"]
-    for system in course.SYSTEMS:
-        assert page.count(f">{system.name}</button>") == 1
-        assert f"| [{system.name}]({system.link}) |" in repr(course.table())
-    assert len(course.SYSTEMS) == page.count("<section hidden>") == 14
-    assert not re.search(r"\b(src|@import|fetch|url)\b\s*[=(]", page)
-
-
-def test_the_map_puts_a_system_into_its_square():
-    from wmlearn import course
-
-    places = course._places()
-    assert len(set(places.values())) == len(places)
-    for system in course.SYSTEMS:
-        column, row = places[system.name]
-        assert list(course.SPACES)[int(column)] == system.space
-        if len(system.supervision) == 1:
-            assert list(course.SUPERVISION)[int(row)] == system.supervision[0]
-
-
-def test_chapters_are_called_planned_until_they_are_there():
-    from wmlearn import course
-
-    for system in course.SYSTEMS:
-        there = (ROOT / f"notebooks/{system.chapter}.ipynb").is_file()
-        assert ("planned" in course._chapter(system)) != there
-
-
 # Commands and numbers that stand in more than one place
 
 
