@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -37,6 +38,7 @@ from wmlearn.evaluate.utility import (
     play_episodes,
     rank_correlation,
 )
+from wmlearn.nn.fast_conv import FastConv3x3
 from wmlearn.world import CopyLastFrame, Step
 
 SIZE = 16
@@ -376,6 +378,21 @@ def test_ranks_of_policies_agree_between_the_game_and_its_oracle(store):
     assert correlation == pytest.approx(1)
 
 
+def test_utility_stands_beside_random_and_expert(monkeypatch, store):
+    def make(env_id, size, **options):
+        assert (env_id, size) == ("my/game", SIZE)
+        return Game()
+
+    monkeypatch.setattr("wmlearn.evaluate.utility.make", make)
+    ranked = {str(epsilon): Mixture(Always(2), 3, epsilon) for epsilon in (0, 0.5, 1)}
+    dreamer = {"dreamer": Always(2)}
+    utility = judge(Oracle(), store, policies=dreamer, ranked=ranked, episodes=20).utility
+    returns = {row.name: row.value.value for row in utility.returns}
+    assert returns["dreamer"] == 10 and 2 < returns["random"] < 5
+    assert "scripted expert" not in returns  # nobody wrote one for this game
+    assert utility.rank_correlation == pytest.approx(1) and utility.ranked == 3
+
+
 def test_rank_correlation_closed_forms():
     one = torch.tensor([1.0, 2, 3, 4])
     assert rank_correlation(one, one.exp()) == pytest.approx(1)
@@ -410,6 +427,23 @@ def test_cost_counts_parameters_and_arithmetic(store):
     assert cost.threads == torch.get_num_threads() and cost.machine
     assert cost.training_minutes is None
     assert count_parameters(Oracle()) is None
+
+
+def test_flops_are_those_of_the_plain_algorithms(store):
+    """An LSTM under autocast, and a convolution that runs by Winograd's algorithm."""
+
+    class Fast(Oracle):
+        def __init__(self) -> None:
+            self.conv, self.lstm = FastConv3x3(2, 2), nn.LSTM(6, 5, batch_first=True)
+
+        def see(self, frame, generator):
+            self.conv(torch.zeros(1, 2, 64, 64))
+            with torch.autocast("cpu", torch.bfloat16):
+                self.lstm(torch.zeros(1, 3, 6))
+            return frame
+
+    cost = measure_cost(Fast(), store.clip([(0, 0)], 4), batch=1, repeats=1)
+    assert cost.flops_per_frame == 2 * (2 * 2 * 9 * 64 * 64 + 3 * (6 * 20 + 5 * 20))
 
 
 # --- the card ----------------------------------------------------------------------------------
@@ -478,8 +512,11 @@ def test_command_line_arguments(monkeypatch, store, tmp_path, capsys):
     out = tmp_path / "card.json"
     command = f"name --data {store.path} --out {out} --clips 6 --seeds 0 --holdout 0.25"
     args = parser.parse_args(f"{command} --horizons 1 4 --probe-steps 0".split())
-    monkeypatch.setattr("wmlearn.hub.load_world", lambda name: Oracle(), raising=False)
-    card = wm.evaluate.run(args)
-    assert card == EvaluationCard.load(out)
+    monkeypatch.setattr("wmlearn.hub.load_world", lambda name: Oracle())
+    monkeypatch.setattr("wmlearn.hub.read_card", lambda name: {"minutes": 4.5})
+    monkeypatch.setattr("wmlearn.hub.find", Path)
+    assert wm.evaluate.run(args) is None
+    card = EvaluationCard.load(out)
+    assert card.name == "name" and card.cost.training_minutes == 4.5 and card.utility is None
     assert card.seeds == (0,) and [row.horizon for row in card.fidelity.at] == [1, 4]
     assert "58.9" in capsys.readouterr().out

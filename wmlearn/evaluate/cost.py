@@ -5,8 +5,10 @@ from __future__ import annotations
 import platform
 import statistics
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -22,8 +24,8 @@ class Cost:
 
     Attributes:
         parameters: of the networks that the world holds.
-        flops_per_frame: of one step at batch 1; matrix products and convolutions only, one
-            multiply-add is 2 FLOPs.
+        flops_per_frame: of one step at batch 1 by the plain algorithms; matrix products and
+            convolutions only, one multiply-add is 2 FLOPs.
         frames_per_second: at batch 1, the speed of play.
         frames_per_second_batch: frames of all dreams together, at ``batch`` dreams side by side.
         training_minutes: as written in the checkpoint's card.
@@ -52,11 +54,10 @@ def measure_cost(
 
     Speeds are the median of ``repeats`` runs, after one run to warm up.
     """
-    device = torch.device(getattr(world, "device", "cpu"))
     rows = torch.arange(batch) % len(clip)
-    context = clip.time(0, world.context_frames)[rows].to(device)
-    action = clip.require("actions").actions[rows, -1].to(device)
-    flops = _flops(world, context[:1], action[:1])
+    context = clip.time(0, world.context_frames)[rows]
+    action = clip.require("actions").actions[rows, -1]
+    flops, device = _flops(world, context[:1], action[:1])
     return Cost(
         parameters=count_parameters(world),
         flops_per_frame=flops or None,
@@ -93,25 +94,36 @@ def machine_name(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
-def _flops(world: World, context: Clip, action: torch.Tensor) -> int:
-    generator = torch.Generator(device=action.device).manual_seed(0)
-    with torch.no_grad():
+def _flops(world: World, context: Clip, action: torch.Tensor) -> tuple[int, torch.device]:
+    """FLOPs of one step, and the device that it ran on."""
+    generator = torch.Generator().manual_seed(0)
+    lstm = torch.ops.aten.lstm
+    formulas = {lstm: _lstm_flops, lstm.input: _lstm_flops}
+    # The counter sees an LSTM before autocast has cast its weights, which fails: count in float32.
+    with (
+        torch.inference_mode(),
+        patch.object(torch, "autocast", lambda *args, **options: nullcontext()),
+    ):
         state = world.reset(context)
-        with FlopCounterMode(display=False) as counter:
-            world.step(state, action, generator)
-    return counter.get_total_flops()
+        with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
+            _, step = world.step(state, action, generator)
+    return counter.get_total_flops(), step.frame.device
+
+
+def _lstm_flops(x: torch.Size, state: list, weights: list, *args, **kwargs) -> int:
+    """Two FLOPs for each weight (the biases have one axis) at each of the B x T steps."""
+    return 2 * x[:-1].numel() * sum(shape.numel() for shape in weights if len(shape) == 2)
 
 
 @torch.inference_mode()
 def _speed(world: World, context: Clip, action: torch.Tensor, steps: int, repeats: int) -> float:
-    generator = torch.Generator(device=action.device).manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     state = world.reset(context)
     seconds = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
         for _ in range(steps):
-            state, _step = world.step(state, action, generator)
-        if action.device.type == "cuda":
-            torch.cuda.synchronize(action.device)
+            state, step = world.step(state, action, generator)
+        step.frame.cpu()  # waits for an accelerator
         seconds.append(time.perf_counter() - start)
     return len(action) * steps / statistics.median(seconds[1:])

@@ -52,14 +52,16 @@ def rollout(
 def rollout_batches(
     world: World, clip: Clip, seed: int, actions: Tensor | None = None, batch_size: int = 32
 ) -> Tensor:
-    """:func:`rollout` of many clips, ``batch_size`` at a time, with one seed; result on the CPU."""
-    device = torch.device(getattr(world, "device", "cpu"))
-    generator = torch.Generator(device=device).manual_seed(seed)
+    """:func:`rollout` of many clips, ``batch_size`` at a time, with one seed; result on the CPU.
+
+    The generator is the CPU's, so that a seed means the same noise on every device.
+    """
+    generator = torch.Generator().manual_seed(seed)
     parts = []
     for start in range(0, len(clip), batch_size):
         part = slice(start, start + batch_size)
-        own = None if actions is None else actions[part].to(device)
-        parts.append(rollout(world, clip[part].to(device), generator, own).cpu())
+        own = None if actions is None else actions[part]
+        parts.append(rollout(world, clip[part], generator, own).cpu())
     return torch.cat(parts)
 
 

@@ -30,7 +30,7 @@ from wmlearn.evaluate.cost import measure_cost
 from wmlearn.evaluate.fidelity import RandomFeatures, frechet_estimate, psnr, ssim
 from wmlearn.evaluate.rollout import draw_windows, rollout_batches
 from wmlearn.evaluate.stats import mean_estimate
-from wmlearn.evaluate.utility import Policy, compare_values, play_episodes
+from wmlearn.evaluate.utility import Mixture, Policy, compare_values, play_episodes
 from wmlearn.world import World
 
 _PROBE_STEPS_AHEAD = 16  # the probe judges the transitions up to this horizon
@@ -122,7 +122,8 @@ def evaluate(
         controllability = Controllability(tuple(control), probe)
     utility = None
     if policies or ranked:
-        starts = last.clip.time(0, context)
+        first = [(episode, 0) for episode in held_out if lengths[episode] >= context]
+        starts = store.clip(first, context)
         utility = _utility(policies or {}, ranked or {}, world, store, starts, episodes, say)
     measured = None
     if cost and last.other is not None:
@@ -154,24 +155,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=64, help="for each horizon (default 64)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--holdout", type=float, default=0.1, help="held-out share of episodes")
+    parser.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        help="checkpoint of a policy trained in the world: play it in the real environment",
+    )
+    parser.add_argument("--episodes", type=int, default=100, help="for each policy (default 100)")
     parser.add_argument("--probe-steps", type=int, default=500, help="0 leaves the probe out")
-    parser.add_argument("--training-minutes", type=float, help="for the card")
 
 
-def run(args: argparse.Namespace) -> EvaluationCard:
-    """Runs ``wmlearn evaluate`` and prints the card."""
-    from wmlearn.hub import load_world
+def run(args: argparse.Namespace) -> None:
+    """Runs ``wmlearn evaluate`` and prints the card.
 
+    The rank correlation is that of the first policy's mixtures with 0, 25, 50, 75 and 100 % of
+    random actions.
+    """
+    from wmlearn import hub
+    from wmlearn.agents.actor_critic import Player
+
+    facts = hub.read_card(args.checkpoint)
+    world = hub.load_world(args.checkpoint)
+    networks = {hub.find(name).name: hub.load(name) for name in args.policy}
+    ranked = {
+        f"{share:.0%} random": Mixture(Player(network), int(world.action_space.n), share)
+        for network in list(networks.values())[:1]
+        for share in (0, 0.25, 0.5, 0.75, 1)
+    }
     card = evaluate(
-        load_world(args.checkpoint),
+        world,
         args.data,
         horizons=args.horizons,
         clips=args.clips,
         seeds=args.seeds,
         holdout=args.holdout,
         probe_steps=args.probe_steps,
-        training_minutes=args.training_minutes,
-        name=Path(args.checkpoint).name,
+        training_minutes=facts.get("minutes"),
+        policies={name: Player(network) for name, network in networks.items()},
+        ranked=ranked,
+        episodes=args.episodes,
+        name=hub.find(args.checkpoint).name,
         progress=print,
     )
     print(f"\n{card}")
@@ -179,7 +202,6 @@ def run(args: argparse.Namespace) -> EvaluationCard:
         print(f"\nwritten to {card.save(args.out)}")
     if args.figure:
         card.figure().save(args.figure)
-    return card
 
 
 class _Rollouts:

@@ -123,15 +123,13 @@ def play_dream(
     Returns:
         float64 ``[B]``: sums of reward until the world ends the episode or ``steps`` are over.
     """
-    device = torch.device(getattr(world, "device", "cpu"))
-    generator = torch.Generator(device=device).manual_seed(seed)
-    context = context.to(device)
+    generator = torch.Generator().manual_seed(seed)
     state, frame = world.reset(context), context.frames[:, -1]
     policy.reset(len(context))
     returns = torch.zeros(len(context), dtype=torch.float64)
     alive = torch.ones(len(context), dtype=torch.bool)
     for _ in range(steps):
-        state, step = world.step(state, policy.act(frame).to(device), generator)
+        state, step = world.step(state, policy.act(frame), generator)
         returns += step.reward.double().cpu() * alive
         alive &= ~step.terminated.cpu()
         frame = step.frame
