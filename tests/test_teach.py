@@ -210,7 +210,7 @@ def test_grading_trusts_the_answers_only(tmp_path, teacher):
         cell("Because I say so.", "01-6-essay",
              kind="markdown", grade=True, solution=True, points=2),
     ]  # fmt: skip
-    report = grade(save(tmp_path / "s.ipynb", submission), teacher, seconds=2)
+    report = grade(save(tmp_path / "s.ipynb", submission), teacher, seconds=4)
     scores = {score.exercise: (score.points, score.maximum) for score in report.scores}
     assert scores == {
         "01.1": (1, 1),
@@ -222,7 +222,7 @@ def test_grading_trusts_the_answers_only(tmp_path, teacher):
     }
     assert (report.points, report.maximum) == (6, 17)
     messages = {score.exercise: score.message for score in report.scores}
-    assert messages["01.2"] == "it was stopped after 2 s."
+    assert messages["01.2"] == "it was stopped after 4 s."
     assert messages["01.3"] == "the answer cell is missing from the notebook."
     assert messages["01.4"].startswith("AssertionError")
     assert "01.5    5 / 5  passed" in str(report)
@@ -230,10 +230,14 @@ def test_grading_trusts_the_answers_only(tmp_path, teacher):
 
 
 def test_the_command_line_releases_and_grades(tmp_path, teacher, capsys):
-    main(["release", str(teacher), str(tmp_path / "student.ipynb")])
-    table = tmp_path / "points.csv"
-    main(["grade", str(teacher), str(tmp_path / "student.ipynb"), "--csv", str(table)])
-    assert "student.ipynb: 0 of 17 points" in capsys.readouterr().out
+    student, table = tmp_path / "student.ipynb", tmp_path / "points.csv"
+    (tmp_path / "torn.ipynb").write_text('{"cells": [')
+    assert main(["release", str(teacher), str(student)]) == 0
+    files = [str(tmp_path / "torn.ipynb"), str(student)]
+    assert main(["grade", str(teacher), *files, "--csv", str(table)]) == 1
+    out = capsys.readouterr().out
+    assert "torn.ipynb is not a Jupyter notebook" in out
+    assert "student.ipynb: 0 of 17 points" in out
     rows = table.read_text().splitlines()
     assert rows[0] == "notebook,exercise,points,maximum" and len(rows) == 7
     assert rows[6].endswith("student.ipynb,01.6,0.0,2.0")  # "YOUR ANSWER HERE" is no answer

@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -30,6 +32,23 @@
 # | 4 | Repair the training loss | find the bugs | 4 of 5 | 20 | 4 |
 # | 5 | Two futures, few steps | experiment | 2 of 5 | 15 | 3 |
 # | 6 | Which world would you train in? | judge and write | 2 of 5 | 10 | 4 |
+
+# %% nbgrader={"grade": false, "grade_id": "04-install", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# Setup: does nothing where wmlearn is installed. Colab and Kaggle take a few minutes.
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("wmlearn") is None:
+    here = Path.cwd()
+    folders = [here, *here.parents, *here.iterdir()]
+    root = next((f for f in folders if (f / "wmlearn/world.py").is_file()), None)
+    if root is None:
+        raise SystemExit("Run !git clone ADDRESS first, with this repository's address.")
+    install = [sys.executable, "-m", "pip", "install", "-q", "-e", str(root)]
+    subprocess.run(install, check=True)
+    sys.path.insert(0, str(root))
 
 # %% nbgrader={"grade": false, "grade_id": "04-setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import torch
@@ -158,7 +177,8 @@ assert abs(float(_sample.std()) - 0.6) < 0.02, "spread of the samples"
 # - the last step: there is no $G_{t+1}$, so it is treated like a cut.
 #
 # A step can be both; then it is terminated. The result is a target for the critic: no gradient
-# flows through it.
+# flows through it. (In imagination only the horizon cuts, so the library's own version does without
+# `truncated`.)
 
 # %% nbgrader={"grade": false, "grade_id": "04-3-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def lambda_returns(rewards, next_values, terminated, truncated, gamma, lam):
@@ -207,7 +227,7 @@ assert not lambda_returns(_r, _v, _no, _no, 0.5, 0.5).requires_grad
 # The estimate is then put in the frame's place, in 8 bits (256 levels from -1 to 1), so that the
 # next prediction learns to live with it. No gradient flows back through the estimate.
 #
-# **Three things are wrong.** Copy the body into `loss` and repair it.
+# **Three lines are wrong.** Copy the body into `loss` and repair it.
 
 # %% nbgrader={"grade": false, "grade_id": "04-4-broken", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def broken_loss(model, precondition, frames, actions, sigma, noise, n):

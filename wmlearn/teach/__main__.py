@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 
 from wmlearn.teach import grade, release
 
 
-def main(argv: list[str] | None = None) -> None:
-    """The command line for teachers; see ``--help``."""
+def main(argv: list[str] | None = None) -> int:
+    """The command line for teachers; see ``--help``. Returns 1 if a submission was unreadable."""
     parser = argparse.ArgumentParser(
         prog="wmlearn teach", description="Hand out and grade exercises."
     )
@@ -26,10 +27,15 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     if options.command == "release":
         print(f"wrote {release(options.source, options.out)}")
-        return
-    rows = []
+        return 0
+    rows, unreadable = [], 0
     for path in options.submissions:
-        report = grade(path, options.source, options.seconds, options.megabytes)
+        try:
+            report = grade(path, options.source, options.seconds, options.megabytes)
+        except ValueError as error:
+            print(error)
+            unreadable = 1
+            continue
         print(report)
         rows += [
             (path, score.exercise, "" if score.points is None else score.points, score.maximum)
@@ -38,7 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     if options.csv:
         with open(options.csv, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("notebook", "exercise", "points", "maximum"), *rows])
+    return unreadable
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -126,7 +126,7 @@ def lambda_returns(answer: Callable) -> Iterator[str]:
     weights = values.clone().requires_grad_()
     returns = answer(rewards.clone(), weights, never, never, gamma, 0.95)
     require(
-        not returns.requires_grad,
+        not getattr(returns, "requires_grad", False),
         "the returns carry a gradient: they are the critic's target, so a stop-gradient is "
         "missing (`torch.no_grad()` or `.detach()`).",
     )

@@ -215,7 +215,7 @@ def training_loss(loss: Callable) -> Iterator[str]:
         "(`.detach()`), as the paper's code has one.",
     )
     require(
-        value.requires_grad,
+        getattr(value, "requires_grad", False),
         "the loss has no gradient at all: only what is fed back should be detached.",
     )
     yield "the gradient stops where the estimate is fed back"

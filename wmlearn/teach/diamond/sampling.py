@@ -21,7 +21,7 @@ def euler_sampler(noise_levels: Callable, euler_sample: Callable) -> Iterator[st
     raw = noise_levels(6, low, high, rho)
     require(raw is not None, "noise_levels returned None: is a `return` missing?")
     require(
-        len(raw) != 6,
+        list(torch.as_tensor(raw).shape) != [6],
         "the schedule has no final 0: after num_steps noise levels comes one more, sigma = 0, "
         "or the last noise is never taken away.",
     )
