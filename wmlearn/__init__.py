@@ -48,7 +48,7 @@ _LAZY = {
     "save": "wmlearn.hub",
 }
 _CALLABLE = ("evaluate", "play")  # a folder and its main function share one name
-_SUBMODULES = ("agents", "course", "data", "envs", "hub", "nn", "systems", "teach", "train", "viz")
+_SUBMODULES = "agents course data envs hub nn systems teach train viz world".split()
 
 
 def __getattr__(name: str) -> Any:
