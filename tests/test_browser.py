@@ -37,7 +37,8 @@ import wmlearn as wm
 player = wm.play("diamond-doom-basic", env="doom/basic", denoising_steps=1)
 player"""
 CHECKPOINT = assets_dir() / "checkpoints" / "diamond-doom-basic"
-LEAST_FPS = 12  # 30 are drawn on a quiet machine; a busy one must not fail the test
+LEAST_FPS, LEAST_FPS_CROWDED = 12, 3  # 30 are drawn on a quiet machine
+MOST_MS, MOST_MS_CROWDED = 200, 2000  # for a trivial cell while a game is played
 PLAYER = Path(wmlearn.__file__).parent / "play"
 
 
@@ -97,15 +98,34 @@ def square(square_notebook):
     return page
 
 
+COLUMN = """(side) => {
+    const canvas = document.querySelector(`.wm-${side} canvas`);
+    const row = canvas.getContext('2d').getImageData(0, 32, canvas.width, 1).data;
+    for (let x = 0; x < canvas.width; x++) if (row[4 * x] > 180) return x;
+    return -1;
+}"""
+
+
 def column(page, side: str) -> int:
     """The first column of the bright square on a side's canvas."""
+    return page.evaluate(COLUMN, side)
+
+
+def settled_column(page, side: str) -> int:
+    """Where the square stands after the last key; fails if it moves on while the game runs."""
     return page.evaluate(
-        """(side) => {
-            const canvas = document.querySelector(`.wm-${side} canvas`);
-            const row = canvas.getContext('2d').getImageData(0, 32, canvas.width, 1).data;
-            for (let x = 0; x < canvas.width; x++) if (row[4 * x] > 180) return x;
-            return -1;
-        }""",
+        f"""async (side) => {{
+            const column = {COLUMN};
+            const step = () => Number(document.querySelector('.wm-player').dataset.step);
+            const end = performance.now() + 20000;
+            let from = step(), place = column(side);
+            while (step() - from < 6) {{  // six steps in one place
+                await new Promise(requestAnimationFrame);
+                if (column(side) !== place) [from, place] = [step(), column(side)];
+                if (performance.now() > end) throw Error('it does not stop: a key is held');
+            }}
+            return place;
+        }}""",
         side,
     )
 
@@ -139,6 +159,23 @@ def screenshot(page, name: str, folder: Path) -> None:
 
 def button(page, name: str):
     return page.locator(".wm-player").get_by_role("button", name=name)
+
+
+def crowded() -> bool:
+    """Whether other programs want much more than the processors can give."""
+    return os.getloadavg()[0] > 2 * (os.cpu_count() or 1) + 1
+
+
+def check_pace(page, seconds: float) -> None:
+    """Measures, tells and judges a running game."""
+    rate = drawn_per_second(page, seconds)
+    times = cell_milliseconds(page)
+    print(
+        f"\ndrawn {rate:.1f} frames/s of 30; trivial cell {statistics.median(times):.0f} ms, "
+        f"worst {max(times):.0f} ms (load {os.getloadavg()[0]:.1f})"
+    )
+    assert rate >= (LEAST_FPS_CROWDED if crowded() else LEAST_FPS)
+    assert statistics.median(times) < (MOST_MS_CROWDED if crowded() else MOST_MS)
 
 
 def focused(page) -> str:
@@ -207,22 +244,18 @@ def test_keys_move_the_picture(square, tmp_path):
     page.keyboard.press("Enter")
     page.wait_for_selector(".wm-playing")
     page.keyboard.down("ArrowRight")
-    page.wait_for_function("() => Number(document.querySelector('.wm-player').dataset.step) > 8")
-    page.wait_for_timeout(300)
+    page.wait_for_function(f"(place) => ({COLUMN})('real') !== place", arg=begin)
     page.keyboard.up("ArrowRight")
-    page.wait_for_timeout(300)
-    moved = column(page, "real")
-    page.wait_for_timeout(300)
-    assert column(page, "real") == column(page, "dream") == moved != begin
+    moved = settled_column(page, "real")
+    assert column(page, "dream") == moved
     screenshot(page, "light-playing", tmp_path)
 
     # an on-screen button is held like a key
     button(page, "left").hover()
     page.mouse.down()
-    page.wait_for_timeout(250)
+    page.wait_for_function(f"(place) => ({COLUMN})('real') !== place", arg=moved)
     page.mouse.up()
-    page.wait_for_timeout(200)
-    assert column(page, "real") != moved
+    settled_column(page, "real")
 
     # Escape pauses and lets go of the focus; a click on the picture plays again
     page.locator(".wm-stage").focus()
@@ -233,13 +266,20 @@ def test_keys_move_the_picture(square, tmp_path):
     page.wait_for_selector(".wm-playing")
     assert "wm-stage" in focused(page)
 
+    # a hidden tab pauses
+    page.evaluate("""() => {
+        Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+        delete document.hidden;
+    }""")
+    page.wait_for_selector(".wm-player:not(.wm-playing)")
+    page.locator(".wm-stage").click()
+    page.wait_for_selector(".wm-playing")
+
     # leaving the game releases its keys
     page.keyboard.down("ArrowRight")
     page.locator(".wm-stage").blur()
-    page.wait_for_timeout(250)
-    still = column(page, "real")
-    page.wait_for_timeout(250)
-    assert column(page, "real") == still
+    settled_column(page, "real")
     page.keyboard.up("ArrowRight")
 
 
@@ -287,18 +327,14 @@ def test_pace_responsiveness_and_what_is_saved(square, lab):
     page.locator(".wm-stage").click()
     page.wait_for_selector(".wm-playing")
     page.wait_for_timeout(500)
-    rate = drawn_per_second(page, 3)
-    times = cell_milliseconds(page)
-    print(f"\ndrawn {rate:.1f} frames/s of 30; trivial cell {statistics.median(times):.0f} ms "
-          f"(worst {max(times):.0f} ms)")  # fmt: skip
-    assert rate >= LEAST_FPS
-    assert statistics.median(times) < 200
+    check_pace(page, 3)
 
-    # a player that is left alone stops, and so does one whose view is gone
     save(page)
     saved = (lab[0] / "notebooks" / "square.ipynb").read_text()
     assert len(saved) < 5_000, "frames must not be saved in the notebook"
     assert "widgets" not in json.loads(saved)["metadata"]
+
+    # a game whose view is gone stops
     assert is_playing(page)
     page.evaluate("() => { jupyterapp.commands.execute('notebook:clear-all-cell-outputs'); }")
     page.wait_for_selector(".wm-player", state="detached")
@@ -325,12 +361,6 @@ def test_the_shipped_checkpoint_is_played_at_speed(browser, lab, tmp_path):
     page.keyboard.down("ArrowRight")
     page.wait_for_timeout(500)
     page.keyboard.up("ArrowRight")
-    rates, times = [], []
-    for _ in range(2):  # episodes end and start again meanwhile
-        rates.append(drawn_per_second(page, 3))
-        times += cell_milliseconds(page, repeats=4)
+    check_pace(page, 6)  # several episodes, with the pauses between them
     screenshot(page, "doom", tmp_path)
-    print(f"\ndrawn {max(rates):.1f} frames/s at best ({', '.join(f'{r:.1f}' for r in rates)}); "
-          f"trivial cell {statistics.median(times):.0f} ms, worst {max(times):.0f} ms")  # fmt: skip
-    assert max(rates) >= 8, "far below the 20 frames/s of a quiet 2-core machine"
-    assert statistics.median(times) < 400
+    page.close()

@@ -17,6 +17,7 @@ from play_fakes import KEYS, NAMES, STRIDE, SquareEnv, SquareWorld
 from wmlearn.data.clip import Clip
 from wmlearn.play import KeyMap, PlaySession, loop, play, psnr
 from wmlearn.play.fallback import StepPlayer
+from wmlearn.play.keys import controls
 from wmlearn.play.loop import WINDOW, PlayLoop
 from wmlearn.play.picture import compose, gif, png
 from wmlearn.world import CopyLastFrame
@@ -179,6 +180,26 @@ def test_keymap_takes_the_last_key_and_the_longest_chord():
     ]  # fmt: skip
 
 
+def test_keys_come_from_the_names_where_nobody_gives_them():
+    names, keymap = controls(4, None, names=["noop", "left", "right", "attack"])
+    assert names[3] == "attack"
+    assert keymap.chords == {("ArrowLeft",): 1, ("ArrowRight",): 2, ("Space",): 3}
+    names, keymap = controls(3, None)
+    assert names == ["noop", "action 1", "action 2"] and keymap.chords == {("1",): 1, ("2",): 2}
+
+
+def test_without_the_environment_the_dream_is_played_from_stored_clips(monkeypatch):
+    def missing(env_id):
+        raise ModuleNotFoundError(f'{env_id} needs ViZDoom: pip install "wmlearn[envs]".')
+
+    monkeypatch.setattr("wmlearn.envs.make", missing)
+    player = play(SquareWorld(), "doom/basic", context=starts(), threads=False)
+    assert player.session.view.real is None and player.session.names[3] == "attack"
+    assert 'pip install "wmlearn[envs]"' in player.status.value
+    with pytest.raises(ModuleNotFoundError, match="ViZDoom"):
+        play(SquareWorld(), "doom/basic", threads=False)
+
+
 # ---- pictures
 
 
@@ -268,7 +289,8 @@ def test_loop_waits_until_it_is_told_to_play(start):
 
 
 def test_loop_keeps_its_pace(start):
-    playing, browser = start(fps=40)
+    playing, browser = start(fps=200)
+    playing.handle({"type": "fps", "value": 40})
     playing.handle({"type": "play"})
     browser.wait(lambda: browser.frames)
     count, begin = len(browser.frames), time.perf_counter()

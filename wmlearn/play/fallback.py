@@ -36,6 +36,8 @@ class StepPlayer(ipywidgets.VBox):
             description="restart", tooltip="Start again from a real frame"
         )
         self.restart_button.on_click(lambda _: self.restart())
+        for button in (*self.actions, self.restart_button):
+            button.layout.width = "auto"
         row = ipywidgets.Box([*self.actions, self.restart_button, self.steps])
         row.layout.flex_flow = "row wrap"
         super().__init__([self.image, row, self.status])

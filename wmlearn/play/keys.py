@@ -79,7 +79,7 @@ def controls(
     if keys is None and names is not None:
         from wmlearn.envs.keys import keys_for
 
-        keys = keys_for(list(names))
+        keys = {key: index for key, index in keys_for(list(names)).items() if index != noop}
     elif keys is None:
         keys = {str(action): action for action in range(1, min(num_actions, 10))}
     if names is None:

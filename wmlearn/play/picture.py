@@ -10,11 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wmlearn.play.session import View
 
-REAL, DREAM, PAPER, INK = "#1f9e77", "#d9642c", "#ffffff", "#555555"
+REAL, DREAM, INK = "#1f9e77", "#d9642c", "#767676"
+PAPER, CLEAR = "#ffffff", "#76767600"
 _GAP, _HEAD = 12, 26
 
 
-def compose(view: View, width: int = 256) -> Image.Image:
+def compose(view: View, width: int = 256, paper: str = PAPER) -> Image.Image:
     """Both frames with their labels and the PSNR, each about ``width`` pixels wide."""
     scale = max(1, round(width / view.dream.shape[1]))
     sides = [("dream", DREAM, view.dream, view.dream_return)]
@@ -22,7 +23,7 @@ def compose(view: View, width: int = 256) -> Image.Image:
         sides.insert(0, ("real", REAL, view.real, view.real_return))
     height, width = scale * view.dream.shape[0], scale * view.dream.shape[1]
     size = (len(sides) * width + (len(sides) + 1) * _GAP, height + _HEAD + _GAP)
-    picture = Image.new("RGB", size, PAPER)
+    picture = Image.new("RGB" if paper == PAPER else "RGBA", size, paper)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(14)
     for column, (name, colour, frame, total) in enumerate(sides):
@@ -37,9 +38,9 @@ def compose(view: View, width: int = 256) -> Image.Image:
 
 
 def png(view: View, width: int = 256) -> bytes:
-    """``compose`` as the bytes of a PNG file."""
+    """``compose`` as the bytes of a PNG file, on a clear ground for light and dark pages."""
     out = io.BytesIO()
-    compose(view, width).save(out, "PNG")
+    compose(view, width, CLEAR).save(out, "PNG")
     return out.getvalue()
 
 

@@ -132,7 +132,13 @@ function render({ model, el }) {
   let playing = false, closed = false, pending = null, shown = null, drawn = 0;
   let sinceAck = 0, heard = 0, animation = 0, waiting = 0, told = 0, rate = 0;
   const pressed = [], buttons = []; // in the order of pressing
-  const send = (message) => model.send(message);
+  function send(message) {
+    try {
+      model.send(message);
+    } catch { // the kernel was restarted: the widget has no other end any more
+      setState({ playing: false, closed: true, note: "The kernel is gone: run this cell again." });
+    }
+  }
 
   // ---- what is on the page
   const names = config.real ? ["real", "dream"] : ["dream"];
