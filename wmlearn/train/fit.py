@@ -31,7 +31,7 @@ from wmlearn.data.episodes import EpisodeStore
 from wmlearn.data.record import record
 from wmlearn.train.history import History, read_history
 from wmlearn.train.run import RunConfig
-from wmlearn.train.tiers import current_tier
+from wmlearn.train.tiers import current_tier, get_tier
 
 # A recipe says how a system is built at each tier: see wmlearn/systems/diamond/recipe.py.
 RECIPES = {
@@ -90,12 +90,12 @@ def parse(system: str, argv: Sequence[str]) -> tuple[RunConfig, Any]:
     recipe = _recipe(system)
     parser = ArgumentParser(prog=f"wmlearn fit {system}", description=recipe.__doc__)
     parser.add_argument("--config", action="config", help="read options from this YAML file")
-    run, system_config = recipe.preset(_tier_name(argv))
+    run, system_config = recipe.preset(get_tier(_tier_name(argv)).name)
     parser.add_class_arguments(RunConfig, None, as_group=False)
     parser.add_argument("--system", type=type(system_config))
     parser.set_defaults({**asdict(run), "system": _plain(system_config)})
     parsed = parser.parse_args(list(argv))
-    built = parser.instantiate_classes(parsed)
+    built = parser.instantiate(parsed)
     fields = {name: built[name] for name in asdict(run)}
     return RunConfig(**fields), built.system
 

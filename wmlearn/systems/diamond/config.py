@@ -24,6 +24,8 @@ class DenoiserConfig:
         attention: whether the blocks of a level attend.
         patch_size: p x p pixels become channels before the U-Net (1: none, as in the paper).
         predict: what is diffused: the next "frame" (the paper), or its "change" from the last one.
+        objective: "edm" (the paper), or "ddpm", its ablation: the network predicts the noise
+            (Ho et al. 2020 in the terms of Karras et al. 2022, table 1).
         sigma_data: standard deviation of what is diffused, in units of [-1, 1].
         sigma_offset_noise: noise that is constant over an image, added to every sample.
         sigma_loc: mean of log(sigma) in training (P_mean in Karras et al. 2022).
@@ -41,6 +43,7 @@ class DenoiserConfig:
     attention: tuple[bool, ...] = (False, False, False, False)
     patch_size: int = 1
     predict: Literal["frame", "change"] = "frame"
+    objective: Literal["edm", "ddpm"] = "edm"
     sigma_data: float = 0.5
     sigma_offset_noise: float = 0.3
     sigma_loc: float = -0.4

@@ -84,12 +84,20 @@ class Denoiser(nn.Module):
         self.inner_model = InnerModel(config)
 
     def precondition(self, sigma: Tensor) -> Preconditioning:
-        """EDM's coefficients for noise levels ``sigma`` [B], the offset noise folded in."""
+        """The coefficients for noise levels ``sigma`` [B], the offset noise folded in.
+
+        EDM mixes what the network must predict from clean image and noise, so that its target
+        has unit variance at every sigma. DDPM always predicts the noise.
+        """
         data = self.config.sigma_data
         sigma = (sigma**2 + self.config.sigma_offset_noise**2).sqrt()
         c_in = 1 / (sigma**2 + data**2).sqrt()
-        c_skip = data**2 / (sigma**2 + data**2)
-        c_out = sigma * data * c_in
+        if self.config.objective == "edm":
+            c_skip = data**2 / (sigma**2 + data**2)
+            c_out = sigma * data * c_in
+        else:
+            c_skip = torch.ones_like(sigma)
+            c_out = -sigma
         image = (-1, 1, 1, 1)
         return Preconditioning(
             c_in.view(image), c_out.view(image), c_skip.view(image), sigma.log() / 4
