@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,14 @@ def test_a_finished_recording_is_not_touched(walk):
     record("test/walk", walk, frames=300, size=16, seed=3)
     record("test/walk", walk, frames=50, size=16, seed=3)
     assert {path: path.stat().st_mtime_ns for path in walk.iterdir()} == before
+
+
+def test_a_deleted_episode_is_recorded_again(walk, tmp_path):
+    shutil.copytree(walk, tmp_path / "set")
+    for number in (0, 2):
+        (tmp_path / "set" / f"episode-{number:06d}.safetensors").unlink()
+    record("test/walk", tmp_path / "set", frames=300, size=16, seed=3)
+    assert digests(tmp_path / "set") == digests(walk)
 
 
 def test_a_recording_can_be_extended(tmp_path):

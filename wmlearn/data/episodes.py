@@ -74,10 +74,9 @@ class EpisodeWriter:
     ) -> None:
         self.path = Path(path)
         self.path.mkdir(parents=True, exist_ok=True)
-        for leftover in self.path.glob(".*.safetensors.*.tmp"):
-            leftover.unlink(missing_ok=True)
-        for leftover in self.path.glob(".dataset.json.*.tmp"):
-            leftover.unlink(missing_ok=True)
+        for pattern in (".dataset.json.*.tmp", ".episode-*.tmp"):  # what a kill may leave
+            for leftover in self.path.glob(pattern):
+                leftover.unlink(missing_ok=True)
         info = {
             "format": FORMAT,
             "version": VERSION,
@@ -99,7 +98,9 @@ class EpisodeWriter:
         store = EpisodeStore(self.path)
         self._action_space = store.action_space
         self.num_frames = store.num_frames
-        self.next_index = 1 + max(map(_index, store.files), default=-1)
+        self._taken = set(map(_index, store.files))
+        self.next_index = 0
+        self._go_to_free_index()
 
     def write(self, episode: Episode) -> Path:
         """Adds one episode; when this returns it is on disk."""
@@ -114,9 +115,15 @@ class EpisodeWriter:
         _check_actions(path, episode.actions, self._action_space)
         data = save(tensors, metadata={FORMAT: str(VERSION)})  # one key: two come in any order
         _write_atomically(path, data)
-        self.next_index += 1
+        self._taken.add(self.next_index)
+        self._go_to_free_index()
         self.num_frames += len(episode.frames)
         return path
+
+    def _go_to_free_index(self) -> None:
+        """To the number of the next episode, or of one whose broken file was deleted."""
+        while self.next_index in self._taken:
+            self.next_index += 1
 
     def _check_same_dataset(self) -> None:
         there = EpisodeStore(self.path).info
