@@ -320,7 +320,7 @@ def _sections(card: EvaluationCard) -> list[tuple[str, list[str], list[list[str]
             ["FLOPs per frame (MAC = 2)", _count(cost.flops_per_frame)],
             ["frames/s, batch 1", f"{cost.frames_per_second:.1f}"],
             [f"frames/s, batch {batch}", f"{cost.frames_per_second_batch:.1f}"],
-            ["training minutes", _MISSING if minutes is None else f"{minutes:.0f}"],
+            ["training minutes", _MISSING if minutes is None else f"{minutes:.1f}"],
         ]
         threads = f"{cost.threads} thread{'s' if cost.threads > 1 else ''}"
         sections.append((f"Cost ({cost.machine}, {threads})", [], rows))

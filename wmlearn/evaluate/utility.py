@@ -136,11 +136,10 @@ def play_dream(
     return returns
 
 
-def rank_correlation(first: Tensor, second: Tensor) -> float:
+def rank_correlation(first: Tensor, second: Tensor) -> float | None:
     """Spearman's rank correlation, -1..1, of two lists of values (equal values share a rank).
 
-    Raises:
-        ValueError: for fewer than three values, or when one list is constant.
+    ``None`` when all values of one list are equal: then there is no rank to compare.
     """
     first, second = (torch.as_tensor(x, dtype=torch.float64) for x in (first, second))
     if len(first) != len(second) or len(first) < 3:
@@ -149,7 +148,7 @@ def rank_correlation(first: Tensor, second: Tensor) -> float:
     ranks = ranks - ranks.mean(1, keepdim=True)
     norms = ranks.norm(dim=1)
     if (norms == 0).any():
-        raise ValueError("All values of one list are equal: there is no rank to compare.")
+        return None
     return (ranks[0] @ ranks[1] / norms.prod()).item()
 
 
@@ -162,7 +161,7 @@ def compare_values(
     steps: int = 100,
     seed: int = 0,
     **make_options,
-) -> tuple[dict[str, tuple[float, float]], float]:
+) -> tuple[dict[str, tuple[float, float]], float | None]:
     """Values of several policies in the dream and in the real environment, and their ranks.
 
     Returns:
