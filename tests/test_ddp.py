@@ -1,0 +1,61 @@
+"""Two processes with half a batch each compute the gradients of one with the whole batch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+pytest.importorskip("vizdoom")
+
+SCRIPT = """
+import sys
+import lightning as L, torch
+from wmlearn.data.datamodule import ClipDataModule
+from wmlearn.systems.diamond.recipe import build, complete, preset
+from wmlearn.data.episodes import EpisodeStore
+
+class KeepGradients(L.Callback):
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        if trainer.is_global_zero and trainer.global_step == 0:
+            grads = {k: p.grad.clone() for k, p in module.named_parameters()}
+            torch.save(grads, sys.argv[3] + ".grads")
+
+torch.set_num_threads(1)
+run, config = preset("smoke")
+store = EpisodeStore(sys.argv[1])
+module = build(complete(config, run, store))
+devices = int(sys.argv[2])
+trainer = L.Trainer(
+    accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_steps=3,
+    logger=False, enable_checkpointing=False, enable_progress_bar=False,
+    enable_model_summary=False, use_distributed_sampler=False, limit_val_batches=0,
+    callbacks=[KeepGradients()],
+)
+trainer.fit(module, ClipDataModule(store, batch_size=4, length=run.clip_frames, pad_start=3))
+if trainer.is_global_zero:
+    torch.save(module.state_dict(), sys.argv[3] + ".weights")
+"""
+
+
+def test_two_processes_equal_one(tmp_path):
+    import wmlearn as wm
+
+    data = tmp_path / "data"
+    wm.record("doom/basic", data, frames=300, size=32, progress=False)
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for devices in (1, 2):
+        command = [sys.executable, str(script), str(data), str(devices), str(tmp_path / f"{devices}")]
+        result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=400)
+        assert result.returncode == 0, result.stderr[-2000:]
+    for what, tolerance in (("grads", 1e-5), ("weights", 1e-5)):
+        one, two = (torch.load(tmp_path / f"{n}.{what}", weights_only=True) for n in (1, 2))
+        assert one.keys() == two.keys()
+        for name in one:
+            assert_close(one[name], two[name], rtol=1e-4, atol=tolerance, msg=name)
