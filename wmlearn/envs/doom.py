@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
@@ -136,7 +137,7 @@ class _Engine:
         game.set_labels_buffer_enabled(labels)
         before = _child_processes()
         game.init()
-        self._guard = _kill_when_this_process_dies(_child_processes() - before)
+        self._guard = _clean_up_after_us(_child_processes() - before, self._folder)
 
     def close(self) -> None:
         self.game.close()
@@ -148,16 +149,21 @@ class _Engine:
 
 def _child_processes() -> set[str]:
     """The ids of this process's children (Linux; elsewhere none)."""
-    files = Path("/proc/self/task").glob("*/children")
-    try:
-        return {pid for file in files for pid in file.read_text().split()}
-    except OSError:  # a thread has ended while we looked
-        return set()
+    pids: set[str] = set()
+    for file in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # the thread has just ended
+            pids.update(file.read_text().split())
+    return pids
 
 
-def _kill_when_this_process_dies(pids: set[str]) -> subprocess.Popen | None:
+def _clean_up_after_us(pids: set[str], folder: str) -> subprocess.Popen | None:
     """A shell that waits on a pipe from us. The pipe closes even if we are killed (``kill -9``)."""
     if not pids:
         return None
-    command = ["sh", "-c", 'read _; kill -9 "$@"', "sh", *sorted(pids)]
+    script = """
+        folder=$1; shift; read _
+        for pid; do grep -qsx vizdoom /proc/$pid/comm && kill -9 $pid; done
+        rm -rf "$folder"
+    """
+    command = ["sh", "-c", script, "sh", folder, *sorted(pids)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
