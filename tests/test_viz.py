@@ -93,6 +93,10 @@ def test_every_figure_shows_itself_with_alt_text(film, card):
             {"left": real, "right": dream}, real[0], [1, 4]
         ),
         "loss from 3 to 1. copy last frame: 2": viz.loss_curve([3, 2, 1], 2.0),
+        "three rows": viz.strip(
+            {"real": real[:3], "dream": dream[:3]}, list("abc"), alt="three rows"
+        ),
+        "dB over steps: a from 1 to 2": viz.curves({"a": [1, 2]}, xlabel="steps", ylabel="dB"),
         "25.0 dB at horizon 8 (copy last frame 20.0)": viz.horizon_curve(card),
         "dreamer 25 and random 20": card.figure(),
     }
@@ -147,6 +151,8 @@ def test_frames_of_the_wrong_kind_are_refused(film):
         viz.filmstrip(real, dream, [0, 1])
     with pytest.raises(ValueError, match="same number"):
         viz.counterfactual_strip({"a": real, "b": dream[:3]})
+    with pytest.raises(ValueError, match="one length"):
+        viz.strip({"a": real}, ["one title"], alt="")
 
 
 def test_horizon_curve_draws_the_card(card):

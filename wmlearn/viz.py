@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -112,7 +113,7 @@ class Figure(_Shown):
         width = image.width * 96 // _DPI
         if len(png) <= max_bytes:
             return "image/png", png, width
-        return "image/webp", _smallest(lambda **o: _save([image], "WEBP", **o), max_bytes), width
+        return "image/webp", _smallest([image], max_bytes), width
 
     def save(self, path: str | Path) -> Path:
         """Writes the figure; the suffix decides: .png, .webp, .svg or .pdf."""
@@ -155,7 +156,7 @@ class Animation(_Shown):
 
     def encoded(self, max_bytes: int = MAX_BYTES) -> tuple[str, bytes, int]:
         images = self._images()
-        content = _smallest(lambda **o: _save(images, "WEBP", **self._timing(), **o), max_bytes)
+        content = _smallest(images, max_bytes, **self._timing())
         return "image/webp", content, images[0].width
 
     def save(self, path: str | Path) -> Path:
@@ -233,6 +234,66 @@ def counterfactual_strip(
     return _strip(rows, times, alt, start)
 
 
+def strip(
+    rows: Mapping[str, Tensor],
+    titles: Sequence[str] | None = None,
+    *,
+    colours: Mapping[str, str] | None = None,
+    alt: str,
+) -> Figure:
+    """Any rows of frames, with a name each.
+
+    Args:
+        rows: name -> uint8 ``[N, C, H, W]``, all with the same N.
+        titles: one for each column; default 1, 2, 3, ...
+        colours: name -> colour of the name, e.g. :data:`REAL`; :data:`DREAM` where none is given.
+    """
+    colours = colours or {}
+    named = {name: (_frames(frames), colours.get(name, DREAM)) for name, frames in rows.items()}
+    counts = {len(frames) for frames, _ in named.values()}
+    if len(counts) != 1 or (titles is not None and {len(titles)} != counts):
+        raise ValueError(f"Rows and titles need one length; the rows have {sorted(counts)} frames.")
+    count = counts.pop()
+    titles = list(map(str, range(1, count + 1) if titles is None else titles))
+    return _strip(named, range(1, count + 1), alt, titles=titles)
+
+
+def curves(
+    curves: Mapping[str, Sequence[float]],
+    x: Sequence[float] | None = None,
+    *,
+    xlabel: str,
+    ylabel: str,
+    colours: Mapping[str, str] | None = None,
+    log: str = "",
+    alt: str | None = None,
+) -> Figure:
+    """Several named curves over one axis.
+
+    Args:
+        curves: name -> values.
+        x: of the values; default 1, 2, 3, ...
+        colours: name -> colour; a dashed line is drawn for :data:`NEUTRAL`. Default: the dream's
+            colour and grey in turn, with another dash each time.
+        log: axes with a logarithmic scale, "x", "y" or "xy".
+    """
+    with style():
+        figure = MplFigure(figsize=(6, 3))
+        axes = figure.subplots()
+        for (name, values), line in zip(curves.items(), _cycle(), strict=False):
+            if colours and name in colours:
+                dashed = colours[name] == NEUTRAL
+                line = {"color": colours[name], "linestyle": "--" if dashed else "-"}
+            values = [float(value) for value in values]
+            axes.plot(range(1, len(values) + 1) if x is None else x, values, label=name, **line)
+        axes.legend()
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        for axis in log:
+            getattr(axes, f"set_{axis}scale")("log")
+    ends = [f"{name} from {v[0]:.3g} to {v[-1]:.3g}" for name, v in curves.items()]
+    return Figure(figure, alt or f"{ylabel} over {xlabel}: {_list(ends)}.")
+
+
 def loss_curve(
     history: Mapping[str, Sequence[float]] | Sequence[float],
     baseline: float | None = None,
@@ -300,7 +361,7 @@ def card_figure(card: EvaluationCard, *, alt: str | None = None) -> Figure:
             bars = {
                 "real": (probe.real, REAL),
                 "dream": (probe.dream, DREAM),
-                "dream,\nother actions": (probe.dream_other, DREAM),
+                "dream, other actions": (probe.dream_other, DREAM),
             }
             axis = axes[panels.index("probe")]
             _draw_bars(axis, bars, probe.majority.value, "majority class")
@@ -375,6 +436,7 @@ def _strip(
     times: Sequence[int],
     alt: str,
     start: Tensor | None = None,
+    titles: Sequence[str] | None = None,
 ) -> Figure:
     first = next(iter(rows.values()))[0]
     height, width = first.shape[-2:]
@@ -399,8 +461,9 @@ def _strip(
                 axis.spines[:].set(visible=True, color=REAL, linewidth=2)
             for axis, time in zip(cells, times, strict=True):
                 axis.imshow(_picture(frames[time - 1]), cmap="gray", vmin=0, vmax=255)
-        titles = [*(["start (real)"] if start is not None else []), *map(str, times)]
-        titles[-len(times)] = f"step {times[0]}"
+        if titles is None:
+            titles = [*(["start (real)"] if start is not None else []), *map(str, times)]
+            titles[-len(times)] = f"step {times[0]}"
         for axis, title in zip(axes[0], titles, strict=True):
             axis.set_title(title, loc="center", pad=4, fontsize=9)
     return Figure(figure, alt)
@@ -420,7 +483,8 @@ def _draw_horizon(axes: Any, card: EvaluationCard) -> None:
             axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.legend()
     axes.set(xlabel="horizon (steps ahead)", ylabel="PSNR (dB)")
-    axes.set_title(f"{curve.clips} held-out clips, {len(card.seeds)} seeds", fontsize=9)
+    seeds = f"{len(card.seeds)} seed{'s' if len(card.seeds) > 1 else ''}"
+    axes.set_title(f"{curve.clips} held-out clips, {seeds}", fontsize=9)
 
 
 def _horizon_alt(card: EvaluationCard) -> str:
@@ -439,7 +503,7 @@ def _draw_bars(
         axes.bar(place, estimate.value, 0.6, color=(colour, 0.35), edgecolor=colour, linewidth=1.5)
         if estimate.low is not None:
             axes.vlines(place, estimate.low, estimate.high, color=colour, linewidth=4)
-    axes.set_xticks(range(len(bars)), list(bars), fontsize=9)
+    axes.set_xticks(range(len(bars)), [fill(bar, 13) for bar in bars], fontsize=9)
     axes.grid(False, axis="x")
     axes.axhline(0, color=NEUTRAL, linewidth=0.8)
     if level is not None:
@@ -491,10 +555,12 @@ def _save(images: list[Image.Image], kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _smallest(save: Any, max_bytes: int) -> bytes:
-    """The best quality that fits; the lowest when none does."""
-    for quality in (85, 65, 45, 25, 10):
-        content = save(quality=quality, method=4)
-        if len(content) <= max_bytes:
-            break
+def _smallest(images: list[Image.Image], max_bytes: int, **options: Any) -> bytes:
+    """WebP of the best quality that fits, if need be with fewer pixels."""
+    for shrink in (1, 2, 4):
+        smaller = [image.reduce(shrink) for image in images] if shrink > 1 else images
+        for quality in (85, 65, 45, 25):
+            content = _save(smaller, "WEBP", quality=quality, method=4, **options)
+            if len(content) <= max_bytes:
+                return content
     return content
