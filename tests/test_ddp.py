@@ -51,7 +51,13 @@ def test_two_processes_equal_one(tmp_path):
     script.write_text(SCRIPT)
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     for devices in (1, 2):
-        command = [sys.executable, str(script), str(data), str(devices), str(tmp_path / f"{devices}")]
+        command = [
+            sys.executable,
+            str(script),
+            str(data),
+            str(devices),
+            str(tmp_path / f"{devices}"),
+        ]
         result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=400)
         assert result.returncode == 0, result.stderr[-2000:]
     for what, tolerance in (("grads", 1e-5), ("weights", 1e-5)):

@@ -82,7 +82,11 @@ def test_samplers(denoiser, reference, published, order, name):
     )
     assert_close(noise_levels(config), reference["sample.sigmas"], **TOLERANCE)
     frame = sample(
-        denoiser, reference["in.obs"], reference["in.act"], reference["sample.initial_noise"], config
+        denoiser,
+        reference["in.obs"],
+        reference["in.act"],
+        reference["sample.initial_noise"],
+        config,
     )
     assert_close(frame, reference[f"sample.{name}"], **TOLERANCE)
 

@@ -74,7 +74,9 @@ def test_a_policy_learns_in_the_dream(trained, data, tmp_path):
         **{"system.world": str(trained.out)},
     )  # fmt: skip
     network = wm.load(result.out)
-    logits, value, _ = network(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), network.initial_memory(2))
+    logits, value, _ = network(
+        torch.zeros(2, 3, 32, 32, dtype=torch.uint8), network.initial_memory(2)
+    )
     assert logits.shape == (2, 4) and value.shape == (2,)
 
 

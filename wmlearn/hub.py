@@ -36,7 +36,7 @@ class CheckpointError(ValueError):
 
 
 def assets_dir() -> Path:
-    """The folder that holds ``checkpoints/``: ``WMLEARN_ASSETS``, or ``assets/`` of the repository."""
+    """The folder with ``checkpoints/``: ``WMLEARN_ASSETS``, or ``assets/`` of the repository."""
     chosen = os.environ.get("WMLEARN_ASSETS")
     return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "assets"
 

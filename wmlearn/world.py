@@ -160,9 +160,7 @@ class WorldEnv(VectorEnv):
         actions = np.asarray(actions)
         if not self.action_space.contains(actions.astype(self.action_space.dtype)):
             raise ValueError(f"{actions!r} is not in the action space {self.action_space}.")
-        self._state, step = self.world.step(
-            self._state, torch.as_tensor(actions), self._generator
-        )
+        self._state, step = self.world.step(self._state, torch.as_tensor(actions), self._generator)
         frames, reward = _images(step.frame), step.reward.cpu().numpy().astype(np.float64)
         terminated = step.terminated.cpu().numpy()
         self._steps += 1

@@ -1,8 +1,8 @@
 """A dream for Stable-Baselines3: an unmodified PPO trains in it.
 
-    from stable_baselines3 import PPO
+from stable_baselines3 import PPO
 
-    PPO("CnnPolicy", SB3Env(WorldEnv(world, starts, num_envs=8))).learn(10_000)
+PPO("CnnPolicy", SB3Env(WorldEnv(world, starts, num_envs=8))).learn(10_000)
 """
 
 from __future__ import annotations

@@ -106,9 +106,7 @@ def _fit(name: str, run: RunConfig, system_config: Any) -> Fit:
         torch.set_num_threads(run.num_threads)
     slug = run.env.replace("/", "-")
     default = f"data/{slug}-{run.policy}-{run.frames}-{run.image_size}"
-    run = replace(
-        run, data=run.data or default, out=run.out or f"runs/{name}-{slug}-{run.tier}"
-    )
+    run = replace(run, data=run.data or default, out=run.out or f"runs/{name}-{slug}-{run.tier}")
     store = _episodes(run)
     out = Path(run.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -249,7 +247,8 @@ def _plain(config: Any) -> Any:
 
 
 def _to_text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool | list | tuple | dict | type(None)) else str(value)
+    """An option's value as it would stand on the command line."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class History(L.Callback):
 
 
 def read_history(path: str | Path) -> dict[str, list[tuple[int, float]]]:
-    """Metrics by name, each a list of (step, value) in order; repeated steps keep the last value."""
+    """Metrics by name, each a list of (step, value); a repeated step keeps its last value."""
     metrics: dict[str, dict[int, float]] = {}
     if Path(path).exists():
         for line in Path(path).read_text().splitlines():

@@ -17,7 +17,6 @@ from wmlearn.nn.blocks import FourierFeatures, conv3x3, group_norm
 from wmlearn.nn.unet import UNet
 from wmlearn.systems.diamond.config import DenoiserConfig
 
-
 FRAME_STD = 0.5  # of context frames in [-1, 1]; the paper's sigma_data
 Noise = Callable[..., Tensor]  # noise(*shape) -> standard normal
 
@@ -67,7 +66,7 @@ class InnerModel(nn.Module):
         nn.init.zeros_(self.conv_out.weight)
 
     def forward(self, noisy: Tensor, c_noise: Tensor, context: Tensor, actions: Tensor) -> Tensor:
-        """``noisy`` [B, C, H, W], ``c_noise`` [B], ``context`` [B, n*C, H, W], ``actions`` [B, n]."""
+        """Takes [B, C, H, W], [B], [B, n * C, H, W] and int64 [B, n]; gives [B, C, H, W]."""
         action_embedding = self.action_embedding(actions).flatten(1)
         cond = self.cond_projection(self.noise_embedding(c_noise) + action_embedding)
         x = self.conv_in(self.to_patches(torch.cat([context, noisy], dim=1)))
@@ -132,9 +131,7 @@ class Denoiser(nn.Module):
         frame = quantise(self.estimate(noisy, sigma, context, actions))
         return frame - self.base(context)
 
-    def loss(
-        self, frames: Tensor, actions: Tensor, noise: Noise
-    ) -> tuple[Tensor, Tensor]:
+    def loss(self, frames: Tensor, actions: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Denoising score matching (eq. 4), each frame after the context in turn.
 
         From the second frame on, the context holds the model's own estimates, as at play time.

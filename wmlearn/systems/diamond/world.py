@@ -89,7 +89,10 @@ class DiamondWorld:
             frame = sample(self.system.denoiser, context, actions, noise, self.sampler)
             frame = to_uint8(frame.float())
             reward_logits, end_logits, memory = self.system.reward_end(
-                context[:, -1:], action[:, None], to_float(frame)[:, None], _layer_first(state.memory)
+                context[:, -1:],
+                action[:, None],
+                to_float(frame)[:, None],
+                _layer_first(state.memory),
             )
         reward = self._reward_values.to(self.device)[self._choose(reward_logits, generator)]
         ended = self._choose(end_logits, generator) == 1
