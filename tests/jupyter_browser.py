@@ -107,7 +107,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
 
 
 def _wait_for_server(address: str, server: subprocess.Popen, folder: Path) -> None:
-    end = time.monotonic() + 40
+    end = time.monotonic() + 120
     while time.monotonic() < end and server.poll() is None:
         try:
             urllib.request.urlopen(address, timeout=2).close()
@@ -123,7 +123,7 @@ def open_notebook(page, address: str) -> None:
     page.wait_for_function(
         """() => window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session
             ?.kernel?.status === 'idle'""",
-        timeout=40_000,
+        timeout=120_000,
     )
     page.evaluate("() => { document.title = 'ready'; }")
 
