@@ -219,10 +219,10 @@ def test_what_cannot_be_served_is_refused(store, tmp_path):
 
 
 def test_serving_is_much_faster_than_training(tmp_path):
-    """64x64 RGB, batch 32, length 8: at least 3,000 frames a second even on a busy machine.
+    """64x64 RGB, batch 32, length 8: at least 10,000 frames per second of processor time.
 
-    That is ten times what a training step consumes at laptop size (100 to 300 frames a second);
-    a quiet core serves more than 100,000.
+    That is more than ten times what a training step consumes at laptop size (100 to 300 frames a
+    second). Measured: about 200,000. Processor time, because test machines are shared.
     """
     writer, rng = EpisodeWriter(tmp_path, Discrete(4), (3, 64, 64)), np.random.default_rng(0)
     for _ in range(20):
@@ -232,7 +232,7 @@ def test_serving_is_much_faster_than_training(tmp_path):
         writer.write(Episode(frames, rng.integers(0, 4, 50), rewards, ends, ends))
     loader = iter(ClipDataModule(tmp_path, 32, 8).train_dataloader())
     next(loader)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(20):
         next(loader)
-    assert 20 * 32 * 8 / (time.perf_counter() - start) > 3_000
+    assert 20 * 32 * 8 / (time.process_time() - start) > 10_000
