@@ -189,7 +189,7 @@ def test_keys_come_from_the_names_where_nobody_gives_them():
 
 
 def test_without_the_environment_the_dream_is_played_from_stored_clips(monkeypatch):
-    def missing(env_id):
+    def missing(env_id, size):
         raise ModuleNotFoundError(f'{env_id} needs ViZDoom: pip install "wmlearn[envs]".')
 
     monkeypatch.setattr("wmlearn.envs.make", missing)
@@ -198,6 +198,13 @@ def test_without_the_environment_the_dream_is_played_from_stored_clips(monkeypat
     assert 'pip install "wmlearn[envs]"' in player.status.value
     with pytest.raises(ModuleNotFoundError, match="ViZDoom"):
         play(SquareWorld(), "doom/basic", threads=False)
+
+
+def test_the_environment_is_made_in_the_size_of_the_world(monkeypatch):
+    sizes = []
+    monkeypatch.setattr("wmlearn.envs.make", lambda env_id, size: sizes.append(size) or SquareEnv())
+    play(SquareWorld(), "doom/basic", threads=False)
+    assert sizes == [64]
 
 
 # ---- pictures

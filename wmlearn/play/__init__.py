@@ -78,7 +78,7 @@ def play(
             from wmlearn.envs import make
 
             try:
-                real = make(env)
+                real = make(env, size=world.frame_shape[-1])
             except ImportError as error:
                 if context is None and not hasattr(world, "start_context"):
                     raise
