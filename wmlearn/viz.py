@@ -1,7 +1,7 @@
 """Figures that read well on light and dark pages, with alt text.
 
 Every function returns an object that shows itself in a notebook as ``<img alt="...">`` of at most
-80 KB, and has ``.save(path)``. Backgrounds are transparent, text is one neutral grey, and two
+60 KB, and has ``.save(path)``. Backgrounds are transparent, text is one neutral grey, and two
 hues have a fixed meaning everywhere in the project: :data:`REAL` and :data:`DREAM`.
 
 Frames are uint8 ``[T, C, H, W]``, as in a :class:`~wmlearn.data.clip.Clip`; frame t of a strip or
@@ -36,7 +36,7 @@ DREAM = "#d9642c"
 NEUTRAL = "#767676"
 """Text, ticks, grid, baselines. Contrast 4.5:1 on white, 4.1:1 on #121212."""
 
-MAX_BYTES = 80_000
+MAX_BYTES = 60_000
 _DPI = 144  # one and a half image pixels for each pixel (96 to the inch) of the page
 
 
@@ -111,8 +111,9 @@ class Figure(_Shown):
         with Image.open(io.BytesIO(png)) as image:
             image.load()
         width = image.width * 96 // _DPI
-        if len(png) <= max_bytes:
-            return "image/png", png, width
+        exact = _save([image], "WEBP", lossless=True, method=4)  # half of the PNG
+        if len(exact) <= max_bytes:
+            return "image/webp", exact, width
         return "image/webp", _smallest([image], max_bytes), width
 
     def save(self, path: str | Path) -> Path:
