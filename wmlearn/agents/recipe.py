@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wmlearn import hub
-from wmlearn.agents.actor_critic import ActorCriticConfig
+from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
 from wmlearn.agents.imagination import ImaginationConfig, ImaginedActorCritic
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.train.run import RunConfig
@@ -62,6 +62,11 @@ def complete(config: ImaginationConfig, run: RunConfig, store: EpisodeStore) -> 
 
 def build(config: ImaginationConfig) -> ImaginedActorCritic:
     return ImaginedActorCritic(config)
+
+
+def initialise(module: ImaginedActorCritic, trained: ActorCritic) -> None:
+    """Starts from a trained policy; its layers must have the same sizes."""
+    module.actor_critic.load_state_dict(trained.state_dict())
 
 
 def save(out: Path, module: ImaginedActorCritic, card: dict[str, Any]) -> None:

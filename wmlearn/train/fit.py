@@ -114,6 +114,8 @@ def _fit(name: str, run: RunConfig, system_config: Any) -> Fit:
     _remember(out / "config.yaml", name, run, system_config)
 
     module = recipe.build(system_config)
+    if run.init:
+        recipe.initialise(module, hub.load(run.init))
     data = ClipDataModule(
         store,
         batch_size=run.batch_size,
@@ -140,6 +142,7 @@ def _fit(name: str, run: RunConfig, system_config: Any) -> Fit:
         card = {
             "tier": run.tier,
             "env": run.env,
+            "init": run.init,
             "data": store.info,
             "frames": store.num_frames,
             "steps": trainer.global_step,

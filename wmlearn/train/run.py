@@ -16,6 +16,7 @@ class RunConfig:
         env: the environment to record when ``data`` is not there yet, e.g. doom/basic.
         data: folder of recorded episodes; default: data/ENV-POLICY-FRAMES-SIZE.
         out: folder of the run, to resume it too; default: runs/SYSTEM-ENV-TIER.
+        init: checkpoint (name or folder) whose weights the run starts from; default: fresh ones.
         frames: how many frames to record.
         policy: who plays while recording: random, expert or mixed.
         hold: mean number of steps for which a random action is held.
@@ -46,6 +47,7 @@ class RunConfig:
     env: str = "doom/basic"
     data: str | None = None
     out: str | None = None
+    init: str | None = None
     frames: int = 10_000
     policy: str = "random"
     hold: float = 3.0

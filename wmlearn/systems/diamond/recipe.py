@@ -118,6 +118,11 @@ def build(config: DiamondConfig) -> Diamond:
     return Diamond(config)
 
 
+def initialise(module: Diamond, trained: Diamond) -> None:
+    """Starts from a trained model; its layers must have the same sizes."""
+    module.load_state_dict(trained.state_dict())
+
+
 def save(out: Path, module: Diamond, card: dict[str, Any]) -> None:
     hub.save(out, module, "diamond", card)
 

@@ -1,0 +1,182 @@
+"""DIAMOND's parts against closed forms, and what keeps a dream honest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from wmlearn.data.clip import Clip
+from wmlearn.nn.noise import SampleNoise
+from wmlearn.systems.diamond import Diamond, SamplerConfig, sample
+from wmlearn.systems.diamond.denoiser import Denoiser, quantise, to_float, to_uint8
+from wmlearn.systems.diamond.recipe import LAPTOP, SMOKE
+from wmlearn.systems.diamond.reward_end import reward_class
+
+SMALL = replace(SMOKE, reward_end=replace(SMOKE.reward_end, image_size=16))
+
+
+def clip(batch=4, frames=6, size=16, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return Clip(
+        torch.randint(256, (batch, frames, 3, size, size), generator=generator, dtype=torch.uint8),
+        actions=torch.randint(4, (batch, frames - 1), generator=generator),
+        rewards=torch.randn(batch, frames - 1, generator=generator),
+        terminated=torch.zeros(batch, frames - 1, dtype=torch.bool),
+    )
+
+
+@pytest.mark.parametrize("objective", ["edm", "ddpm"])
+def test_preconditioning_gives_unit_variance(objective):
+    """Monte Carlo: the network's input, and EDM's target, have unit variance at every sigma."""
+    config = replace(SMOKE.denoiser, objective=objective, sigma_data=0.5, sigma_offset_noise=0.0)
+    denoiser = Denoiser(config)
+    generator = torch.Generator().manual_seed(0)
+    clean = 0.5 * torch.randn(100_000, generator=generator)
+    noise = torch.randn(100_000, generator=generator)
+    for sigma in (0.01, 0.5, 10.0):
+        c = denoiser.precondition(torch.tensor([sigma]))
+        noisy = clean + sigma * noise
+        assert_close((c.c_in * noisy).var().item(), 1.0, rtol=0.02, atol=0)
+        target = (clean - c.c_skip * noisy) / c.c_out
+        assert_close(target.var().item(), 1.0, rtol=0.02, atol=0)
+        if objective == "ddpm":
+            assert_close(target.flatten(), noise, rtol=0, atol=1e-3)
+
+
+def test_a_perfect_network_gives_the_clean_frame(monkeypatch):
+    """Where F is the target of the loss, the estimate is the clean frame, whatever is diffused."""
+    for predict in ("frame", "change"):
+        denoiser = Denoiser(replace(SMOKE.denoiser, predict=predict))
+        context = quantise(torch.rand(2, 4, 3, 16, 16) * 2 - 1)
+        frame = quantise(torch.rand(2, 3, 16, 16) * 2 - 1)
+        sigma = torch.tensor([0.3, 2.0])
+        clean = frame - denoiser.base(context)
+        noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
+        c = denoiser.precondition(sigma)
+        target = (clean - c.c_skip * noisy) / c.c_out
+        monkeypatch.setattr(denoiser, "inner_output", lambda *_: target)  # noqa: B023
+        actions = torch.zeros(2, 4, dtype=torch.int64)
+        assert_close(denoiser.estimate(noisy, sigma, context, actions), frame, rtol=0, atol=1e-5)
+
+
+def test_one_step_from_pure_noise_is_the_estimate_itself():
+    denoiser = Denoiser(SMOKE.denoiser).eval()
+    torch.nn.init.normal_(denoiser.inner_model.conv_out.weight, std=0.02)
+    context, noise = torch.rand(2, 4, 3, 16, 16), torch.randn(2, 3, 16, 16)
+    actions = torch.zeros(2, 4, dtype=torch.int64)
+    frame = sample(denoiser, context, actions, noise, SamplerConfig(num_steps=1, sigma_max=2.0))
+    estimate = denoiser.estimate(noise, torch.full((2,), 2.0), context, actions)
+    assert_close(frame, quantise(estimate), rtol=0, atol=1e-5)
+
+
+def test_frames_survive_the_round_trip():
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_uint8(to_float(levels)), levels)
+    dream = quantise(torch.rand(10_000) * 2.4 - 1.2)
+    assert torch.equal(to_float(to_uint8(dream)).mul(127.5).round(), dream.mul(127.5).round())
+
+
+def test_from_the_second_frame_on_the_context_is_the_model_s_own():
+    """The loss of frame n + 1 must not see the true frame n."""
+    denoiser = Denoiser(SMOKE.denoiser)
+    torch.nn.init.normal_(denoiser.inner_model.conv_out.weight, std=0.02)
+    frames, actions = to_float(clip().frames), clip().actions
+    seen = []
+    original = denoiser.inner_output
+    denoiser.inner_output = lambda noisy, c, context, a: (
+        seen.append(context.clone()) or original(noisy, c, context, a)
+    )
+    _, estimates = denoiser.loss(frames, actions, SampleNoise(0, 0, 4).normal)
+    assert torch.equal(seen[0], frames[:, :4])
+    assert torch.equal(seen[1][:, :3], frames[:, 1:4])
+    assert torch.equal(seen[1][:, 3], estimates[:, 0])
+    assert not torch.equal(seen[1][:, 3], frames[:, 4])
+
+
+def test_one_batch_can_be_learnt():
+    """The whole system overfits four clips: all three losses fall by far."""
+    system = Diamond(replace(SMALL, learning_rate=3e-3))
+    batch = clip()
+    optimizer = torch.optim.AdamW(system.parameters(), lr=3e-3)
+    first = {name: value.item() for name, value in system.losses(batch, 0).items()}
+    for step in range(80):
+        optimizer.zero_grad()
+        losses = system.losses(batch, step)
+        sum(losses.values()).backward()
+        optimizer.step()
+    assert losses["denoising"].item() < 0.7 * first["denoising"]
+    assert losses["reward"].item() < 0.3 * first["reward"]
+    assert losses["end"].item() < 0.1
+
+
+def test_losses_belong_to_the_step_not_to_the_process():
+    """Half a batch on rank 1 draws what the second half draws in one process."""
+    whole = SampleNoise(3, 5, batch=4).normal(4, 2, 2)
+    half = SampleNoise(3, 5, batch=2, rank=1).normal(2, 2, 2)
+    assert torch.equal(whole[2:], half)
+    assert not torch.equal(whole, SampleNoise(3, 6, batch=4).normal(4, 2, 2))
+
+
+def test_the_denoiser_learns_from_every_part_of_a_long_clip():
+    system = Diamond(SMALL)
+    frames = torch.arange(12).view(1, 12, 1, 1, 1).expand(64, -1, 3, 16, 16).float()
+    actions = torch.arange(11).expand(64, -1)
+    window, window_actions = system._random_window(frames, actions, SampleNoise(0, 0, 64))
+    first = window[:, 0, 0, 0, 0]
+    assert first.min() == 0 and first.max() == 12 - 6, "clips of 6 frames at every offset"
+    assert torch.equal(window[:, :, 0, 0, 0], first[:, None] + torch.arange(6))
+    assert torch.equal(window_actions.float(), first[:, None] + torch.arange(5))
+
+
+def test_reward_classes_are_signs():
+    assert reward_class(torch.tensor([-4.0, 0.0, 99.0])).tolist() == [0, 1, 2]
+
+
+def test_short_contexts_are_padded_as_in_training():
+    world = Diamond(SMALL).world()
+    one = clip(frames=1)
+    one = Clip(one.frames, actions=torch.zeros(4, 0, dtype=torch.int64))
+    state = world.reset(one)
+    assert state.frames.shape[1] == 4 and (state.frames == one.frames[:, :1]).all()
+    assert (state.actions == 0).all()
+    with pytest.raises(ValueError, match="frames of shape"):
+        world.reset(clip(size=32))
+
+
+def test_states_can_branch():
+    """The same state, twice the same noise, two actions: only the action differs."""
+    config = replace(SMALL, denoiser=replace(SMALL.denoiser, cond_channels=64))
+    system = Diamond(config)
+    torch.nn.init.normal_(system.denoiser.inner_model.conv_out.weight, std=0.05)
+    for block in system.denoiser.inner_model.unet.middle:
+        torch.nn.init.normal_(block.conv2.weight, std=0.05)
+    world = system.world()
+    state = world.reset(clip())
+    before = state.frames.clone()
+
+    def step(action):
+        actions = torch.full((4,), action)
+        return world.step(state, actions, torch.Generator().manual_seed(1))[1].frame
+
+    assert torch.equal(step(1), step(1)) and not torch.equal(step(1), step(2))
+    assert torch.equal(state.frames, before), "a step changes no state in place"
+
+
+def test_passive_video_is_refused():
+    passive = Clip(clip().frames)
+    with pytest.raises(ValueError, match="has no actions"):
+        Diamond(SMALL).losses(passive)
+
+
+def test_no_data_dependent_branches():
+    """The loss traces to one graph on the meta device: no stray tensors, no look at values."""
+    with torch.device("meta"):
+        denoiser = Denoiser(LAPTOP.denoiser)
+        frames = torch.empty(2, 6, 3, 64, 64)
+        actions = torch.zeros(2, 5, dtype=torch.int64)
+        loss, _ = denoiser.loss(frames, actions, lambda *s: torch.empty(*s, device="meta"))
+        loss.backward()
+    assert loss.device.type == "meta"

@@ -1,0 +1,102 @@
+"""Checkpoints: what is saved comes back; what is damaged is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from wmlearn import hub
+from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig, Player
+from wmlearn.data.clip import Clip
+
+CONFIG = ActorCriticConfig(num_actions=3, image_size=16, channels=(32,), lstm_dim=8)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    starts = Clip(
+        torch.randint(256, (2, 4, 3, 16, 16), dtype=torch.uint8),
+        actions=torch.zeros(2, 3, dtype=torch.int64),
+    )
+    return hub.save(tmp_path / "small", ActorCritic(CONFIG), "actor-critic", {"steps": 7}, starts)
+
+
+def test_round_trip(checkpoint):
+    again = hub.load(checkpoint)
+    assert again.config == CONFIG and again.card["steps"] == 7
+    expected = ActorCritic(CONFIG).state_dict()
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+    assert hub.load_starts(checkpoint).frames.shape == (2, 4, 3, 16, 16)
+
+
+def test_half_precision_halves_the_file(tmp_path):
+    network = ActorCritic(CONFIG)
+    full = hub.save(tmp_path / "full", network, "actor-critic", {})
+    half = hub.save(tmp_path / "half", network, "actor-critic", {}, dtype=torch.float16)
+    sizes = [(path / "model.safetensors").stat().st_size for path in (full, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert hub.load(half).critic.weight.dtype == torch.float32
+
+
+def test_truncated_or_tampered_weights_are_refused(checkpoint):
+    path = checkpoint / "model.safetensors"
+    whole = path.read_bytes()
+    for damaged in (whole[:-10], whole[:-1] + bytes([whole[-1] ^ 1])):
+        path.write_bytes(damaged)
+        with pytest.raises(hub.CheckpointError, match=r"model\.safetensors is not the file"):
+            hub.load(checkpoint)
+    path.unlink()
+    with pytest.raises(hub.CheckpointError, match="is missing"):
+        hub.load(checkpoint)
+
+
+def test_foreign_cards_are_refused(checkpoint):
+    path = checkpoint / "card.json"
+    good = json.loads(path.read_text())
+    for change, words in (
+        ({"format": "other"}, "update wmlearn"),
+        ({"system": "dreamer"}, "does not know"),
+        ({"config": {"num_actions": "many"}}, "not one of a actor-critic"),
+        ({"config": {**good["config"], "lstm_dim": 16}}, "do not fit the config"),
+    ):
+        path.write_text(json.dumps({**good, **change}))
+        with pytest.raises(hub.CheckpointError, match=words):
+            hub.load(checkpoint)
+    path.write_text("{")
+    with pytest.raises(hub.CheckpointError, match="not the card"):
+        hub.load(checkpoint)
+
+
+def test_unknown_names_list_the_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("WMLEARN_ASSETS", str(tmp_path))
+    with pytest.raises(hub.CheckpointError, match=r"shipped names \(none\)"):
+        hub.load("no-such-world")
+
+
+def test_a_policy_is_no_world(checkpoint):
+    with pytest.raises(hub.CheckpointError, match="not a world"):
+        hub.load_world(checkpoint)
+
+
+def test_every_shipped_checkpoint_loads():
+    names = hub.list_checkpoints()
+    assert "diamond-doom-basic" in names
+    for name in names:
+        card = hub.load(name).card
+        wanted = {"tier", "steps", "hardware", "minutes", "data", "seed", "commit", "metrics"}
+        assert wanted <= card.keys(), (name, wanted - card.keys())
+
+
+def test_a_player_repeats_itself_with_its_seed():
+    frames = torch.randint(256, (4, 3, 16, 16), dtype=torch.uint8)
+    network = ActorCritic(CONFIG)
+
+    def play(seed):
+        player = Player(network, seed=seed)
+        player.reset(4)
+        return [player.act(frames).tolist() for _ in range(5)]
+
+    assert play(0) == play(0) != play(1)
