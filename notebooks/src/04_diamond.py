@@ -20,7 +20,8 @@
 # break it in four ways and mend it; and send a policy that has only ever dreamed into the real
 # game.<br>
 # *You need*: Python, a little PyTorch, what a convolution is.
-# [Chapter 0](00_start_here.ipynb) helps. No GPU.
+# [Chapter 0](00_start_here.ipynb) helps. No GPU.<br>
+# *It takes*: about 90 minutes to read and try.
 #
 # | Tier | Your machine | The whole notebook computes for | of it live training | Memory |
 # |---|---|---|---|---|
@@ -84,8 +85,9 @@ SIZES = {
     "smoke": dict(frames=400, holdout=0.4, toy=300, overfit=40, small=2, clips=2,
                   horizon=4, long=6, episodes=1),
 }
+SIZES["colab"] = SIZES["node"] = SIZES["pod"] = SIZES["laptop"] | dict(frames=100_000)
 tier = current_tier().name
-size = SIZES.get(tier, SIZES["laptop"])
+size = SIZES[tier]
 began = time.monotonic()
 
 # %% [markdown]
@@ -111,8 +113,8 @@ print(f"of which the last {len(data.splits['val'])} are held out.")
 
 # %%
 clip = data.clips("val", count=1, length=5, seed=2)
-names = [wm.make("doom/basic").unwrapped.action_names[a] for a in clip.actions[0]]
-titles = [f"then: {name}" for name in names] + ["to predict"]
+names = store.info["action_space"]["names"]
+titles = [f"then: {names[a]}" for a in clip.actions[0]] + ["to predict"]
 wm.viz.strip({"real": clip.frames[0]}, titles, colours={"real": wm.viz.REAL},
              alt="Five real frames in a row; each but the last is named by the key that "
                  "was pressed after it, and the last one is to be predicted.")
@@ -132,30 +134,34 @@ wm.viz.strip({"real": clip.frames[0]}, titles, colours={"real": wm.viz.REAL},
 
 # %%
 diamond = world.system
-past, truth = clip.frames[:, :4].float() / 127.5 - 1, clip.frames[:, 4].float() / 127.5 - 1
+frames = clip.frames / 127.5 - 1
+past, truth = frames[:, :4].expand(5, -1, -1, -1, -1), frames[:, 4]
 levels = torch.tensor([0.05, 0.2, 0.5, 1.0, 2.0])
 noise = torch.randn(5, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 noisy = truth + noise * levels.view(-1, 1, 1, 1)
 with torch.no_grad():
-    guess = diamond.denoiser.estimate(
-        noisy - past[:, -1], levels, past.expand(5, -1, -1, -1, -1), clip.actions.expand(5, -1)
-    )
+    change = noisy - past[:, -1]  # what this network removes noise from
+    guess = diamond.denoiser.estimate(change, levels, past, clip.actions.expand(5, -1))
 picture = lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round().byte()
 rows = {"noisy": picture(noisy), "answer": picture(guess)}
 wm.viz.strip(rows, [f"σ = {s:g}" for s in levels], colours={"noisy": wm.viz.NEUTRAL},
              alt="One real frame under five rising levels of noise, and below each the "
                  "network's guess of the frame without noise.")
 
+# %% [markdown]
+# The eye is easily pleased, so here is the same in numbers. The peak signal-to-noise ratio (PSNR)
+# counts the squared error in decibels: 6 dB more is half the error.
+
 # %%
 from wmlearn.evaluate import psnr
 
-for sigma, db in zip(levels, psnr(rows["answer"], clip.frames[:, 4].expand(5, -1, -1, -1))):
+real = clip.frames[:, 4].expand(5, -1, -1, -1)
+for sigma, db in zip(levels, psnr(rows["answer"], real)):
     print(f"sigma {sigma:4.2f}: the answer has a PSNR of {db:.1f} dB")
 
 # %% [markdown]
-# The peak signal-to-noise ratio (PSNR) counts the squared error in decibels: 6 dB more is half
-# the error. At σ = 2 the noise is four times as strong as the picture, and the answer is still a
-# picture of the game: by then it comes from the past alone.
+# At σ = 2 the noise is four times as strong as the picture, and the answer is still a picture of
+# the game: by then it comes from the past and the key alone.
 #
 # ## 2.1 · A world with two futures
 #
@@ -192,7 +198,7 @@ future = torch.randint(0, 2, (200_000,), generator=draw) - 0.5
 seen = future + 0.7 * torch.randn(200_000, generator=draw)
 rivals = {"D*": ideal(seen, 0.7), "the nearer future": seen.sign() / 2, "0": 0 * seen,
           "D* for a wrong σ": ideal(seen, 1.0), "D* + 0.02": ideal(seen, 0.7) + 0.02}
-errors = {name: float((answer - future).square().mean()) for name, answer in rivals.items()}
+errors = {name: (answer - future).square().mean() for name, answer in rivals.items()}
 for name, error in errors.items():
     print(f"{name:18} squared error {error:.4f}")
 assert min(errors, key=errors.get) == "D*"
@@ -246,6 +252,10 @@ points = 5 * torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
 paths = {n: follow(two_numbers, points, noise_levels(SamplerConfig(num_steps=n)))
          for n in (1, 3, 10)}
 
+# %% [markdown]
+# Grey lines are the ways of 40 of the dreams, from noise far outside the picture to where they end.
+# **Look for** the ends: are they where a player and a monster can be?
+
 # %%
 with wm.viz.style():
     figure, axes = plt.subplots(1, 3, figsize=(8, 2.6), sharey=True)
@@ -253,11 +263,15 @@ with wm.viz.style():
     for axis, (n, path) in zip(axes, paths.items()):
         axis.plot(*path[:, :40].unbind(-1), color=wm.viz.NEUTRAL, alpha=0.4, lw=0.7)
         axis.scatter(*path[-1].T, color=wm.viz.DREAM, s=14, alpha=0.3, zorder=3)
-        axis.set(xlim=(-1, 1.5), ylim=(-1, 1), title=f"{n} step{'s' * (n > 1)}", xlabel="player")
+        title = f"{n} step{'s' * (n > 1)}"
+        axis.set(xlim=(-1, 1.5), ylim=(-1, 1), title=title, xlabel="player")
     axes[0].set_ylabel("monster")
-wm.viz.Figure(figure, "Three panels, 400 dreams in 1, 3 and 10 steps. The player ends at one "
-                      "half in all of them. The monster ends near 0 after one step, and at "
-                      "plus or minus one half after three and after ten.")
+wm.viz.Figure(figure, "Three panels, 400 dreams in 1, 3 and 10 steps. The player ends "
+                      "at one half in all of them. The monster ends near 0 after one "
+                      "step, at plus or minus one half after three and after ten.")
+
+# %% [markdown]
+# How far are they from a possible future, and are both futures dreamed equally often?
 
 # %%
 for n, path in paths.items():
@@ -313,7 +327,7 @@ wm.viz.curves(gain, sigma, xlabel="noise level σ", ylabel="|c_out|", log="xy")
 
 # %%
 def train_toy(c_skip, c_out, steps):
-    """A small network for the two futures; returns D(x, sigma) with these coefficients."""
+    """A small network for the two futures, as D(x, sigma) with these coefficients."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(),
                         nn.Linear(64, 1))
@@ -334,6 +348,9 @@ edm = train_toy(lambda s: 0.25 / (s**2 + 0.25), lambda s: 0.5 * s / (s**2 + 0.25
                 size["toy"])
 ddpm = train_toy(torch.ones_like, lambda s: -s, size["toy"])
 
+# %% [markdown]
+# **Look for** the right end of the curves, the noise level at which a dream begins.
+
 # %%
 def toy_error(denoise, sigma):
     """Root mean square distance to the ideal denoiser at each noise level."""
@@ -348,13 +365,17 @@ sigma = torch.logspace(-1.5, 0.7, 30)
 errors = {"EDM": toy_error(edm, sigma), "DDPM": toy_error(ddpm, sigma)}
 wm.viz.curves(errors, sigma, xlabel="noise level σ", ylabel="distance to D*", log="xy")
 
+# %% [markdown]
+# To the right the two part, as their $c_{out}$ did. At the last point:
+
 # %%
-print(f"At sigma = 5, where a dream begins: EDM is {float(errors['EDM'][-1]):.3f} from the ideal,"
-      f" DDPM {float(errors['DDPM'][-1]):.3f}.")
+for name, error in errors.items():
+    print(f"{name:4} at sigma = 5, where a dream begins: {error[-1]:.3f} from the ideal")
 
 # %% [markdown]
-# Same network, same data, same number of steps. Where a dream begins, the DDPM network is
-# off by far more. Section 6 asks whether the same happens to a whole DOOM.
+# Same network, same data, same number of steps, and the error is the network's times $c_{out}$.
+# A dream of one step takes its only answer there. Section 6.2 asks whether the same happens to a
+# whole DOOM.
 
 # %% [markdown]
 # # 3 · Build it
@@ -368,36 +389,36 @@ print(f"At sigma = 5, where a dream begins: EDM is {float(errors['EDM'][-1]):.3f
 
 # %%
 def precondition(sigma, sigma_data):
-    """EDM's coefficients for noise levels sigma [B]; all but c_noise are [B, 1, 1, 1]."""
+    """c_skip, c_out, c_in [B, 1, 1, 1] and c_noise [B] for noise levels sigma [B]."""
     s = sigma.view(-1, 1, 1, 1)
     scale = torch.hypot(s, torch.tensor(sigma_data))  # of the noisy image
     return (sigma_data / scale) ** 2, s * sigma_data / scale, 1 / scale, sigma.log() / 4
 
 
+# %% [markdown]
+# *Check.* Input and target have variance 1 at every noise level, and no other $c_{skip}$ leaves a
+# smaller rest.
+
 # %%
-# Check: input and target have variance 1 at every noise level, and no c_skip beats ours.
 sigma = torch.tensor([0.01, 0.3, 4.0])
 clean = 0.2 * torch.randn(3, 1, 500, 500)
 noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
 c_skip, c_out, c_in, c_noise = precondition(sigma, 0.2)
 for x in (c_in * noisy, (clean - c_skip * noisy) / c_out):
     assert torch.allclose(x.var(dim=(1, 2, 3)), torch.ones(3), atol=0.02)
-for other in (0.98, 1.02):
-    assert ((clean - other * c_skip * noisy).var((1, 2, 3)) >= c_out.flatten() ** 2 * 0.99).all()
+for other in (0.9, 1.1):
+    rest = clean - other * c_skip * noisy
+    assert (rest.var((1, 2, 3)) > c_out.flatten() ** 2 * 0.999).all()
 
 # %% [markdown]
 # ## 3.2 · A residual block that listens
 #
 # The noise level and the actions are not pictures. They are put into one vector `cond`, and every
-# block hears it through its normalisation: *adaptive group norm* brings each channel to mean
-# 0 and variance 1 and then lets `cond` choose its gain and bias. An action can thus turn a
-# whole feature on or off, anywhere in the picture. The second convolution starts at zero, so that
-# a new block does nothing yet.
+# block hears it through its normalisation: *adaptive group norm* brings each group of 32 channels
+# to mean 0 and variance 1, and then lets `cond` choose gain and bias of every channel. An action
+# can thus turn a whole feature on or off, anywhere in the picture.
 
 # %%
-from wmlearn.nn.blocks import SelfAttention2d  # the textbook's, with 8 channels a head
-
-
 class AdaGroupNorm(nn.Module):
     def __init__(self, channels, cond):
         super().__init__()
@@ -408,12 +429,23 @@ class AdaGroupNorm(nn.Module):
         return F.group_norm(x, max(1, x.shape[1] // 32)) * (1 + gain) + bias
 
 
+# %% [markdown]
+# The block itself: twice norm, activation and convolution, beside a shortcut. The second
+# convolution starts at zero, so that a new block does nothing yet. (The self-attention is the
+# textbook's; only the two blocks at the bottom of the U-Net have it.)
+
+# %%
+from wmlearn.nn.blocks import SelfAttention2d
+
+
 class ResBlock(nn.Module):
     def __init__(self, before, after, cond, attention=False):
         super().__init__()
         self.shortcut = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
-        self.norm1, self.conv1 = AdaGroupNorm(before, cond), nn.Conv2d(before, after, 3, 1, 1)
-        self.norm2, self.conv2 = AdaGroupNorm(after, cond), nn.Conv2d(after, after, 3, 1, 1)
+        self.norm1 = AdaGroupNorm(before, cond)
+        self.conv1 = nn.Conv2d(before, after, 3, padding=1)
+        self.norm2 = AdaGroupNorm(after, cond)
+        self.conv2 = nn.Conv2d(after, after, 3, padding=1)
         self.attention = SelfAttention2d(after) if attention else nn.Identity()
         nn.init.zeros_(self.conv2.weight)
 
@@ -423,12 +455,15 @@ class ResBlock(nn.Module):
         return self.attention(self.shortcut(x) + h)
 
 
+# %% [markdown]
+# *Check.* Another `cond`, another output; and with a gain of 1 and a bias of 7 every group has
+# mean 7 and variance $(1 + 1)^2 = 4$, whatever came in.
+
 # %%
-# Check: cond changes the output; and what cond adds to the bias arrives as it is.
 norm, x = AdaGroupNorm(64, 16), 3 + 5 * torch.randn(2, 64, 8, 8)
 assert not torch.allclose(norm(x, torch.randn(2, 16)), norm(x, torch.randn(2, 16)))
 nn.init.zeros_(norm.linear.weight)
-norm.linear.bias.data = torch.cat([torch.ones(64), torch.full((64,), 7.0)])  # gain 1, bias 7
+norm.linear.bias.data = torch.tensor([1.0] * 64 + [7.0] * 64)  # gain 1, bias 7
 y = norm(x, torch.randn(2, 16)).reshape(2, 2, 32, 64)  # the two groups of 32 channels
 assert torch.allclose(y.mean((2, 3)), torch.tensor(7.0), atol=1e-3)
 assert torch.allclose(y.var((2, 3)), torch.tensor(4.0), atol=1e-2)  # (1 + gain) squared
@@ -449,8 +484,8 @@ class UNet(nn.Module):
         outer, top = [widths[0], *widths[:-1]], widths[-1]
         self.down = nn.ModuleList([nn.Identity(), *(conv(c, 2) for c in widths[:-1])])
         self.left = nn.ModuleList(ResBlock(a, b, cond) for a, b in zip(outer, widths))
-        self.middle = nn.ModuleList(ResBlock(top, top, cond, attention=True) for _ in range(2))
-        self.up = nn.ModuleList([nn.Identity(), *(conv(c, 1) for c in reversed(widths[:-1]))])
+        self.middle = nn.ModuleList(ResBlock(top, top, cond, True) for _ in range(2))
+        self.up = nn.ModuleList([nn.Identity(), *(conv(c, 1) for c in widths[-2::-1])])
         self.right = nn.ModuleList()
         for a, b in reversed(list(zip(outer, widths))):
             self.right += [ResBlock(2 * b, b, cond), ResBlock(a + b, a, cond)]
@@ -469,8 +504,11 @@ class UNet(nn.Module):
         return x
 
 
+# %% [markdown]
+# *Check.* What goes in comes out in the same shape, and the first pixel of the output depends on the
+# opposite corner of the input.
+
 # %%
-# Check: what goes in comes out in the same shape, and a far corner matters to every pixel.
 unet, cond = UNet([32, 32, 64], 16), torch.randn(1, 16)
 for block in [*unet.left, *unet.middle, *unet.right]:
     nn.init.normal_(block.conv2.weight, std=0.1)  # new blocks do nothing; these do
@@ -512,13 +550,17 @@ class Network(nn.Module):
         return self.grow(self.last(F.silu(self.norm(x))))
 
 
+# %% [markdown]
+# *Check.* The last convolution starts at zero, so an untrained network must say the same whatever
+# it is shown.
+
 # %%
 net = Network()
 many = sum(p.numel() for p in net.parameters())
 context, actions = torch.rand(2, 4, 3, 64, 64) * 2 - 1, torch.randint(4, (2, 4))
 out = net(torch.randn(2, 3, 64, 64), torch.zeros(2), context, actions)
 assert out.shape == (2, 3, 64, 64)
-assert torch.equal(out[0], out[1])  # the last convolution starts at 0: it knows nothing yet
+assert torch.equal(out[0], out[1])
 print(f"{many / 1e6:.2f} million parameters")
 
 # %% [markdown]
@@ -555,11 +597,15 @@ def denoising_loss(net, frames, actions, noise, n=4):
     return torch.stack(losses).mean()
 
 
+# %% [markdown]
+# *Check.* Two clips must be learned by heart in seconds, or something is wrong. At half the
+# resolution it is quicker still.
+
 # %%
-# Check: two clips must be learned by heart in seconds, or something is wrong.
 def small(frames):
     """Halves the resolution: uint8 [..., 64, 64] -> float [..., 32, 32], -1 to 1."""
-    return F.avg_pool2d(frames.flatten(0, 1) / 127.5 - 1, 2).unflatten(0, frames.shape[:2])
+    halved = F.avg_pool2d(frames.flatten(0, 1) / 127.5 - 1, 2)
+    return halved.unflatten(0, frames.shape[:2])
 
 
 torch.manual_seed(0)
@@ -606,18 +652,23 @@ def dream(net, context, actions, levels, generator):
     return torch.stack(frames, 1)
 
 
-# %%
-# Check: a network that knows the true change gives the true frame, in one step or in five.
-frames = small(batch.frames)[:, :5]
-for levels in ([2.0, 0.0], [2.0, 1.0, 0.5, 0.1, 0.01, 0.0]):
-    def knows(x, c_noise, context, actions):
-        sigma = (4 * c_noise).exp()
-        c_skip, c_out, c_in, _ = precondition(sigma, SIGMA_DATA)
-        return (frames[:, 4] - frames[:, 3] - c_skip * x / c_in) / c_out
+# %% [markdown]
+# *Check.* A network that knows the true change gives the true frame, in one step as in five.
 
-    noise = torch.randn(2, 3, 32, 32)
-    drawn = draw_frame(knows, frames[:, :4], batch.actions[:, :4], noise, torch.tensor(levels))
-    assert (drawn - frames[:, 4]).abs().max() < 1 / 127  # one of 256 levels
+# %%
+frames = small(batch.frames)[:, :5]
+context, actions, truth = frames[:, :4], batch.actions[:, :4], frames[:, 4]
+
+
+def knows(x, c_noise, context, actions):
+    c_skip, c_out, c_in, _ = precondition((4 * c_noise).exp(), SIGMA_DATA)
+    return (truth - context[:, -1] - c_skip * x / c_in) / c_out
+
+
+for levels in ([2.0, 0.0], [2.0, 1.0, 0.5, 0.1, 0.01, 0.0]):
+    noise = torch.randn(truth.shape)
+    drawn = draw_frame(knows, context, actions, noise, torch.tensor(levels))
+    assert (drawn - truth).abs().max() < 1 / 127  # one of 256 levels
 
 # %% [markdown]
 # A world is more than frames: it also says what an action *earned*, and whether the game is over.
@@ -698,12 +749,15 @@ wm.viz.curves({"dream": dream_db, "copy last frame": copy_db}, steps,
               xlabel="training step", ylabel="PSNR of the next frame (dB)",
               colours={"copy last frame": wm.viz.NEUTRAL})
 
+# %% [markdown]
+# How much went into your world, and into the one that you played at the start?
+
 # %%
 minutes = run.history["seconds"][-1][1] / 60
 card = wm.hub.read_card("diamond-doom-basic")
-print(f"Yours:   {steps[-1]} steps in {minutes:.1f} minutes on {store.num_frames} frames.")
-print(f"Shipped: {card['steps']} steps in {card['minutes']:.0f} minutes on {card['frames']} frames,"
-      f" on {card['hardware']}.")
+print(f"yours:   {steps[-1]} steps, {minutes:.1f} minutes, {store.num_frames} frames")
+print(f"shipped: {card['steps']} steps, {card['minutes']:.0f} minutes, "
+      f"{card['frames']} frames, on {card['hardware']}")
 
 # %% [markdown]
 # The next frame is the easy part. A world is there to be lived in, so let both dream on from
@@ -733,9 +787,16 @@ dreams = {
 }
 scores = {name: psnr(frames, target).mean(0) for name, frames in dreams.items()}
 
+# %% [markdown]
+# **Look for** three things: where a dream falls below the dashed line (there it is better to
+# believe that nothing moves), how far yours is from the shipped one, and what wrong keys cost.
+
 # %%
 colours = {"shipped": wm.viz.DREAM, "copy last frame": wm.viz.NEUTRAL}
 wm.viz.curves(scores, xlabel="steps ahead", ylabel="PSNR (dB)", colours=colours)
+
+# %% [markdown]
+# At three distances:
 
 # %%
 for h in (1, 8, 32):
@@ -743,16 +804,20 @@ for h in (1, 8, 32):
     row = {name: float(score[h - 1]) for name, score in scores.items()}
     print(f"{h:2} steps ahead:", *(f"{name} {db:.1f} dB;" for name, db in row.items()))
 
+# %% [markdown]
+# And as differences:
+
 # %%
-def gain(name, other, h=min(8, size["horizon"])):
-    """By how many dB `name` is better than `other` at horizon h."""
-    return float(scores[name][h - 1] - scores[other][h - 1])
+def gain(name, other):
+    """By how many dB `name` is better than `other` eight steps ahead."""
+    h = min(8, size["horizon"]) - 1
+    return float(scores[name][h] - scores[other][h])
 
 
-Markdown(f"""Eight steps ahead the shipped world is **{gain("shipped", "copy last frame"):+.1f} dB**
-against copying, yours **{gain("yours", "copy last frame"):+.1f} dB**, on {len(clips)} held-out
-clips and one seed of noise. Wrong actions cost the shipped world
-**{gain("shipped", "shipped, wrong actions"):.1f} dB**, which is how much it listens to the keys.
+Markdown(f"""Eight steps ahead, on {len(clips)} held-out clips with one seed of noise:
+the shipped world is **{gain("shipped", "copy last frame"):+.1f} dB** against copying,
+yours **{gain("yours", "copy last frame"):+.1f} dB**. Wrong actions cost the shipped world
+**{gain("shipped", "shipped, wrong actions"):.1f} dB**: that is how much it listens.
 Intervals and more seeds come in section 7.""")
 
 # %% [markdown]
@@ -772,8 +837,8 @@ wm.viz.filmstrip(clips.frames[0, 4:], dreams["shipped"][0])
 
 # %%
 film = wm.viz.side_by_side(clips.frames[0, 4:], dreams["yours"][0])
-wm.viz.gif(film, fps=8, alt="A short film: the real game on the left, beside it the dream of "
-                            "the world trained in this notebook, under the same keys.")
+wm.viz.gif(film, fps=8, alt="A short film: the real game on the left, beside it the "
+                            "dream of the world trained here, under the same keys.")
 
 # %% [markdown]
 # Now what no recording can show: one moment, four futures. The noise is the same in each row,
@@ -795,6 +860,9 @@ keys = {"wait": 0, "left": 1, "right": 2, "shoot": 3}
 futures = {name: future(world, clip.time(0, 4), key, 8) for name, key in keys.items()}
 wm.viz.counterfactual_strip({name: frames for name, (frames, _) in futures.items()},
                             clip.frames[0, 3])
+
+# %% [markdown]
+# What does the dream say that these four futures earn?
 
 # %%
 for name, (_, rewards) in futures.items():
@@ -818,13 +886,14 @@ print("the dream pays:  ", [round(r) for r in diamond.config.reward_end.reward_v
 # # 6 · What breaks
 
 # %% [markdown]
-# ## 6.1 · Four details
+# ## 6.1 · Three details
 #
 # To have an answer in seconds we go down to 32 × 32 pixels and a smaller network, and train it
 # with one detail changed at a time: with **no answers of its own** in the past (one predicted
 # frame a clip instead of two); on the **whole frame** instead of the change; on the **paper's
 # noise** (which is lower: log σ around -0.4, where ours is around 0.5). All dream in one step, as
-# the player does. This is the whole training loop; nothing is hidden in `fit` but comfort.
+# the player does. Here is the whole training loop; what `fit` adds is comfort. **Before you look**:
+# which of the three will cost the most?
 
 # %%
 from dataclasses import replace
@@ -832,8 +901,9 @@ from dataclasses import replace
 from wmlearn.systems.diamond import DenoiserConfig
 
 SMALL = DenoiserConfig(
-    predict="change", sigma_data=0.2, sigma_offset_noise=0.0, sigma_loc=0.5, sigma_scale=1.0,
-    patch_size=4, depths=(1, 1), channels=(32, 64), attention=(False, False), cond_channels=64,
+    predict="change", sigma_data=0.2, sigma_offset_noise=0.0,
+    sigma_loc=0.5, sigma_scale=1.0, patch_size=4,
+    depths=(1, 1), channels=(32, 64), attention=(False,) * 2, cond_channels=64,
 )
 
 
@@ -855,6 +925,9 @@ def train(config, steps, k=2):
     return denoiser
 
 
+# %% [markdown]
+# Four networks, the same clips in the same order, the same first weights.
+
 # %%
 variants = {
     "all in place": (SMALL, 2),
@@ -862,20 +935,21 @@ variants = {
     "whole frame": (replace(SMALL, predict="frame", sigma_data=0.5), 2),
     "paper's noise": (replace(SMALL, sigma_loc=-0.4, sigma_scale=1.2), 2),
 }
-denoisers = {name: train(config, size["small"], k) for name, (config, k) in variants.items()}
+denoisers = {name: train(c, size["small"], k) for name, (c, k) in variants.items()}
+
+# %% [markdown]
+# Let each dream on from the held-out clips of section 4, at the small size.
 
 # %%
 from wmlearn.systems.diamond.denoiser import to_uint8
 
 
-def dream_small(denoiser, context, actions, num_steps=1, sigma_max=2.0, seed=0):
-    """Dreams on: context [B, 4, C, H, W], actions [B, 3 + T] -> uint8 [B, T, C, H, W]."""
-    generator = torch.Generator().manual_seed(seed)
-    config = SamplerConfig(num_steps=num_steps, sigma_max=sigma_max, initial_scale=sigma_max)
-    frames = []
+def dream_small(denoiser, context, actions):
+    """Context [B, 4, C, H, W], actions [B, 3 + T] -> dreamed uint8 [B, T, C, H, W]."""
+    generator, frames = torch.Generator().manual_seed(0), []
     for t in range(actions.shape[1] - 3):
         noise = torch.randn(context[:, -1].shape, generator=generator)
-        frame = sample(denoiser, context, actions[:, t : t + 4], noise, config)
+        frame = sample(denoiser, context, actions[:, t : t + 4], noise, LAPTOP.sampler)
         context = torch.cat([context[:, 1:], frame[:, None]], 1)
         frames.append(to_uint8(frame))
     return torch.stack(frames, 1)
@@ -883,7 +957,8 @@ def dream_small(denoiser, context, actions, num_steps=1, sigma_max=2.0, seed=0):
 
 real = small(clips.frames)
 small_target = to_uint8(real[:, 4:])
-dreams = {name: dream_small(net, real[:, :4], clips.actions) for name, net in denoisers.items()}
+dreams = {name: dream_small(denoiser, real[:, :4], clips.actions)
+          for name, denoiser in denoisers.items()}
 dreams["copy last frame"] = to_uint8(real[:, 3:4]).expand_as(small_target)
 ablation = {name: psnr(frames, small_target).mean(0) for name, frames in dreams.items()}
 
@@ -893,13 +968,19 @@ ablation = {name: psnr(frames, small_target).mean(0) for name, frames in dreams.
 # %%
 wm.viz.curves(ablation, xlabel="steps ahead", ylabel="PSNR (dB)", colours=colours)
 
+# %% [markdown]
+# The same as pictures: real on top, then the four variants. **Look for** what each of them loses.
+
 # %%
 last = size["horizon"] - 1
 rows = {"real": small_target[0], **{name: dreams[name][0] for name in variants}}
 times = sorted({0, last // 4, last // 2, last})
 wm.viz.strip({name: frames[times] for name, frames in rows.items()},
              [f"step {t + 1}" for t in times], colours={"real": wm.viz.REAL},
-             alt="Real frames and the dreams of the four variants below them, at four times.")
+             alt="Real frames, below them the dreams of four variants, at four times.")
+
+# %% [markdown]
+# And as a table:
 
 # %%
 h = min(8, size["horizon"]) - 1
@@ -909,15 +990,20 @@ Markdown(f"PSNR in dB, {size['small']} training steps each:\n\n"
          f"| | 1 step ahead | {h + 1} | {last + 1} |\n|---|---|---|---|\n{table}")
 
 # %% [markdown]
-# One seed, a short training and a few clips: read the large differences, not the small ones. Each
-# detail has a reason that you can now state.
+# One seed, a short training (too short to beat copying: the world of section 4 took longer) and a
+# few clips, so read the large differences and not the small ones. Each has a reason that you can
+# now state.
 #
-# - **No answers of its own**: perfect pasts only. At play time the past has errors, the network
-#   has never seen any, and each step adds to them.
 # - **Whole frame**: everything that stands still must be drawn anew each time, through a narrow
-#   network. The change starts with a sharp picture for free. (The paper predicts the frame: with
-#   4.4 million parameters at full resolution and days of training, it can.)
-# - **The paper's noise**: in training, the level at which a one-step dream is drawn is then rare.
+#   network. The change starts with a sharp picture for free. Look at its row in the strip, and then
+#   at the right end of its curve: far ahead, where nobody knows exactly what comes, PSNR forgives
+#   blur. (The paper predicts the frame, and with 4.4 million parameters at full resolution and days
+#   of training it can.)
+# - **No answers of its own**: it has learned from perfect pasts only. At play time the past has
+#   errors, and each step adds to them; so its loss grows with the distance. (A step of it costs
+#   half, too: it has one frame to predict instead of two.)
+# - **The paper's noise**: the level at which a one-step dream is drawn is rarer in training. Of the
+#   three it matters the least.
 
 # %% [markdown]
 # ## 6.2 · EDM against DDPM
@@ -950,9 +1036,9 @@ pool = to_uint8(small(data.clips("train", 1000, 1).frames))[:, 0]
 
 
 def likeness(frames):
-    """PSNR (dB) of frames [B, C, H, W] to the most similar recorded frame, mean over B."""
-    distance = torch.cdist(frames.flatten(1).float(), pool.flatten(1).float()).min(1).values
-    mse = (distance**2 / frames[0].numel()).clamp(min=1 / 12)
+    """PSNR (dB) of frames [B, C, H, W] to the most similar recorded one, mean over B."""
+    distance = torch.cdist(frames.flatten(1).float(), pool.flatten(1).float())
+    mse = (distance.min(1).values ** 2 / frames[0].numel()).clamp(min=1 / 12)
     return float((10 * torch.log10(255**2 / mse)).mean())
 
 
@@ -966,40 +1052,59 @@ def long_dream(world, starts, steps):
     return torch.stack(frames)
 
 
+# %% [markdown]
+# For scale: how much do *real* frames that were held out resemble the recorded ones? A dream can
+# hardly do better.
+
+# %%
+fresh = to_uint8(small(data.clips("val", 100, 1, seed=1).frames))[:, 0]
+print(f"Real frames that were held out: {likeness(fresh):.1f} dB")
+
+# %% [markdown]
+# Six dreams, two worlds times three numbers of denoising steps, from the same four starts and under
+# the same keys.
+
 # %%
 begin = real32[:4].time(0, 4)
 long = {f"{name}, {n} step{'s' * (n > 1)}": long_dream(system.world(num_steps=n), begin,
                                                        size["long"])
         for n in (1, 3, 10) for name, system in systems.items()}
-fresh = to_uint8(small(data.clips("val", 100, 1, seed=1).frames))[:, 0]
-print(f"Real frames that were held out: {likeness(fresh):.1f} dB")
+# %% [markdown]
+# **Look for** curves that sink (drift), and curves that start low (a bad picture from the first
+# step on).
 
 # %%
 every = max(1, size["long"] // 40)
-wm.viz.curves({name: [likeness(f) for f in frames[::every]] for name, frames in long.items()},
-              range(1, size["long"] + 1, every), xlabel="steps dreamed",
-              ylabel="likeness to real frames (dB)")
+drift = {name: [likeness(f) for f in frames[::every]] for name, frames in long.items()}
+wm.viz.curves(drift, range(1, size["long"] + 1, every),
+              xlabel="steps dreamed", ylabel="likeness to real frames (dB)")
+
+# %% [markdown]
+# The first of the four dreams, at six times:
 
 # %%
 times = sorted({round(i * (size["long"] - 1) / 5) for i in range(6)})
 wm.viz.strip({name: frames[times, 0] for name, frames in long.items()},
              [f"step {t + 1}" for t in times],
              colours={name: wm.viz.NEUTRAL for name in long if name.startswith("DDPM")},
-             alt="Long dreams of the EDM world and the DDPM world with 1, 3 and 10 denoising "
+             alt="Long dreams of the EDM and the DDPM world with 1, 3 and 10 denoising "
                  "steps, one row each, at six times from the start to the end.")
 
+# %% [markdown]
+# In numbers:
+
 # %%
-ends = {name: likeness(frames[-size["long"] // 4 :].flatten(0, 1)) for name, frames in long.items()}
-Markdown("\n".join([
-    f"Likeness over the last quarter of {size['long']} steps:\n", "| | EDM | DDPM |",
-    "|---|---|---|",
-    *(f"| {n} step{'s' * (n > 1)} | {ends[f'EDM, {n} step' + 's' * (n > 1)]:.1f} dB "
-      f"| {ends[f'DDPM, {n} step' + 's' * (n > 1)]:.1f} dB |" for n in (1, 3, 10))]))
+quarter = -(-size["long"] // 4)
+ends = [likeness(frames[-quarter:].flatten(0, 1)) for frames in long.values()]
+rows = [f"| {n} | {edm:.1f} dB | {ddpm:.1f} dB |"
+        for n, edm, ddpm in zip((1, 3, 10), ends[::2], ends[1::2])]
+Markdown(f"Likeness over the last quarter of {size['long']} steps:\n\n"
+         "| denoising steps | EDM | DDPM |\n|---|---|---|\n" + "\n".join(rows))
 
 # %% [markdown]
 # In the paper's Breakout, DDPM drifts away from the game within tens of steps when denoising steps
 # are few, and EDM stays with a single one; more steps help both. Compare with your table. Where it
-# differs, remember what does: a network 20 times cheaper, 32 × 32 pixels, and minutes of training.
+# differs, remember what does: a small network, 32 × 32 pixels, another game, minutes of training.
 #
 # ## 6.3 · Does this DOOM need more than one step?
 #
@@ -1012,18 +1117,23 @@ Markdown("\n".join([
 moment, seeds = clips[:1].time(0, 4), min(8, size["clips"])
 moment = moment[torch.zeros(seeds, dtype=torch.int64)]
 truth = clips.frames[:1, 4 : 4 + horizon]
-print(f"after {horizon} steps, {seeds} dreams of one moment")
+same_keys = clips.actions[:1, 3 : 3 + horizon].expand(seeds, -1)
+spread, db = {}, {}
 for n in (1, 3, 10):
-    frames = rollout(diamond.world(num_steps=n), moment, torch.Generator().manual_seed(0),
-                     clips.actions[:1, 3 : 3 + horizon].expand(seeds, -1))
-    spread = frames[:, -1].float().std(0).mean()
-    db = psnr(frames[:, -1], truth[:, -1].expand_as(frames[:, -1])).mean()
-    print(f"{n:2} denoising steps: dreams differ by {spread:.2f} of 255, PSNR {db:.1f} dB")
+    many = dream_on(diamond.world(num_steps=n), moment, same_keys)
+    spread[n] = float(many[:, -1].float().std(0).mean())
+    db[n] = float(psnr(many[:, -1], truth[:, -1].expand_as(many[:, -1])).mean())
+    print(f"{n:2} denoising steps: {seeds} dreams differ by {spread[n]:.2f} of 255 "
+          f"levels, PSNR {db[n]:.1f} dB after {horizon} steps")
 
 # %% [markdown]
-# If the dreams hardly differ, there was hardly a choice, and one step lost nothing: that is why
-# the player may draw you this game in a single step. A game with an opponent who chooses would
-# punish it; the toy of section 2 is the fair picture of that, this DOOM is not.
+# Where dreams of one step hardly differ, there was hardly a choice to make, and one step loses
+# nothing: that is why the player may draw you this game in a single step. More steps bring what
+# the network has learned at *low* noise levels, and in this world, trained to be drawn in one
+# step, those were rare (section 6.6): what the extra steps add is then more error than future.
+# Steps and noise range are one decision. And be careful what to conclude: a game with an opponent
+# who chooses would punish the single step. The toy of section 2 is the fair picture of that; this
+# DOOM is not.
 #
 # ## 6.4 · Why pixels can matter
 #
@@ -1035,7 +1145,7 @@ real_game = wm.make("doom/basic", labels=True)
 shares = []
 for seed in range(20):
     real_game.reset(seed=seed)
-    for name, x, y, width, height in real_game.unwrapped.labels():
+    for name, *_, width, height in real_game.unwrapped.labels():
         if name == "Cacodemon":
             shares.append(width * height)
 real_game.close()
@@ -1069,9 +1179,13 @@ class ShortSighted(Player):
         return super().act(coarse(frames, self.side))
 
 
+# %% [markdown]
+# At 64 × 64 nothing is coarsened; 58.9 dB is the score of an exact copy.
+
 # %%
+episodes = size["episodes"]
 for side in (64, 32, 16, 8):
-    returns = play_episodes(ShortSighted(policy, side), "doom/basic", size["episodes"], seed=100)
+    returns = play_episodes(ShortSighted(policy, side), "doom/basic", episodes, seed=100)
     db = psnr(coarse(clips.frames[:, 0], side), clips.frames[:, 0]).mean()
     print(f"{side:2} x {side:<2} pixels: PSNR {db:4.1f} dB, "
           f"mean return {mean_estimate(returns).format(0)}")
@@ -1086,18 +1200,18 @@ for side in (64, 32, 16, 8):
 
 # %%
 def reward_report(side):
-    """Of the held-out episodes' last steps: found kills, and false alarms elsewhere."""
-    found, kills, alarms, others = 0, 0, 0, 0
+    """What the reward model sees in the last steps of held-out episodes."""
+    found = hits = alarms = others = 0
     for episode in data.splits["val"][:40].tolist():
         length = min(12, int(store.lengths[episode]))
-        last = store.clip([(episode, int(store.lengths[episode]) - length)], length)
-        frames = coarse(last.frames[0], side)[None] / 127.5 - 1
+        end = store.clip([(episode, int(store.lengths[episode]) - length)], length)
+        x = coarse(end.frames[0], side)[None] / 127.5 - 1
         with torch.no_grad():
-            logits, _, _ = diamond.reward_end(frames[:, :-1], last.actions, frames[:, 1:])
-        says, is_kill = logits.argmax(-1) == 2, last.rewards > 0
-        found, kills = found + int((says & is_kill).sum()), kills + int(is_kill.sum())
-        alarms, others = alarms + int((says & ~is_kill).sum()), others + int((~is_kill).sum())
-    return f"{found} of {kills} hits seen, {alarms} false alarms in {others} other steps"
+            logits, _, _ = diamond.reward_end(x[:, :-1], end.actions, x[:, 1:])
+        says, hit = logits.argmax(-1) == 2, end.rewards > 0
+        found, hits = found + (says & hit).sum(), hits + hit.sum()
+        alarms, others = alarms + (says & ~hit).sum(), others + (~hit).sum()
+    return f"{found} of {hits} hits seen, {alarms} false alarms in {others} other steps"
 
 
 for side in (64, 32, 16, 8):
@@ -1111,21 +1225,23 @@ for side in (64, 32, 16, 8):
 # Here it meets the engine, beside random keys and a script that is told where the monster is.
 
 # %%
-returns = {
-    "random keys": play_episodes("random", "doom/basic", size["episodes"], seed=200),
-    "trained in the dream": play_episodes(Player(policy), "doom/basic", size["episodes"], seed=200),
-    "script": play_episodes("expert", "doom/basic", size["episodes"], seed=200),
-}
-for name, values in returns.items():
-    print(f"{name:21} mean return {mean_estimate(values).format(0)}")
+players = {"random keys": "random", "trained in the dream": Player(policy),
+           "script": "expert"}
+for name, player in players.items():
+    returns = play_episodes(player, "doom/basic", episodes, seed=200)
+    print(f"{name:21} mean return {mean_estimate(returns).format(0)}")
+
+# %% [markdown]
+# A few episodes are a matter of luck. The checkpoint's own card has more of them:
 
 # %%
 from wmlearn.evaluate import EvaluationCard
 
 evaluation = EvaluationCard.load(wm.hub.find("diamond-doom-basic") / "evaluation.json")
-rows = "\n".join(f"| {row.name} | {row.value.format(1)} |" for row in evaluation.utility.returns)
-Markdown(f"The same over {evaluation.utility.episodes} episodes each, from the checkpoint's card "
-         f"(mean return and 95% interval):\n\n| | return |\n|---|---|\n{rows}")
+utility = evaluation.utility
+rows = "\n".join(f"| {row.name} | {row.value.format(1)} |" for row in utility.returns)
+Markdown(f"{utility.episodes} episodes each (mean return and 95% interval):\n\n"
+         f"| | return |\n|---|---|\n{rows}")
 
 # %% [markdown]
 # ## 6.6 · Where this laptop's DIAMOND departs from the paper's
@@ -1136,23 +1252,24 @@ Markdown(f"The same over {evaluation.utility.episodes} episodes each, from the c
 from wmlearn.systems.diamond import PAPER
 
 h = min(8, size["horizon"]) - 1
-loss_of = lambda name: f"{float(ablation['all in place'][h] - ablation[name][h]):+.1f} dB"
+cost = lambda name: f"{ablation['all in place'][h] - ablation[name][h]:+.1f} dB"
 a, b, p, q = LAPTOP.denoiser, LAPTOP.sampler, PAPER.denoiser, PAPER.sampler
 count = lambda config: sum(x.numel() for x in Denoiser(config).parameters()) / 1e6
 Markdown(f"""
 | | here | paper | what it is worth here, {h + 1} steps ahead (6.1) |
 |---|---|---|---|
-| predicts | the {a.predict} | the {p.predict} | {loss_of("whole frame")} |
+| predicts | the {a.predict} | the {p.predict} | {cost("whole frame")} |
 | log σ in training | {a.sigma_loc} ± {a.sigma_scale} | {p.sigma_loc} ± {p.sigma_scale} \
-| {loss_of("paper's noise")} |
-| frames predicted per clip | {LAPTOP.autoregressive_steps} | {PAPER.autoregressive_steps} \
-| {loss_of("no answers of its own")} |
+| {cost("paper's noise")} |
+| frames predicted per clip | {LAPTOP.autoregressive_steps} \
+| {PAPER.autoregressive_steps} | {cost("no answers of its own")} |
 | σ_data | {a.sigma_data} | {p.sigma_data} | goes with the change |
 | offset noise | {a.sigma_offset_noise} | {p.sigma_offset_noise} | not measured |
-| pixels to a position | {a.patch_size}×{a.patch_size} | {p.patch_size}×{p.patch_size} | speed |
+| pixels to a position, each way | {a.patch_size} | {p.patch_size} | speed |
 | widths of the U-Net | {a.channels} | {p.channels} | speed |
 | parameters | {count(a):.1f} M | {count(p):.1f} M | speed |
-| denoising steps, first σ | {b.num_steps}, {b.sigma_max} | {q.num_steps}, {q.sigma_max} | see 6.3 |
+| denoising steps | {b.num_steps} | {q.num_steps} | see 6.3 |
+| σ at the first | {b.sigma_max} | {q.sigma_max} | not measured |
 """)
 
 # %% [markdown]
@@ -1165,6 +1282,9 @@ Markdown(f"""
 
 # %%
 evaluation
+
+# %% [markdown]
+# The same card as a picture. **Look for** overlapping intervals before you believe a difference.
 
 # %%
 evaluation.figure()
@@ -1193,15 +1313,16 @@ evaluation.figure()
 from ipywidgets import Dropdown, IntSlider, interact
 
 
-def explore(steps=1, key="right"):
+def explore(steps, key):
     started = time.perf_counter()
-    frames, rewards = future(diamond.world(num_steps=steps), clip.time(0, 4), keys[key], 8)
+    chosen = diamond.world(num_steps=steps)
+    frames, rewards = future(chosen, clip.time(0, 4), keys[key], 8)
     took = (time.perf_counter() - started) / 8
     print(f"{1000 * took:.0f} ms a frame; dreamed return {rewards.sum():.0f}")
     return wm.viz.counterfactual_strip({key: frames}, clip.frames[0, 3])
 
 
-interact(explore, steps=IntSlider(1, 1, 10), key=Dropdown(options=list(keys), value="right"))
+_ = interact(explore, steps=IntSlider(1, 1, 10), key=Dropdown(options=list(keys)))
 
 # %% [markdown]
 # <details><summary>What we saw</summary>
@@ -1236,7 +1357,7 @@ wm.play(run.system.world(), env="doom/basic", context=starts)
 # %%
 from wmlearn.systems.diamond.recipe import preset
 
-lines = ["| tier | parameters of the denoiser | frames of play | joint batch | steps | devices |",
+lines = ["| tier | parameters | frames of play | joint batch | steps | devices |",
          "|---|---|---|---|---|---|"]
 for name in ("laptop", "colab", "node", "pod"):
     numbers, config = preset(name)
@@ -1274,6 +1395,10 @@ Markdown("\n".join(lines))
 # %%
 import platform
 
+import psutil  # comes with Jupyter
+
 minutes = (time.monotonic() - began) / 60
-print(f"wmlearn {wm.__version__}, Python {platform.python_version()}, torch {torch.__version__}; "
-      f"tier {tier}, {minutes:.0f} minutes from the first section to here")
+memory = psutil.Process().memory_info().rss / 1e9
+versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+print(f"wmlearn {wm.__version__}, {versions}; tier {tier}, {minutes:.0f} minutes from "
+      f"section 1 to here, {memory:.1f} GB of memory in use")
