@@ -122,13 +122,23 @@ def test_losses_belong_to_the_step_not_to_the_process():
 
 def test_the_denoiser_learns_from_every_part_of_a_long_clip():
     system = Diamond(SMALL)
-    frames = torch.arange(12).view(1, 12, 1, 1, 1).expand(64, -1, 3, 16, 16).float()
-    actions = torch.arange(11).expand(64, -1)
-    window, window_actions = system._random_window(frames, actions, SampleNoise(0, 0, 64))
-    first = window[:, 0, 0, 0, 0]
-    assert first.min() == 0 and first.max() == 12 - 6, "clips of 6 frames at every offset"
-    assert torch.equal(window[:, :, 0, 0, 0], first[:, None] + torch.arange(6))
-    assert torch.equal(window_actions.float(), first[:, None] + torch.arange(5))
+    window = system._random_window(clip(batch=64, frames=12), SampleNoise(0, 0, 64))
+    assert window[:, 0].min() == 0 and window[:, 0].max() == 12 - 6, "6 frames at every offset"
+    assert torch.equal(window, window[:, :1] + torch.arange(6))
+    short = system._random_window(clip(frames=6), SampleNoise(0, 0, 4))
+    assert torch.equal(short, torch.arange(6).expand(4, -1))
+
+
+def test_reward_and_end_can_learn_from_dreams_alone():
+    """With a frozen denoiser only the reward model gets a gradient, from its dreams too."""
+    batch = clip()
+    plain = Diamond(replace(SMALL, train_denoiser=False)).losses(batch)
+    system = Diamond(replace(SMALL, train_denoiser=False, reward_on_dreams=True))
+    losses = system.losses(batch)
+    assert losses["reward"] != plain["reward"] and losses["denoising"] == plain["denoising"]
+    sum(losses.values()).backward()
+    assert all(p.grad is None for p in system.denoiser.parameters())
+    assert all(p.grad is not None for p in system.reward_end.parameters())
 
 
 def test_reward_classes_are_signs():

@@ -31,6 +31,8 @@ class ImaginationConfig:
         lambda_: of the returns.
         entropy_weight: keeps the policy from settling too early.
         value_weight: of the value's squared error.
+        normalise_advantages: divide advantages by their standard deviation in the batch (not in
+            the paper), so that the learning rate does not depend on the size of rewards.
         learning_rate: of AdamW.
         warmup_steps: the learning rate rises linearly over these steps.
         max_grad_norm: of the gradient.
@@ -45,6 +47,7 @@ class ImaginationConfig:
     lambda_: float = 0.95
     entropy_weight: float = 0.001
     value_weight: float = 1.0
+    normalise_advantages: bool = False
     learning_rate: float = 1e-4
     warmup_steps: int = 100
     max_grad_norm: float = 100.0
@@ -132,6 +135,8 @@ class ImaginedActorCritic(L.LightningModule):
         def mean(x: Tensor) -> Tensor:
             return (x * dream.alive).sum() / dream.alive.sum()
 
+        if c.normalise_advantages:
+            advantage = advantage / (mean(advantage**2).sqrt() + 1e-6)
         entropy = mean(policy.entropy())
         losses = {
             "policy": mean(-policy.log_prob(dream.actions) * advantage),

@@ -115,6 +115,10 @@ class DiamondConfig:
         autoregressive_steps: frames after the context that the denoiser learns in a row, each
             from its own predictions; the clip has ``context_frames + autoregressive_steps``
             frames for the denoiser.
+        train_denoiser: false keeps the denoiser as it is and trains reward and end only.
+        reward_on_dreams: reward and end are also learnt from the denoiser's own frames. The paper
+            learns them from real frames only; but where a small denoiser blurs a monster, a model
+            that has seen such frames still knows when it is hit.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         warmup_steps: the learning rate rises linearly over these steps.
@@ -128,6 +132,8 @@ class DiamondConfig:
     reward_end: RewardEndConfig = field(default_factory=RewardEndConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     autoregressive_steps: int = 1
+    train_denoiser: bool = True
+    reward_on_dreams: bool = False
     learning_rate: float = 1e-4
     weight_decay: float = 1e-2
     warmup_steps: int = 100

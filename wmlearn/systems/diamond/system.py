@@ -39,6 +39,7 @@ class Diamond(L.LightningModule):
             torch.manual_seed(config.seed)
             self.denoiser = Denoiser(config.denoiser)
             self.reward_end = RewardEnd(config.reward_end)
+        self.denoiser.requires_grad_(config.train_denoiser)
 
     def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
         """Loss of one batch of clips ``[B, clip_frames, C, H, W]`` with actions and rewards."""
@@ -53,23 +54,31 @@ class Diamond(L.LightningModule):
         noise = SampleNoise(
             self.config.seed, step, len(clip), self.global_rank, device=frames.device
         )
-        rewards = self.reward_end.loss(frames, actions, clip.rewards, clip.terminated)
-        window, window_actions = self._random_window(frames, actions, noise)
-        denoising, _ = self.denoiser.loss(window, window_actions, noise.normal)
-        return {"denoising": denoising, "reward": rewards[0], "end": rewards[1]}
+        window = self._random_window(clip, noise)
+        start = frames[torch.arange(len(frames), device=frames.device)[:, None], window]
+        between = window[:, :-1]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.train_denoiser):
+            denoising, dreamed = self.denoiser.loss(start, actions.gather(1, between), noise.normal)
+        reward, end = self.reward_end.loss(frames, actions, clip.rewards, clip.terminated)
+        if self.config.reward_on_dreams:
+            n = self.config.denoiser.context_frames
+            reward_dream, end_dream = self.reward_end.loss(
+                torch.cat([start[:, :n], dreamed], dim=1),
+                actions.gather(1, between),
+                clip.rewards.gather(1, between),
+                clip.terminated.gather(1, between),
+            )
+            reward, end = (reward + reward_dream) / 2, (end + end_dream) / 2
+        return {"denoising": denoising, "reward": reward, "end": end}
 
-    def _random_window(
-        self, frames: Tensor, actions: Tensor, noise: SampleNoise
-    ) -> tuple[Tensor, Tensor]:
-        """n + k frames of each clip, starting anywhere in it: the denoiser needs no long clips."""
+    def _random_window(self, clip: Clip, noise: SampleNoise) -> Tensor:
+        """Frame numbers [B, n + k] of a piece of each clip: the denoiser needs no long clips."""
         length = self.config.denoiser.context_frames + self.config.autoregressive_steps
-        spare = frames.shape[1] - length
-        if spare == 0:
-            return frames, actions
-        start = noise.integers(spare + 1)
-        index = start[:, None] + torch.arange(length, device=frames.device)
-        rows = torch.arange(len(frames), device=frames.device)[:, None]
-        return frames[rows, index], actions[rows, index[:, :-1]]
+        steps = torch.arange(length, device=clip.frames.device)
+        if clip.length == length:
+            return steps.expand(len(clip), -1)
+        start = noise.integers(clip.length - length + 1)
+        return start[:, None] + steps
 
     def validation_step(self, batch: Clip, batch_idx: int) -> None:
         """PSNR of the next frame on held-out clips, beside copying the last frame; in dB."""
