@@ -35,14 +35,16 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--probe-steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, help="of all stages, where there were several")
+    parser.add_argument("--minutes", type=float, help="of all stages, where there were several")
     parser.add_argument("--note", help="a sentence for the card")
     parser.add_argument("--force", action="store_true")
     args = parser.parse_args()
 
     module = hub.load(args.run)
     card = {name: module.card[name] for name in KEPT if module.card.get(name) is not None}
-    if args.note:
-        card["note"] = args.note
+    given = {"steps": args.steps, "minutes": args.minutes, "note": args.note}
+    card |= {name: value for name, value in given.items() if value is not None}
     target = hub.assets_dir() / "checkpoints" / args.name
     if module.card["system"] == "actor-critic":
         card["metrics"] = _play(module, card["env"], args.episodes)

@@ -170,9 +170,14 @@ def load_starts(name: str | Path) -> Clip:
 def run_facts() -> dict[str, Any]:
     """What a card says of the machine and the code: hardware, versions, commit."""
     here = Path(__file__).resolve().parent
-    git = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        changed = git("status", "--porcelain", "--", str(here))
+        commit = git("rev-parse", "--short=12", "HEAD") + (" and changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
