@@ -82,14 +82,39 @@ def test_the_policy_finds_the_good_action():
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)
     generator = torch.Generator().manual_seed(0)
     for _ in range(40):
-        losses, metrics = module.losses(module.imagine(starts, generator))
+        losses, _ = module.losses(module.imagine(starts, generator))
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()
     dream = module.imagine(starts, generator)
     assert (dream.actions == 2).float().mean() > 0.9
+    memory = module.actor_critic.initial_memory(16)
+    for frame in starts.frames.unbind(1):
+        _, value, memory = module.actor_critic(frame, memory)
     # V = 1 + gamma + gamma^2 + ... = 2 for gamma = 0.5
-    assert_close(dream.values.mean().item(), 2.0, rtol=0.25, atol=0)
+    assert_close(value.mean().item(), 2.0, rtol=0.25, atol=0)
+
+
+def test_the_first_epoch_is_reinforce():
+    """The clipped ratio's gradient at the dreaming policy is grad log pi times the advantage."""
+    network = ActorCriticConfig(num_actions=3, image_size=16, channels=(32,), lstm_dim=16)
+    config = ImaginationConfig(
+        actor_critic=network, horizon=4, entropy_weight=0, value_weight=0, lambda_=1.0, gamma=1.0
+    )
+    module = ImaginedActorCritic(config, world=OneGoodAction())
+    starts = Clip(
+        torch.randint(256, (8, 1, 3, 16, 16), dtype=torch.uint8),
+        actions=torch.zeros(8, 0, dtype=torch.int64),
+    )
+    dream = module.imagine(starts, torch.Generator().manual_seed(0))
+    losses, _ = module.losses(dream)
+    sum(losses.values()).backward()
+    got = module.actor_critic.actor.bias.grad.clone()
+    # At first all logits and values are 0: grad log pi(a) = onehot(a) - 1/3, advantage = return.
+    returns = dream.rewards.flip(1).cumsum(1).flip(1)
+    onehot = torch.nn.functional.one_hot(dream.actions, 3).float()
+    expected = -((onehot - 1 / 3) * returns[..., None]).mean((0, 1))
+    assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_steps_after_the_end_do_not_count():

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
@@ -33,6 +32,9 @@ class ImaginationConfig:
         value_weight: of the value's squared error.
         normalise_advantages: divide advantages by their standard deviation in the batch (not in
             the paper), so that the learning rate does not depend on the size of rewards.
+        epochs: how often each dream is learnt from; 1 in the paper.
+        clip_ratio: how far the policy may move from the one that dreamed (PPO; matters from the
+            second epoch on).
         learning_rate: of AdamW.
         warmup_steps: the learning rate rises linearly over these steps.
         max_grad_norm: of the gradient.
@@ -48,6 +50,8 @@ class ImaginationConfig:
     entropy_weight: float = 0.001
     value_weight: float = 1.0
     normalise_advantages: bool = False
+    epochs: int = 1
+    clip_ratio: float = 0.2
     learning_rate: float = 1e-4
     warmup_steps: int = 100
     max_grad_norm: float = 100.0
@@ -57,27 +61,37 @@ class ImaginationConfig:
 
 @dataclass(frozen=True)
 class Dream:
-    """One imagined rollout; every entry is ``[B, T]`` except ``logits`` ``[B, T, A]``.
+    """One imagined rollout of T steps, after K real frames; without gradient.
 
-    ``alive`` is 1 up to and with the step that ends the episode, 0 after it. ``next_values`` are
-    the values of the states after each step.
+    Attributes:
+        frames: uint8 ``[B, K + T, C, H, W]``, the real ones and the dreamed ones.
+        actions: int64 ``[B, T]``.
+        log_probs: ``[B, T]``, of the actions under the policy that dreamed.
+        rewards: ``[B, T]``, clipped to their sign.
+        terminated: bool ``[B, T]``.
+        alive: ``[B, T]``, 1 up to and with the step that ends the episode, 0 after it.
     """
 
-    logits: Tensor
+    frames: Tensor
     actions: Tensor
-    values: Tensor
-    next_values: Tensor
+    log_probs: Tensor
     rewards: Tensor
     terminated: Tensor
     alive: Tensor
 
 
 class ImaginedActorCritic(L.LightningModule):
-    """REINFORCE with a value baseline and lambda-returns, on dreams of a frozen world."""
+    """Policy gradient with a value baseline and lambda-returns, on dreams of a frozen world.
+
+    With ``epochs=1`` the gradient is REINFORCE's, as in the paper. With more, each dream is used
+    again, and the ratio to the policy that dreamed is clipped (PPO, Schulman et al. 2017).
+    """
 
     def __init__(self, config: ImaginationConfig, world=None) -> None:
         super().__init__()
         self.config = config
+        self.automatic_optimization = False
+        self.optimizer_steps_per_batch = config.epochs
         self.actor_critic = ActorCritic(config.actor_critic)
         # Kept in a list, so that the world's frozen weights are no part of this module's.
         self._world = [world or load_world(config.world, num_steps=config.num_steps or None)]
@@ -85,62 +99,74 @@ class ImaginedActorCritic(L.LightningModule):
     def on_fit_start(self) -> None:
         self._world[0].system.to(self.device)
 
-    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
-        """Dreams on from the end of each real clip ``[B, T, C, H, W]`` and learns from it."""
+    def training_step(self, batch: Clip, batch_idx: int) -> None:
+        """Dreams on from the end of each real clip ``[B, K, C, H, W]`` and learns from it."""
         generator = torch.Generator().manual_seed(
             (self.config.seed * 1_000_003 + self.global_step) * 997 + self.global_rank
         )
         dream = self.imagine(batch, generator)
-        losses, metrics = self.losses(dream)
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        for _ in range(self.config.epochs):
+            losses, metrics = self.losses(dream)
+            optimizer.zero_grad()
+            self.manual_backward(sum(losses.values()))
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
+            optimizer.step()
+            schedule.step()
         self.log_dict({f"train/{name}": value for name, value in (losses | metrics).items()})
-        return sum(losses.values())
 
+    @torch.no_grad()
     def imagine(self, context: Clip, generator: torch.Generator) -> Dream:
-        """T steps in the world under the current policy; gradients flow into the policy only."""
+        """T steps in the world under the current policy."""
         world, network = self._world[0], self.actor_critic
         state = world.reset(context)
         memory = network.initial_memory(len(context))
         for frame in context.frames.unbind(1):  # the policy remembers how the dream began
-            logits, value, memory = network(frame, memory)
-        columns: dict[str, list[Tensor]] = {name: [] for name in Dream.__dataclass_fields__}
-        alive = torch.ones(len(context), device=value.device)
+            logits, _, memory = network(frame, memory)
+        frames, columns = list(context.frames.unbind(1)), []
+        alive = torch.ones(len(context), device=logits.device)
         for _ in range(self.config.horizon):
-            probabilities = logits.detach().float().softmax(-1).cpu()
-            action = torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
-            action = action.to(value.device)
-            state, step = world.step(state, action, generator)
-            before = {"logits": logits, "values": value, "actions": action, "alive": alive}
-            # Tensors of inference mode cannot take part in a graph; copies can.
-            logits, value, memory = network(step.frame.clone(), memory)
-            after = {
-                "next_values": value.detach(),
-                "rewards": step.reward.clone().sign(),  # clipped, as on Atari
-                "terminated": step.terminated.clone(),
-            }
-            for name, column in (before | after).items():
-                columns[name].append(column)
-            alive = alive * (~after["terminated"]).float()
-        return Dream(**{name: torch.stack(column, dim=1) for name, column in columns.items()})
+            log_policy = logits.float().log_softmax(-1)
+            action = torch.multinomial(log_policy.exp().cpu(), 1, generator=generator)
+            action = action.to(logits.device)
+            log_prob = log_policy.gather(1, action).squeeze(1)
+            state, step = world.step(state, action.squeeze(1), generator)
+            reward, ended = step.reward.clone().sign(), step.terminated.clone()
+            columns.append((action.squeeze(1), log_prob, reward, ended, alive))
+            frames.append(step.frame.clone())  # a copy may leave inference mode
+            alive = alive * (~ended).float()
+            logits, _, memory = network(frames[-1], memory)
+        return Dream(
+            torch.stack(frames, 1), *(torch.stack(c, 1) for c in zip(*columns, strict=True))
+        )
 
     def losses(self, dream: Dream) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Policy, value and entropy losses over the steps that were alive; and what to watch."""
         c = self.config
-        returns = lambda_returns(
-            dream.rewards, dream.next_values, dream.terminated, c.gamma, c.lambda_
-        )
-        policy = torch.distributions.Categorical(logits=dream.logits.float())
-        advantage = returns - dream.values.detach()
-        value_error = F.mse_loss(dream.values.float(), returns, reduction="none")
+        memory = self.actor_critic.initial_memory(len(dream.frames))
+        outputs = []
+        for frame in dream.frames.unbind(1):
+            logits, value, memory = self.actor_critic(frame, memory)
+            outputs.append((logits, value))
+        logits, values = (torch.stack(x, 1).float() for x in zip(*outputs, strict=True))
+        first = logits.shape[1] - 1 - c.horizon  # the last real frame: here the dream begins
+        policy = torch.distributions.Categorical(logits=logits[:, first:-1])
+        values, next_values = values[:, first:-1], values[:, first + 1 :].detach()
+
+        returns = lambda_returns(dream.rewards, next_values, dream.terminated, c.gamma, c.lambda_)
 
         def mean(x: Tensor) -> Tensor:
             return (x * dream.alive).sum() / dream.alive.sum()
 
+        advantage = returns - values.detach()
         if c.normalise_advantages:
             advantage = advantage / (mean(advantage**2).sqrt() + 1e-6)
+        ratio = (policy.log_prob(dream.actions) - dream.log_probs).exp()
+        clipped = ratio.clamp(1 - c.clip_ratio, 1 + c.clip_ratio)
         entropy = mean(policy.entropy())
         losses = {
-            "policy": mean(-policy.log_prob(dream.actions) * advantage),
-            "value": c.value_weight * mean(value_error),
+            "policy": -mean(torch.minimum(ratio * advantage, clipped * advantage)),
+            "value": c.value_weight * mean((values - returns) ** 2),
             "entropy_bonus": -c.entropy_weight * entropy,
         }
         metrics = {
@@ -160,6 +186,3 @@ class ImaginedActorCritic(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-    def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
-        torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)

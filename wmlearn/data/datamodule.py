@@ -26,7 +26,8 @@ class ClipDataModule(LightningDataModule):
     ``r * batch_size / n`` and on, so a run sees the same data on any number of processes, and a
     resumed run goes on where it stopped. Use ``Trainer(use_distributed_sampler=False)`` and
     ``max_steps``; the step is counted by ``trainer.global_step`` (one optimizer step per batch, or
-    per ``accumulate_grad_batches`` batches).
+    per ``accumulate_grad_batches`` batches; a system that optimizes by itself says in
+    ``optimizer_steps_per_batch`` how many steps it takes with each).
 
     Args:
         data: a dataset directory, or an open ``EpisodeStore``.
@@ -146,9 +147,10 @@ class _StepsToCome:
 
     def __iter__(self) -> Iterator[int]:
         trainer = self._module.trainer
-        return itertools.count(
-            trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
-        )
+        if trainer is None:
+            return itertools.count()
+        per_batch = getattr(trainer.lightning_module, "optimizer_steps_per_batch", 1)
+        return itertools.count(trainer.global_step // per_batch * trainer.accumulate_grad_batches)
 
 
 class _Places:
