@@ -74,7 +74,7 @@ def preset(tier: str) -> tuple[RunConfig, DiamondConfig]:
         ), SMOKE  # fmt: skip
     if tier == "laptop":
         return RunConfig.for_tier(
-            tier, frames=10_000, batch_size=8, max_steps=1200, max_minutes=5, ema_decay=0.995
+            tier, frames=10_000, batch_size=8, max_steps=1000, max_minutes=5, ema_decay=0.995
         ), LAPTOP  # fmt: skip
     if tier == "colab":
         return RunConfig.for_tier(tier, batch_size=32, max_steps=50_000, **paper), PAPER
