@@ -96,6 +96,21 @@ def test_from_the_second_frame_on_the_context_is_the_model_s_own():
     assert not torch.equal(seen[1][:, 3], frames[:, 4])
 
 
+def test_context_noise_reaches_the_past_and_not_the_target():
+    frames, actions = to_float(clip().frames), clip().actions
+    seen = []
+    denoiser = Denoiser(replace(SMOKE.denoiser, context_noise=0.2))
+    original = denoiser.inner_output
+    denoiser.inner_output = lambda noisy, c, context, a: (
+        seen.append((noisy, context)) or original(noisy, c, context, a)
+    )
+    _, estimates = denoiser.loss(frames, actions, SampleNoise(0, 0, 4).normal)
+    level = (seen[0][1] - frames[:, :4]).flatten(1).std(1)
+    assert (level > 0).all() and (level <= 0.22).all() and level.std() > 0.01
+    # An untrained network adds nothing: its estimate is the noisy past, not the true next frame.
+    assert (estimates[:, 0] - frames[:, 4]).abs().mean() > 0.3
+
+
 def test_one_batch_can_be_learnt():
     """The whole system overfits four clips: all three losses fall by far."""
     system = Diamond(replace(SMALL, learning_rate=3e-3))

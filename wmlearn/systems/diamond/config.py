@@ -26,6 +26,9 @@ class DenoiserConfig:
         predict: what is diffused: the next "frame" (the paper), or its "change" from the last one.
         objective: "edm" (the paper), or "ddpm", its ablation: the network predicts the noise
             (Ho et al. 2020 in the terms of Karras et al. 2022, table 1).
+        context_noise: in training the past gets noise of a standard deviation that is drawn from
+            0 to this for each clip, so that the model learns to mend the errors of its own past
+            (0 in the paper; compare GameNGen, Valevski et al. 2024, section 3.2).
         sigma_data: standard deviation of what is diffused, in units of [-1, 1].
         sigma_offset_noise: noise that is constant over an image, added to every sample.
         sigma_loc: mean of log(sigma) in training (P_mean in Karras et al. 2022).
@@ -44,6 +47,7 @@ class DenoiserConfig:
     patch_size: int = 1
     predict: Literal["frame", "change"] = "frame"
     objective: Literal["edm", "ddpm"] = "edm"
+    context_noise: float = 0.0
     sigma_data: float = 0.5
     sigma_offset_noise: float = 0.3
     sigma_loc: float = -0.4

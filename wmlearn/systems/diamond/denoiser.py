@@ -147,6 +147,9 @@ class Denoiser(nn.Module):
         n = self.config.context_frames
         config = self.config
         context, estimates, losses = frames[:, :n], [], []
+        if config.context_noise:
+            level = torch.special.ndtr(noise(len(frames), 1, 1, 1, 1)) * config.context_noise
+            context = context + level * noise(*context.shape)
         for t in range(n, frames.shape[1]):
             target_frame = frames[:, t]
             batch, channels = target_frame.shape[:2]
