@@ -111,6 +111,19 @@ def test_context_noise_reaches_the_past_and_not_the_target():
     assert (estimates[:, 0] - frames[:, 4]).abs().mean() > 0.3
 
 
+def test_what_hardly_changes_stays(monkeypatch):
+    denoiser = Denoiser(replace(SMOKE.denoiser, still_below=3.0))
+    context = quantise(torch.rand(1, 4, 3, 16, 16) - 0.5)
+    change = torch.zeros(1, 3, 16, 16)
+    change[..., :8] = 2 / 127.5  # below the threshold
+    change[:, 1, :, 8:] = 4 / 127.5  # above it in one channel
+    estimate = context[:, -1] + change
+    monkeypatch.setattr(denoiser, "estimate", lambda *_: estimate)
+    got = denoiser.denoise(change, torch.ones(1), context, torch.zeros(1, 4, dtype=torch.int64))
+    assert (got[..., :8] == 0).all()
+    assert_close(got[..., 8:], (quantise(estimate) - context[:, -1])[..., 8:])
+
+
 def test_one_batch_can_be_learnt():
     """The whole system overfits four clips: all three losses fall by far."""
     system = Diamond(replace(SMALL, learning_rate=3e-3))

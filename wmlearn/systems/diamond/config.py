@@ -29,6 +29,9 @@ class DenoiserConfig:
         context_noise: in training the past gets noise of a standard deviation that is drawn from
             0 to this for each clip, so that the model learns to mend the errors of its own past
             (0 in the paper; compare GameNGen, Valevski et al. 2024, section 3.2).
+        still_below: when dreaming, a pixel whose change is smaller than this in all channels keeps
+            its colour; in 8-bit levels, only for ``predict="change"``. A network that is narrower
+            than its patches cannot see the grain it adds, so it cannot mend it; this stops it.
         sigma_data: standard deviation of what is diffused, in units of [-1, 1].
         sigma_offset_noise: noise that is constant over an image, added to every sample.
         sigma_loc: mean of log(sigma) in training (P_mean in Karras et al. 2022).
@@ -48,6 +51,7 @@ class DenoiserConfig:
     predict: Literal["frame", "change"] = "frame"
     objective: Literal["edm", "ddpm"] = "edm"
     context_noise: float = 0.0
+    still_below: float = 0.0
     sigma_data: float = 0.5
     sigma_offset_noise: float = 0.3
     sigma_loc: float = -0.4

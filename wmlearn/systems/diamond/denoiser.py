@@ -128,8 +128,12 @@ class Denoiser(nn.Module):
 
     def denoise(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
         """The clean diffused variable; the frame in it has 8 bits. Arguments as ``estimate``."""
-        frame = quantise(self.estimate(noisy, sigma, context, actions))
-        return frame - self.base(context)
+        estimate, base = self.estimate(noisy, sigma, context, actions), self.base(context)
+        change = quantise(estimate) - base
+        if self.config.predict == "change":
+            largest = (estimate - base).abs().amax(dim=1, keepdim=True)
+            change = change * (largest >= self.config.still_below / 127.5)
+        return change
 
     def loss(self, frames: Tensor, actions: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Denoising score matching (eq. 4), each frame after the context in turn.
