@@ -25,8 +25,9 @@ from wmlearn.train.run import RunConfig
 # 4 x 4 pixels become channels, since width at full resolution is what costs; the change from the
 # last frame is diffused, since most of a frame stays as it is; noise levels are high, since one
 # step from pure noise is what the player draws, and that step starts from the noise's mean
-# (initial_scale 0), which spares the dream the noise's grain; what hardly changes stays; two frames in a row are learnt, so
-# that dreams last; and the learning rate falls to zero, since five minutes have no time to waste.
+# (initial_scale 0), which spares the dream the noise's grain; what hardly changes stays as it is;
+# two frames in a row are learnt, so that dreams last; and the learning rate falls to zero, since
+# five minutes have no time to waste.
 LAPTOP = DiamondConfig(
     denoiser=DenoiserConfig(
         cond_channels=128,
@@ -37,7 +38,7 @@ LAPTOP = DiamondConfig(
         predict="change",
         sigma_data=0.2,
         sigma_offset_noise=0.0,
-        still_below=3.0,
+        still_below=4.0,
         sigma_loc=1.1,
         sigma_scale=0.6,
     ),
