@@ -162,7 +162,7 @@ for sigma, db in zip(levels, psnr(rows["answer"], real)):
     print(f"σ = {sigma:3.1f}: the answer has a PSNR of {db:.1f} dB")
 
 # %% [markdown]
-# At σ = 5 the noise is ten times as strong as the picture (whose standard deviation is about ½), and
+# At σ = 5 the noise is ten times as strong as the picture (its standard deviation is about ½), and
 # the answer is still a picture of the game: by then it comes from the past and the key alone.
 #
 # ## 2.1 · A world with two futures
@@ -768,11 +768,13 @@ card = wm.hub.read_card("diamond-doom-basic")
 print(f"yours:   steps {steps[-1]}, minutes {minutes:.1f}, frames {store.num_frames}")
 facts = [name for name in ("steps", "minutes", "frames", "hardware") if name in card]
 print("shipped:", ", ".join(f"{name} {card[name]}" for name in facts))
+print("        ", card.get("note", ""))
 
 # %% [markdown]
 # The next frame is the easy part. A world is there to be lived in, so let both dream on from
 # held-out clips, under the true actions, and compare each dreamed frame with the real one. The
-# shipped world comes from the same code with more time. It also dreams under the *wrong* actions,
+# shipped world comes from the same code with more time, and a somewhat larger network. It also
+# dreams under the *wrong* actions,
 # those of another clip: if that does not hurt, it is a film and not a world.
 
 # %%
@@ -968,7 +970,7 @@ dreams = {name: dream_small(denoiser, real[:, :4], clips.actions)
 dreams["copy last frame"] = to_uint8(real[:, 3:4]).expand_as(small_target)
 ablation = {name: psnr(frames, small_target).mean(0) for name, frames in dreams.items()}
 wrong_keys = torch.cat([clips.actions[:, :3], wrong_actions], 1)
-misled = {name: psnr(dream_small(denoiser, real[:, :4], wrong_keys), small_target).mean(0)
+misled = {name: dream_small(denoiser, real[:, :4], wrong_keys)
           for name, denoiser in denoisers.items()}
 
 # %% [markdown]
@@ -994,13 +996,14 @@ wm.viz.strip({name: frames[times] for name, frames in rows.items()},
 
 # %%
 h = min(8, size["horizon"]) - 1
-lost = {name: ablation[name][h] - misled[name][h] for name in variants}
-lost["copy last frame"] = 0.0
-table = "\n".join(f"| {name} | {s[0]:.1f} | {s[h]:.1f} | {s[last]:.1f} | {lost[name]:.1f} |"
-                  for name, s in ablation.items())
+rows = []
+for name in variants:
+    own, wrong = ablation[name], psnr(misled[name], small_target).mean(0)
+    cells = (own[0], own[h], own[last], own[h] - wrong[h])
+    rows.append(f"| {name} | " + " | ".join(f"{db:.1f}" for db in cells) + " |")
 Markdown(f"PSNR in dB, {size['small']} training steps each:\n\n"
-         f"| | 1 step ahead | {h + 1} | {last + 1} | lost by wrong keys, {h + 1} ahead |\n"
-         f"|---|---|---|---|---|\n{table}")
+         f"| | 1 step ahead | {h + 1} | {last + 1} | wrong keys cost, {h + 1} ahead |\n"
+         "|---|---|---|---|---|\n" + "\n".join(rows))
 
 # %% [markdown]
 # One seed, a short training (too short to beat copying: the world of section 4 took longer) and a
