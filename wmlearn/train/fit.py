@@ -251,7 +251,7 @@ def _plain(config: Any) -> Any:
 
 def _to_text(value: Any) -> str:
     """An option's value as it would stand on the command line."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return str(value) if isinstance(value, str | Path) else json.dumps(value)
 
 
 if __name__ == "__main__":
