@@ -163,7 +163,7 @@ def button(page, name: str):
 
 def crowded() -> bool:
     """Whether other programs want much more than the processors can give."""
-    return os.getloadavg()[0] > 2 * (os.cpu_count() or 1) + 1
+    return os.getloadavg()[0] > 0.75 * (os.cpu_count() or 1)
 
 
 def check_pace(page, seconds: float) -> None:
