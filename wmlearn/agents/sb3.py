@@ -29,8 +29,8 @@ class SB3Env(VecEnv):
     """
 
     def __init__(self, env: WorldEnv) -> None:
+        self.env = env  # first: the base class asks for its render mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        self.env = env
         self._actions: np.ndarray | None = None
         self._seed: int | None = None
 
