@@ -34,6 +34,9 @@
 # ([NeurIPS 2024](https://arxiv.org/abs/2405.12399)); "the paper" means theirs, "EDM" is Karras,
 # Aittala, Aila and Laine ([2022](https://arxiv.org/abs/2206.00364)), on which it stands.
 #
+# (The outputs that are stored below come from the `smoke` tier, which learns nothing: the pictures
+# of trained things are those of the shipped worlds only. Run the notebook to see the laptop's.)
+#
 # Run the next two cells, click on the picture, and play.
 
 # %%
