@@ -8,7 +8,6 @@ import sys
 
 import pytest
 import torch
-from torch.testing import assert_close
 
 pytest.importorskip("vizdoom")
 
@@ -29,6 +28,11 @@ torch.set_num_threads(1)
 run, config = preset("smoke")
 store = EpisodeStore(sys.argv[1])
 module = build(complete(config, run, store))
+torch.manual_seed(0)
+for p in module.parameters():  # layers that start at zero would hide the gradients before them
+    if not p.any():
+        torch.nn.init.normal_(p, std=0.02)
+before = {k: v.clone() for k, v in module.state_dict().items()}
 devices = int(sys.argv[2])
 trainer = L.Trainer(
     accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_steps=3,
@@ -38,7 +42,8 @@ trainer = L.Trainer(
 )
 trainer.fit(module, ClipDataModule(store, batch_size=4, length=run.clip_frames, pad_start=3))
 if trainer.is_global_zero:
-    torch.save(module.state_dict(), sys.argv[3] + ".weights")
+    moved = {k: v - before[k] for k, v in module.state_dict().items()}
+    torch.save(moved, sys.argv[3] + ".moved")
 """
 
 
@@ -60,8 +65,12 @@ def test_two_processes_equal_one(tmp_path):
         ]
         result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=400)
         assert result.returncode == 0, result.stderr[-2000:]
-    for what, tolerance in (("grads", 1e-5), ("weights", 1e-5)):
+    # By each tensor's norm, since Adam moves a weight by the sign of its gradient at first: where
+    # that is all but zero, rounding decides, and a single weight may go the other way.
+    for what, tolerance in (("grads", 1e-4), ("moved", 1e-3)):
         one, two = (torch.load(tmp_path / f"{n}.{what}", weights_only=True) for n in (1, 2))
         assert one.keys() == two.keys()
         for name in one:
-            assert_close(one[name], two[name], rtol=1e-4, atol=tolerance, msg=name)
+            assert one[name].any() or what == "moved", f"no gradient reaches {name}"
+            error = (one[name] - two[name]).norm()
+            assert error <= tolerance * one[name].norm(), f"{what} of {name} differ by {error}"
