@@ -38,6 +38,7 @@ def pair(in_channels: int, out_channels: int) -> tuple[FastConv3x3, nn.Conv2d]:
     [
         ((2, 16, 64, 64), 8),  # image by image
         ((1, 15, 64, 64), 16),
+        ((1, 8, 32, 32), 8),
         ((9, 8, 32, 32), 16),  # in columns of four, and a rest
         ((3, 8, 33, 47), 8),
         ((2, 8, 40, 64), 3),
@@ -94,7 +95,7 @@ def test_plain_convolution_where_it_does_not_pay():
     fast, plain = pair(4, 4)
     x = torch.randn(4, 4, 64, 64)
     small = x[:, :, :16, :16].contiguous()
-    for y in (small, x[:1, :, :32, :32].contiguous(), x[:, :, :, :31]):
+    for y in (small, x[:, :, :, :31]):
         assert not winograd_pays(y, fast.weight)
         assert_close(fast(y), plain(y), rtol=0, atol=0)
     assert not winograd_pays(x.double(), fast.weight.double())

@@ -30,7 +30,7 @@ class ImaginationConfig:
         lambda_: of the returns.
         entropy_weight: keeps the policy from settling too early.
         value_weight: of the value's squared error.
-        normalise_advantages: divide advantages by their standard deviation in the batch (not in
+        normalise_advantages: give the batch's advantages mean 0 and standard deviation 1 (not in
             the paper), so that the learning rate does not depend on the size of rewards.
         epochs: how often each dream is learnt from; 1 in the paper.
         clip_ratio: how far the policy may move from the one that dreamed (PPO; matters from the
@@ -160,6 +160,7 @@ class ImaginedActorCritic(L.LightningModule):
 
         advantage = returns - values.detach()
         if c.normalise_advantages:
+            advantage = advantage - mean(advantage)
             advantage = advantage / (mean(advantage**2).sqrt() + 1e-6)
         ratio = (policy.log_prob(dream.actions) - dream.log_probs).exp()
         clipped = ratio.clamp(1 - c.clip_ratio, 1 + c.clip_ratio)

@@ -21,8 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wmlearn.nn.cpu_memory import keep_freed_memory
+
 MIN_SIDE = 32  # below this, most of a tiling with 6x6 is border and transforms of filters
-PIXELS_PER_CALL = 64 * 64  # fewer: filters are transformed too often; more: cache misses
+PIXELS_PER_CALL = 64 * 64  # of a column of images; fewer cost transforms of filters, more the cache
 
 
 @cache
@@ -53,7 +55,6 @@ def winograd_pays(x: Tensor, weight: Tensor) -> bool:
     return (
         _is_eager_cpu(x, weight)
         and min(x.shape[2:]) >= MIN_SIDE
-        and x.shape[0] * x.shape[2] * x.shape[3] >= PIXELS_PER_CALL
         and has_nnpack()
     )
 
@@ -85,6 +86,8 @@ class _WinogradConv3x3(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if any(ctx.needs_input_grad):
+            keep_freed_memory()
         ctx.save_for_backward(x, weight)
         return winograd_conv3x3(x, weight, bias)
 
