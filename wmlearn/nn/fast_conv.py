@@ -52,11 +52,7 @@ def _is_eager_cpu(x: Tensor, weight: Tensor) -> bool:
 
 def winograd_pays(x: Tensor, weight: Tensor) -> bool:
     """Whether :class:`FastConv3x3` leaves the plain convolution; see the module's text."""
-    return (
-        _is_eager_cpu(x, weight)
-        and min(x.shape[2:]) >= MIN_SIDE
-        and has_nnpack()
-    )
+    return _is_eager_cpu(x, weight) and min(x.shape[2:]) >= MIN_SIDE and has_nnpack()
 
 
 def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
