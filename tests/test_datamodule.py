@@ -122,6 +122,19 @@ def test_end_fraction(store):
     assert share(0.5) == pytest.approx(0.5 + 0.5 * plain, abs=0.05)
 
 
+def test_an_end_may_be_anywhere_in_a_padded_clip(store):
+    """Else a recurrent model of the end counts frames instead of looking at them."""
+    data = ClipDataModule(store, 64, 6, holdout=0, pad_end=True, end_fraction=1.0)
+    ends = torch.cat([data.train_batch(step).terminated for step in range(20)])
+    assert (ends.sum(1) == 1).all()
+    assert ends.float().mean(0).min() > 0.1  # short episodes end early more often
+    data = ClipDataModule(store, 64, 6, holdout=0, pad_end=True)
+    clips = [data.train_batch(step) for step in range(20)]
+    assert all(not clip.padded[:, :2].any() for clip in clips)  # one real transition at least
+    assert all(clip.padded[:, -1].any() for clip in clips)
+    assert not data.clips("train", 64, 6).padded.any()
+
+
 @pytest.mark.parametrize("world", [2, 4])
 def test_processes_share_the_joint_batch(store, world):
     data = ClipDataModule(store, 8, 4)

@@ -169,6 +169,26 @@ def test_reward_and_end_can_learn_from_dreams_alone():
     assert all(p.grad is not None for p in system.reward_end.parameters())
 
 
+def test_padding_is_not_learnt():
+    """Frames beyond an episode's end change no loss, and what is before it still counts."""
+    torch.manual_seed(0)
+    system = Diamond(replace(SMALL, autoregressive_steps=2)).eval()
+    system.reward_end.head[-1].weight.data.normal_()
+    system.denoiser.inner_model.conv_out.weight.data.normal_()
+    real = clip()
+    padded = torch.zeros(real.frames.shape[:2], dtype=torch.bool)
+    padded[:, -1] = True
+    cut = replace(real, padded=padded)
+    frames, actions = real.frames.clone(), real.actions.clone()
+    frames[:, -1], actions[:, -1] = 7, 0
+    other = replace(cut, frames=frames, actions=actions, rewards=real.rewards.clone())
+    other.rewards[:, -1] = 1 - real.rewards[:, -1]
+    whole, one, two = (system.losses(c) for c in (real, cut, other))
+    for name in one:
+        assert_close(one[name], two[name])
+        assert one[name] != whole[name] and one[name] > 0
+
+
 def test_reward_classes_are_signs():
     assert reward_class(torch.tensor([-4.0, 0.0, 99.0])).tolist() == [0, 1, 2]
 

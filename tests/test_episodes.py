@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from gymnasium.spaces import Box, Discrete
 from safetensors.numpy import load_file, save_file
 
@@ -76,6 +77,21 @@ def test_clip_before_the_first_frame(dataset):
     assert clip.actions[0].tolist() == [0, 0, *source.actions[:2]]
     assert clip.rewards[0].tolist() == [0, 0, *source.rewards[:2]]
     assert (clip.frames[1].numpy() == source.frames[0]).all() and not clip.actions[1].any()
+
+
+def test_clip_beyond_the_last_frame(dataset):
+    store, source = EpisodeStore(dataset), episode(4, 0)
+    clip = store.clip([(0, 2), (0, -1)], 7, pad_end=True)
+    assert np.array_equal(clip.frames[0], source.frames[[2, 3, 4, 4, 4, 4, 4]])
+    assert np.array_equal(clip.frames[1], source.frames[[0, 0, 1, 2, 3, 4, 4]])
+    assert clip.padded.int().tolist() == [[0, 0, 0, 1, 1, 1, 1], [1, 0, 0, 0, 0, 0, 1]]
+    assert torch.equal(clip.real_frames, ~clip.padded)
+    assert clip.actions[0].tolist() == [*source.actions[2:], 0, 0, 0, 0]
+    assert clip.rewards[1].tolist() == [0, *source.rewards, 0]
+    ended = torch.from_numpy(source.terminated | source.truncated)
+    assert torch.equal((clip.terminated | clip.truncated)[1, 1:5], ended)
+    with pytest.raises(IndexError, match="crosses the end of episode 0"):
+        store.clip([(0, 5)], 4, pad_end=True)
 
 
 def test_clip_never_crosses_an_end(dataset):

@@ -100,11 +100,14 @@ class ImaginedActorCritic(L.LightningModule):
         self._world[0].system.to(self.device)
 
     def training_step(self, batch: Clip, batch_idx: int) -> None:
-        """Dreams on from the end of each real clip ``[B, K, C, H, W]`` and learns from it."""
+        """Dreams on from the last but one frame of each real clip ``[B, K + 1, C, H, W]``.
+
+        The very last frame may be an episode's end, where nothing follows.
+        """
         generator = torch.Generator().manual_seed(
             (self.config.seed * 1_000_003 + self.global_step) * 997 + self.global_rank
         )
-        dream = self.imagine(batch, generator)
+        dream = self.imagine(batch.time(0, -1), generator)
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         for _ in range(self.config.epochs):
             losses, metrics = self.losses(dream)

@@ -31,7 +31,9 @@ LAPTOP = replace(
 
 def preset(tier: str) -> tuple[RunConfig, ImaginationConfig]:
     """The run and the numbers of a tier; the clips are only where the dreams start."""
-    common = dict(clip_frames=5, validate_every=0, checkpoint_every=50, ema_decay=0.0)
+    common = dict(
+        clip_frames=5, pad_end=False, validate_every=0, checkpoint_every=50, ema_decay=0.0
+    )
     if tier == "smoke":
         small = ActorCriticConfig(channels=(32,), lstm_dim=16, patch_size=4)
         smoke = replace(LAPTOP, actor_critic=small, horizon=3)

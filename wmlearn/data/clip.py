@@ -24,6 +24,8 @@ class Clip:
         truncated: bool ``[B, T - 1]``, the episode was cut here (time limit, end of the recording).
         text: one caption or instruction per clip.
         state: float32 ``[B, T, S]``, ground truth of the simulator; for probes only.
+        padded: bool ``[B, T]``, frames before an episode's first or after its last one (which are
+            repeated there); ``None`` means none. Losses leave them out.
     """
 
     frames: Tensor
@@ -33,6 +35,7 @@ class Clip:
     truncated: Tensor | None = None
     text: tuple[str, ...] | None = None
     state: Tensor | None = None
+    padded: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 5 or self.frames.dtype != torch.uint8:
@@ -48,9 +51,20 @@ class Clip:
                     f"Clip.{name} must start with [B, T - 1] = [{batch}, {steps - 1}], "
                     f"one entry between two frames; got {list(value.shape)}."
                 )
+        if self.padded is not None and self.padded.shape != (batch, steps):
+            raise ValueError(
+                f"Clip.padded must be [B, T] = [{batch}, {steps}]; got {list(self.padded.shape)}."
+            )
 
     def __len__(self) -> int:
         return self.frames.shape[0]
+
+    @property
+    def real_frames(self) -> Tensor:
+        """bool ``[B, T]``: the frames that are no padding."""
+        if self.padded is None:
+            return torch.ones(self.frames.shape[:2], dtype=torch.bool, device=self.frames.device)
+        return ~self.padded
 
     @property
     def length(self) -> int:
@@ -85,7 +99,7 @@ class Clip:
     def time(self, start: int, stop: int) -> Clip:
         """The frames ``start`` to ``stop`` (exclusive) of each clip, and what lies between them."""
         start, stop, _ = slice(start, stop).indices(self.length)
-        per_frame = {"frames", "state"}
+        per_frame = {"frames", "state", "padded"}
         cut = {
             field.name: value[:, start : (stop if field.name in per_frame else stop - 1)]
             for field in fields(self)

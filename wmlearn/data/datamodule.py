@@ -37,8 +37,12 @@ class ClipDataModule(LightningDataModule):
         holdout: share of the episodes (whole ones, the last) that is never trained on.
         pad_start: a training clip may begin up to this many frames before its episode (padded, see
             ``EpisodeStore.clip``), so that a world also learns an episode's first frames.
-        end_fraction: share of training clips that are chosen to end with an episode's last
-            transition, where the rare events are (a kill, a death). 0: all starts equally likely.
+        pad_end: training clips may also reach beyond the end of their episode, padded. Without it
+            an end is always the last thing in a clip, and a recurrent model of reward and end
+            learns to count to it, instead of looking for it.
+        end_fraction: share of training clips that are chosen to hold an episode's last transition,
+            where the rare events are (a kill, a death): as the clip's last one, or with ``pad_end``
+            anywhere in the clip. 0: all starts equally likely.
         val_batches: number of validation batches (of ``batch_size``).
         num_workers: of the loaders; 0 is fast enough.
     """
@@ -51,6 +55,7 @@ class ClipDataModule(LightningDataModule):
         seed: int = 0,
         holdout: float = 0.1,
         pad_start: int = 0,
+        pad_end: bool = False,
         end_fraction: float = 0.0,
         val_batches: int = 4,
         num_workers: int = 0,
@@ -65,7 +70,7 @@ class ClipDataModule(LightningDataModule):
             raise ValueError("batch_size and length must be at least 1, pad_start at least 0.")
         self.store = data if isinstance(data, EpisodeStore) else EpisodeStore(data)
         self.batch_size, self.length, self.seed = batch_size, length, seed
-        self.pad_start, self.end_fraction = pad_start, end_fraction
+        self.pad_start, self.pad_end, self.end_fraction = pad_start, pad_end, end_fraction
         self.val_batches, self.num_workers = val_batches, num_workers
         episodes = len(self.store)
         held_out = max(1, round(holdout * episodes)) if holdout > 0 else 0
@@ -118,8 +123,13 @@ class ClipDataModule(LightningDataModule):
                 f"divisible by their number, {world}."
             )
         training = split == "train"
+        pad_end = max(0, self.length - 2) if training and self.pad_end else 0
         places = _Places(
-            self.store, self._episodes(split), self.length, self.pad_start if training else 0
+            self.store,
+            self._episodes(split),
+            self.length,
+            self.pad_start if training else 0,
+            pad_end,
         )
         return _Batches(
             self.store,
@@ -157,11 +167,17 @@ class _Places:
     """Every place in some episodes where a clip of ``length`` frames can start."""
 
     def __init__(
-        self, store: EpisodeStore, episodes: NDArray[np.int64], length: int, pad_start: int = 0
+        self,
+        store: EpisodeStore,
+        episodes: NDArray[np.int64],
+        length: int,
+        pad_start: int = 0,
+        pad_end: int = 0,
     ) -> None:
-        starts = store.lengths[episodes] + pad_start - length + 1
+        starts = store.lengths[episodes] + pad_start + pad_end - length + 1
         self._episodes, self._starts = episodes[starts > 0], starts[starts > 0]
         self._ends, self._pad_start, self.length = np.cumsum(self._starts), pad_start, length
+        self.pad_end = pad_end
         if not len(self._episodes):
             raise ValueError(
                 f"No episode of {store.path} that is wanted here has {length} frames: "
@@ -171,12 +187,12 @@ class _Places:
     def draw(
         self, rng: np.random.Generator, count: int, end_fraction: float = 0.0
     ) -> list[tuple[int, int]]:
-        """``count`` pairs (episode, start): uniform, or with this probability at episodes' ends."""
+        """``count`` pairs (episode, start): uniform, or with this probability at an end."""
         place = rng.integers(self._ends[-1], size=count)
         at_end = rng.random(count) < end_fraction
         any_episode = rng.integers(len(self._episodes), size=count)
         which = np.where(at_end, any_episode, np.searchsorted(self._ends, place, side="right"))
-        last = self._starts[which] - 1
+        last = np.maximum(0, self._starts[which] - 1 - rng.integers(self.pad_end + 1, size=count))
         offset = np.where(at_end, last, place - (self._ends[which] - self._starts[which]))
         start = offset - self._pad_start
         return list(zip(self._episodes[which].tolist(), start.tolist(), strict=True))
@@ -199,4 +215,5 @@ class _Batches(Dataset):
         joint = self.places.draw(rng, self.batch_size, self.end_fraction)
         rows = self.batch_size // self.world
         length = self.places.length
-        return self.store.clip(joint[self.rank * rows : (self.rank + 1) * rows], length)
+        mine = joint[self.rank * rows : (self.rank + 1) * rows]
+        return self.store.clip(mine, length, pad_end=self.places.pad_end > 0)

@@ -182,26 +182,29 @@ class EpisodeStore:
             raise IndexError(f"{self.path} has {len(self)} episodes; there is no number {index}.")
         return self._open(index % len(self))
 
-    def clip(self, indices: Sequence[tuple[int, int]], length: int) -> Clip:
+    def clip(self, indices: Sequence[tuple[int, int]], length: int, pad_end: bool = False) -> Clip:
         """The clips that start at these ``(episode, first frame)``.
 
         A negative first frame lies before the episode: there its first frame is repeated, with
-        action 0, reward 0.
+        action 0, reward 0. With ``pad_end``, so is its last one after its end. ``Clip.padded``
+        tells which frames these are.
 
         Args:
             indices: B pairs; B >= 1.
             length: T >= 1, frames per clip.
+            pad_end: clips may cross their episode's end.
 
         Returns:
             Clip with frames ``[B, length, C, H, W]``.
 
         Raises:
-            IndexError: a clip would cross its episode's end.
+            IndexError: a clip would cross its episode's end, without ``pad_end``, or lies after it.
         """
         batch = len(indices)
         if batch == 0 or length < 1:
             raise ValueError(f"A clip batch needs clips and frames; got {batch} of {length}.")
         frames = np.empty((batch, length, *self.frame_shape), np.uint8)
+        padded = np.zeros((batch, length), np.bool_)
         passive = self.action_space is None
         if not passive:
             steps = (batch, length - 1)
@@ -215,23 +218,29 @@ class EpisodeStore:
             terminated, truncated = np.zeros(steps, np.bool_), np.zeros(steps, np.bool_)
         for row, (number, start) in enumerate(indices):
             episode, stop = self[number], start + length
-            if stop > len(episode.frames):
+            over = max(0, stop - len(episode.frames))
+            if over >= length or (over and not pad_end):
                 raise IndexError(
                     f"A clip of {length} frames from {start} crosses the end of episode {number}, "
                     f"which has {len(episode.frames)} frames."
                 )
             pad = min(max(0, -start), length)
-            first, last = start + pad, max(stop, 0)
-            frames[row, :pad] = episode.frames[0]
-            frames[row, pad:] = episode.frames[first:last]
-            if not passive and (last := stop - 1) > first:
-                actions[row, pad:] = episode.actions[first:last]
-                rewards[row, pad:] = episode.rewards[first:last]
-                terminated[row, pad:] = episode.terminated[first:last]
-                truncated[row, pad:] = episode.truncated[first:last]
+            end = length - over
+            first, last = start + pad, max(stop - over, 0)
+            frames[row, :pad], frames[row, end:] = episode.frames[0], episode.frames[-1]
+            frames[row, pad:end] = episode.frames[first:last]
+            padded[row, :pad], padded[row, end:] = True, True
+            if not passive and (last := last - 1) > first:
+                between = slice(pad, end - 1)
+                actions[row, between] = episode.actions[first:last]
+                rewards[row, between] = episode.rewards[first:last]
+                terminated[row, between] = episode.terminated[first:last]
+                truncated[row, between] = episode.truncated[first:last]
+        mask = torch.from_numpy(padded)
         if passive:
-            return Clip(torch.from_numpy(frames))
-        return Clip(*map(torch.from_numpy, (frames, actions, rewards, terminated, truncated)))
+            return Clip(torch.from_numpy(frames), padded=mask)
+        columns = map(torch.from_numpy, (frames, actions, rewards, terminated, truncated))
+        return Clip(*columns, padded=mask)
 
     def _open_map(self, index: int) -> Episode:
         with open(self.files[index], "rb") as file:

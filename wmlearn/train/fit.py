@@ -123,6 +123,7 @@ def _fit(name: str, run: RunConfig, system_config: Any) -> Fit:
         seed=run.seed,
         holdout=run.holdout,
         pad_start=run.pad_start,
+        pad_end=run.pad_end,
         end_fraction=run.end_fraction,
         val_batches=run.val_batches,
         num_workers=run.num_workers,

@@ -26,7 +26,8 @@ class RunConfig:
         batch_size: joint batch of all processes.
         clip_frames: frames of a training clip.
         pad_start: how many frames a clip may begin before its episode.
-        end_fraction: share of clips that are chosen to end where their episode ends.
+        pad_end: clips may reach beyond their episode's end, which then may be anywhere in them.
+        end_fraction: share of clips that are chosen to hold their episode's end.
         max_steps: optimiser steps.
         max_minutes: stop early after this time, 0 for never.
         ema_decay: of the averaged weights that are kept in the end; 0 keeps the last weights.
@@ -57,6 +58,7 @@ class RunConfig:
     batch_size: int = 16
     clip_frames: int = 6
     pad_start: int = 3
+    pad_end: bool = True
     end_fraction: float = 0.0
     max_steps: int = 1000
     max_minutes: float = 0.0

@@ -135,7 +135,9 @@ class Denoiser(nn.Module):
             change = change * (largest >= self.config.still_below / 127.5)
         return change
 
-    def loss(self, frames: Tensor, actions: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, frames: Tensor, actions: Tensor, noise: Noise, real: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Denoising score matching (eq. 4), each frame after the context in turn.
 
         From the second frame on, the context holds the model's own estimates, as at play time.
@@ -144,6 +146,7 @@ class Denoiser(nn.Module):
             frames: [B, n + k, C, H, W] in [-1, 1].
             actions: [B, n + k - 1] int64.
             noise: draws standard normal noise of a given shape.
+            real: bool [B, n + k], false for frames that are padding and shall not be learnt.
 
         Returns:
             The mean loss, and the frames' estimates [B, k, C, H, W] without gradient.
@@ -165,7 +168,9 @@ class Denoiser(nn.Module):
             noisy = clean + pixel_noise + offset
             c = self.precondition(sigma)
             output = self.inner_output(noisy, c, context, actions[:, t - n : t])
-            losses.append(F.mse_loss(output, (clean - c.c_skip * noisy) / c.c_out))
+            error = F.mse_loss(output, (clean - c.c_skip * noisy) / c.c_out, reduction="none")
+            error = error.mean((1, 2, 3))
+            losses.append((error if real is None else error * real[:, t]).mean())
             with torch.no_grad():
                 estimate = quantise(self.base(context) + c.c_skip * noisy + c.c_out * output)
             estimates.append(estimate)

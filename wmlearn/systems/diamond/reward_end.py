@@ -62,16 +62,26 @@ class RewardEnd(nn.Module):
         return reward_logits, end_logits, state
 
     def loss(
-        self, frames: Tensor, actions: Tensor, rewards: Tensor, terminated: Tensor
+        self,
+        frames: Tensor,
+        actions: Tensor,
+        rewards: Tensor,
+        terminated: Tensor,
+        real: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropies of the reward's class and of the end.
 
-        Args: ``frames`` [B, T + 1, C, H, W], ``actions``, ``rewards``, ``terminated`` [B, T].
+        Args: ``frames`` [B, T + 1, C, H, W], ``actions``, ``rewards``, ``terminated`` [B, T];
+            ``real`` bool [B, T + 1], false for frames that are padding: no step from or to them
+            is learnt.
         """
         reward_logits, end_logits, _ = self(frames[:, :-1], actions, frames[:, 1:])
-        reward_loss = F.cross_entropy(reward_logits.flatten(0, 1), reward_class(rewards).flatten())
-        end_loss = F.cross_entropy(end_logits.flatten(0, 1), terminated.long().flatten())
-        return reward_loss, end_loss
+        weight = 1.0 if real is None else (real[:, :-1] & real[:, 1:]).float()
+
+        def loss(logits: Tensor, target: Tensor) -> Tensor:
+            return (F.cross_entropy(logits.mT, target, reduction="none") * weight).mean()
+
+        return loss(reward_logits, reward_class(rewards)), loss(end_logits, terminated.long())
 
 
 def init_lstm(lstm: nn.LSTM | nn.LSTMCell) -> None:

@@ -56,10 +56,14 @@ class Diamond(L.LightningModule):
         )
         window = self._random_window(clip, noise)
         start = frames[torch.arange(len(frames), device=frames.device)[:, None], window]
+        real = clip.real_frames
+        real_start = real.gather(1, window)
         between = window[:, :-1]
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.train_denoiser):
-            denoising, dreamed = self.denoiser.loss(start, actions.gather(1, between), noise.normal)
-        reward, end = self.reward_end.loss(frames, actions, clip.rewards, clip.terminated)
+            denoising, dreamed = self.denoiser.loss(
+                start, actions.gather(1, between), noise.normal, real_start
+            )
+        reward, end = self.reward_end.loss(frames, actions, clip.rewards, clip.terminated, real)
         if self.config.reward_on_dreams:
             n = self.config.denoiser.context_frames
             reward_dream, end_dream = self.reward_end.loss(
@@ -67,6 +71,7 @@ class Diamond(L.LightningModule):
                 actions.gather(1, between),
                 clip.rewards.gather(1, between),
                 clip.terminated.gather(1, between),
+                real_start,
             )
             reward, end = (reward + reward_dream) / 2, (end + end_dream) / 2
         return {"denoising": denoising, "reward": reward, "end": end}
