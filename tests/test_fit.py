@@ -68,9 +68,10 @@ def test_yaml_out_is_yaml_in(trained, tmp_path):
     assert yaml.safe_load(path.read_text())["system"]["denoiser"]["predict"] == "change"
 
 
-def test_a_policy_learns_in_the_dream(trained, data, tmp_path):
+@pytest.mark.parametrize("system", ["actor-critic", "searched-policy"])
+def test_a_policy_learns_in_the_dream(system, trained, data, tmp_path):
     result = fit(
-        "actor-critic", tier="smoke", data=data, out=str(tmp_path / "policy"), progress=False,
+        system, tier="smoke", data=data, out=str(tmp_path / "policy"), progress=False,
         **{"system.world": str(trained.out)},
     )  # fmt: skip
     network = wm.load(result.out)

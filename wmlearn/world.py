@@ -28,11 +28,16 @@ class Step:
         frame: uint8 ``[B, C, H, W]``.
         reward: float32 ``[B]``, in the units that the world was trained on.
         terminated: bool ``[B]``.
+        expected_sign: float32 ``[B]``, the mean of the reward's sign, -1 to 1; ``None`` where a
+            world does not know it.
+        end_probability: float32 ``[B]``, of ``terminated``; ``None`` where it is not known.
     """
 
     frame: Tensor
     reward: Tensor
     terminated: Tensor
+    expected_sign: Tensor | None = None
+    end_probability: Tensor | None = None
 
 
 @runtime_checkable

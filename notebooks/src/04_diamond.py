@@ -1191,19 +1191,21 @@ print(f"The monster's box covers {sum(shares) / len(shares):.1%} of the picture.
 
 # %% [markdown]
 # A model that drops the monster would hardly lose in PSNR. So take away detail on purpose: show
-# the policy that was trained in the dream (section 6.5) the *real* game, with all frames coarsened
-# to fewer pixels, and count what it earns. Beside it the PSNR of those coarse frames, which is
-# what a fidelity score would say. **Before you look**: at which size does it stop hitting?
+# the policy that was trained in a dream (section 6.5; it sees 32 × 32 pixels) the *real* game, with
+# all frames coarsened to fewer pixels, and count what it earns. Beside it the PSNR of those coarse
+# frames, which is what a fidelity score would say. **Before you look**: at which size does it stop
+# hitting?
 
 # %%
 from wmlearn.agents.actor_critic import Player
 from wmlearn.evaluate import mean_estimate, play_episodes
 
 policy = wm.load("actor-critic-doom-basic")
+sees = policy.config.image_size
 
 
 def coarse(frames, side):
-    """uint8 [B, C, 64, 64] as if seen by a camera of side x side pixels."""
+    """uint8 [B, C, H, W] as if seen by a camera of side x side pixels."""
     tiny = F.adaptive_avg_pool2d(frames.float(), side)
     return F.interpolate(tiny, size=frames.shape[-1]).round().byte()
 
@@ -1218,13 +1220,15 @@ class ShortSighted(Player):
 
 
 # %% [markdown]
-# At 64 × 64 nothing is coarsened; 58.9 dB is the score of an exact copy.
+# At 32 × 32 nothing is coarsened; 58.9 dB is the score of an exact copy.
 
 # %%
 episodes = size["episodes"]
-for side in (64, 32, 16, 8):
-    returns = play_episodes(ShortSighted(policy, side), "doom/basic", episodes, seed=100)
-    db = psnr(coarse(clips.frames[:, 0], side), clips.frames[:, 0]).mean()
+sharp = to_uint8(real[:, 0])  # the clips of section 6.1, 32 x 32
+for side in (32, 16, 8, 4):
+    returns = play_episodes(ShortSighted(policy, side), "doom/basic", episodes, seed=100,
+                            size=sees)
+    db = psnr(coarse(sharp, side), sharp).mean()
     print(f"{side:2} x {side:<2} pixels: PSNR {db:4.1f} dB, "
           f"mean return {mean_estimate(returns).format(0)}")
 
@@ -1259,15 +1263,19 @@ for side in (64, 32, 16, 8):
 # ## 6.5 · A policy that has only ever dreamed
 #
 # What is a world model good for? This policy, the paper's actor-critic made small, was trained
-# inside the shipped world and nowhere else (`wmlearn fit actor-critic`): it dreams a few steps on
-# from a recorded moment, and learns from λ-returns of the dreamed rewards. Here it meets the
-# engine, beside random keys and a script that is told where the monster is.
+# inside a learned world and nowhere else (`wmlearn fit actor-critic`): it dreams ten steps on from
+# a recorded moment, and learns from λ-returns of the dreamed rewards. Its world is a small sister
+# of the one that you played, `diamond-doom-basic-32`: 32 × 32 pixels, where a dream costs less and
+# its monster lasts longer, learned from 20,000 frames in which the script and random keys took
+# turns, so that something is hit now and then. The policy never sees those actions: it has the
+# frames to start from, and its own keys. Here it meets the engine, beside random keys and a script
+# that is told where the monster is.
 
 # %%
 players = {"random keys": "random", "trained in the dream": Player(policy),
            "script": "expert"}
 for name, player in players.items():
-    returns = play_episodes(player, "doom/basic", episodes, seed=200)
+    returns = play_episodes(player, "doom/basic", episodes, seed=200, size=sees)
     print(f"{name:21} mean return {mean_estimate(returns).format(0)}")
 
 # %% [markdown]

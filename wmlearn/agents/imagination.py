@@ -6,7 +6,7 @@ Shapes: B batch, T imagined steps, A actions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import lightning as L
 import torch
@@ -33,6 +33,8 @@ class ImaginationConfig:
         normalise_advantages: give the batch's advantages mean 0 and standard deviation 1 (not in
             the paper), so that the learning rate does not depend on the size of rewards.
         epochs: how often each dream is learnt from; 1 in the paper.
+        minibatches: parts into which the dreams of a batch are shuffled in each epoch, with an
+            optimiser step for each; 1 in the paper.
         clip_ratio: how far the policy may move from the one that dreamed (PPO; matters from the
             second epoch on).
         learning_rate: of AdamW.
@@ -51,6 +53,7 @@ class ImaginationConfig:
     value_weight: float = 1.0
     normalise_advantages: bool = False
     epochs: int = 1
+    minibatches: int = 1
     clip_ratio: float = 0.2
     learning_rate: float = 1e-4
     warmup_steps: int = 100
@@ -79,6 +82,10 @@ class Dream:
     terminated: Tensor
     alive: Tensor
 
+    def __getitem__(self, rows: Tensor) -> Dream:
+        """The dreams of these rows of the batch."""
+        return Dream(*(getattr(self, field.name)[rows] for field in fields(self)))
+
 
 class ImaginedActorCritic(L.LightningModule):
     """Policy gradient with a value baseline and lambda-returns, on dreams of a frozen world.
@@ -91,7 +98,7 @@ class ImaginedActorCritic(L.LightningModule):
         super().__init__()
         self.config = config
         self.automatic_optimization = False
-        self.optimizer_steps_per_batch = config.epochs
+        self.optimizer_steps_per_batch = config.epochs * config.minibatches
         self.actor_critic = ActorCritic(config.actor_critic)
         # Kept in a list, so that the world's frozen weights are no part of this module's.
         self._world = [world or load_world(config.world, num_steps=config.num_steps or None)]
@@ -110,12 +117,14 @@ class ImaginedActorCritic(L.LightningModule):
         dream = self.imagine(batch.time(0, -1), generator)
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         for _ in range(self.config.epochs):
-            losses, metrics = self.losses(dream)
-            optimizer.zero_grad()
-            self.manual_backward(sum(losses.values()))
-            torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
-            optimizer.step()
-            schedule.step()
+            order = torch.randperm(len(batch), generator=generator)
+            for part in order.chunk(self.config.minibatches):
+                losses, metrics = self.losses(dream[part])
+                optimizer.zero_grad()
+                self.manual_backward(sum(losses.values()))
+                torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
+                optimizer.step()
+                schedule.step()
         self.log_dict({f"train/{name}": value for name, value in (losses | metrics).items()})
 
     @torch.no_grad()

@@ -18,7 +18,9 @@ PAPER = ImaginationConfig()
 # costs; and a shorter view ahead, since the game is short: 1 / (1 - gamma) = 20 steps.
 LAPTOP = replace(
     PAPER,
-    actor_critic=ActorCriticConfig(channels=(32, 32, 32), lstm_dim=128, patch_size=4),
+    actor_critic=ActorCriticConfig(
+        channels=(32, 32, 32), lstm_dim=128, patch_size=4, lstm_skip=True
+    ),
     gamma=0.95,
     normalise_advantages=True,
     value_weight=0.1,

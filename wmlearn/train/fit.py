@@ -37,6 +37,7 @@ from wmlearn.train.tiers import current_tier, get_tier
 RECIPES = {
     "diamond": "wmlearn.systems.diamond.recipe",
     "actor-critic": "wmlearn.agents.recipe",
+    "searched-policy": "wmlearn.agents.planning_recipe",
 }
 
 

@@ -94,11 +94,14 @@ class DiamondWorld:
                 to_float(frame)[:, None],
                 _layer_first(state.memory),
             )
+        signs = reward_logits[:, 0].float().softmax(-1)  # of negative, zero, positive
+        end_probability = end_logits[:, 0].float().softmax(-1)[:, 1]
         reward = self._reward_values.to(self.device)[self._choose(reward_logits, generator)]
         ended = self._choose(end_logits, generator) == 1
         frames = torch.cat([state.frames[:, 1:], frame[:, None]], dim=1)
         state = DiamondState(frames, actions[:, 1:], _batch_first(memory))
-        return state, Step(frame, reward, ended)
+        expected_sign = signs[:, 2] - signs[:, 0]
+        return state, Step(frame, reward, ended, expected_sign, end_probability)
 
     @property
     def device(self) -> torch.device:

@@ -1,0 +1,191 @@
+"""Searching in a learned world, and a policy that learns to do what the search found.
+
+The search tries every plan of two strokes, "hold one key for some steps, then another", in the
+world, and gives each first key the value of its best plan (open-loop planning as in model
+predictive control; compare PETS, Chua et al. 2018, with a list of plans in place of random ones).
+The policy learns these answers by heart, as in expert iteration (Anthony et al. 2017), so that it
+can act without searching. Like the actor-critic of ``imagination.py`` it never meets the real
+environment: recorded frames only start the plans.
+
+Shapes: B batch, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
+from wmlearn.data.clip import Clip
+from wmlearn.hub import load_world
+from wmlearn.world import World
+
+
+@dataclass(frozen=True)
+class PlanningConfig:
+    """Numbers of the search, and of learning from it.
+
+    Attributes:
+        world: the checkpoint (name or folder) of the world to plan in.
+        actor_critic: the network.
+        keys: the actions that plans are made of; empty takes all.
+        first: for how many steps a plan's first key may be held.
+        then: for how many steps its second key is held.
+        gamma: discount.
+        leaf_reward: what every step after a plan is taken to pay, for ever.
+        temperature: of the softmax that makes a target of the values, in units of the return.
+        value_weight: of the value's squared error.
+        updates: optimiser steps after each batch of searches, on all that was found so far.
+        minibatch: searched starts in one such step.
+        learning_rate: of AdamW.
+        max_grad_norm: of the gradient.
+        num_steps: denoising steps in the plans; 0 takes the world's own.
+        seed: of weights, dreams and minibatches.
+    """
+
+    world: str = "diamond-doom-basic"
+    actor_critic: ActorCriticConfig = field(default_factory=ActorCriticConfig)
+    keys: tuple[int, ...] = ()
+    first: tuple[int, ...] = (1, 2, 3, 5)
+    then: int = 3
+    gamma: float = 0.9
+    leaf_reward: float = -1.0
+    temperature: float = 0.5
+    value_weight: float = 0.05
+    updates: int = 100
+    minibatch: int = 64
+    learning_rate: float = 1e-3
+    max_grad_norm: float = 10.0
+    num_steps: int = 0
+    seed: int = 0
+
+
+@torch.no_grad()
+def plan_values(
+    world: World, start: Clip, config: PlanningConfig, generator: torch.Generator
+) -> Tensor:
+    """The return of the best plan that begins with each key, float ``[B, A]``; -inf for no plan.
+
+    Rewards count by their sign, as everywhere in DIAMOND; a world that knows how likely an end is
+    (``Step.end_probability``) is asked for it, so that luck plays no part.
+    """
+    keys = config.keys or tuple(range(int(world.action_space.n)))
+    state = world.reset(start)
+    values = torch.full((len(start), int(world.action_space.n)), -torch.inf)
+    for key in keys:
+        for length, trunk in _held(world, _Branch(state, len(start)), key, config, generator):
+            if length not in config.first:
+                continue
+            for other in keys:
+                if other == key and length > min(config.first):
+                    continue  # holding on is a longer stroke of the same key
+                leaf = trunk
+                for _ in range(config.then):
+                    leaf = leaf.step(world, other, config.gamma, generator)
+                found = leaf.value + leaf.weight * config.leaf_reward / (1 - config.gamma)
+                values[:, key] = torch.maximum(values[:, key], found)
+    return values
+
+
+class _Branch:
+    """A plan so far: the state that it leads to, what it has earned and what is still to be had."""
+
+    def __init__(
+        self, state, batch: int, value: Tensor | None = None, weight: Tensor | None = None
+    ):
+        self.state = state
+        self.value = torch.zeros(batch) if value is None else value
+        self.weight = torch.ones(batch) if weight is None else weight  # discount, while alive
+
+    def step(self, world: World, key: int, gamma: float, generator: torch.Generator) -> _Branch:
+        batch = len(self.value)
+        state, step = world.step(self.state, torch.full((batch,), key), generator)
+        reward, ended = step.expected_sign, step.end_probability
+        reward = step.reward.sign() if reward is None else reward
+        ended = step.terminated.float() if ended is None else ended
+        value = self.value + self.weight * reward.cpu()
+        return _Branch(state, batch, value, self.weight * gamma * (1 - ended.cpu()))
+
+
+def _held(
+    world: World, branch: _Branch, key: int, config: PlanningConfig, generator: torch.Generator
+) -> Iterator[tuple[int, _Branch]]:
+    """The branch after holding ``key`` for 1, 2, ... steps."""
+    for length in range(1, max(config.first) + 1):
+        branch = branch.step(world, key, config.gamma, generator)
+        yield length, branch
+
+
+class SearchedPolicy(L.LightningModule):
+    """Searches from each batch of real clips, and fits the network to all searches so far."""
+
+    def __init__(self, config: PlanningConfig, world: World | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.automatic_optimization = False
+        self.optimizer_steps_per_batch = config.updates
+        self.actor_critic = ActorCritic(config.actor_critic)
+        # Kept in a list, so that the world's frozen weights are no part of this module's.
+        self._world = [world or load_world(config.world, num_steps=config.num_steps or None)]
+        self._frames: list[Tensor] = []  # uint8 [K, C, H, W], what the policy sees
+        self._values: list[Tensor] = []  # [A], what the search found
+
+    def on_fit_start(self) -> None:
+        self._world[0].system.to(self.device)
+
+    def training_step(self, batch: Clip, batch_idx: int) -> None:
+        """``batch``: real clips ``[B, K + 1, C, H, W]``; a last frame may be an episode's end."""
+        number = self.global_step // self.config.updates
+        generator = torch.Generator().manual_seed(
+            (self.config.seed * 1_000_003 + number) * 997 + self.global_rank
+        )
+        seen = batch.time(0, -1)
+        recent = seen.time(-self._world[0].context_frames, seen.length)
+        values = plan_values(self._world[0], recent, self.config, generator)
+        self._frames += seen.frames.cpu().unbind()
+        self._values += values.unbind()
+        optimizer = self.optimizers()
+        for _ in range(self.config.updates):
+            rows = torch.randint(len(self._frames), (self.config.minibatch,), generator=generator)
+            losses, metrics = self.losses(
+                torch.stack([self._frames[i] for i in rows]).to(self.device),
+                torch.stack([self._values[i] for i in rows]).to(self.device),
+            )
+            optimizer.zero_grad()
+            self.manual_backward(sum(losses.values()))
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
+            optimizer.step()
+        metrics["best_plan"] = values.amax(1).mean()
+        self.log_dict({f"train/{name}": value for name, value in (losses | metrics).items()})
+
+    def losses(self, frames: Tensor, values: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Cross-entropy with the softmax of the plans' values, and the value's squared error.
+
+        Args: ``frames`` uint8 [B, K, C, H, W], ``values`` [B, A].
+        """
+        memory = self.actor_critic.initial_memory(len(frames))
+        for frame in frames.unbind(1):
+            logits, value, memory = self.actor_critic(frame, memory)
+        target = (values / self.config.temperature).softmax(-1)
+        best = values.amax(-1)
+        losses = {
+            "imitation": F.cross_entropy(logits.float(), target),
+            "value": self.config.value_weight * F.mse_loss(value.float(), best),
+        }
+        agree = (logits.argmax(-1) == values.argmax(-1)).float().mean()
+        return losses, {"agreement": agree}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=self.config.learning_rate, weight_decay=1e-2)
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["searches"] = (torch.stack(self._frames), torch.stack(self._values))
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        frames, values = checkpoint["searches"]
+        self._frames, self._values = list(frames.unbind()), list(values.unbind())
