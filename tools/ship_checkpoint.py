@@ -86,8 +86,8 @@ def main() -> None:
 
 def _play(network, env: str, episodes: int) -> dict:
     """Return in the real environment, seeds 0 .. episodes - 1, beside random and the script."""
-    metrics = {"episodes": episodes, "seeds": f"0..{episodes - 1}"}
-    players = {"return": Player(network, seed=0), "random": "random", "script": "expert"}
+    metrics = {"episodes": episodes, "seeds": f"0..{episodes - 1}", "acts": "greedily"}
+    players = {"return": Player(network, greedy=True), "random": "random", "script": "expert"}
     for name, player in players.items():
         returns = play_episodes(player, env, episodes=episodes, size=network.config.image_size)
         estimate = mean_estimate(returns)

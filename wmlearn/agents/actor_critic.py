@@ -32,6 +32,8 @@ class ActorCriticConfig:
         lstm_skip: policy and value also see the CNN's features directly, beside the LSTM's memory
             of them (not in the paper). What a fresh LSTM lets through of a monster of two pixels is
             a hundredth of what the CNN says, so without it minutes of training are not enough.
+        context_frames: frames that the memory had seen in training before the first choice. Where an
+            episode has fewer, its first frame is repeated, in training and at play.
         seed: of the initial weights.
     """
 
@@ -42,6 +44,7 @@ class ActorCriticConfig:
     lstm_dim: int = 512
     patch_size: int = 1
     lstm_skip: bool = False
+    context_frames: int = 1
     seed: int = 0
 
 
@@ -113,14 +116,16 @@ class Player:
         self.memory: Memory | None = None
 
     def reset(self, batch: int = 1) -> None:
-        """Forgets everything; ``batch`` episodes begin."""
-        self.memory = self.network.initial_memory(batch)
+        """Forgets everything; ``batch`` episodes begin with the next frames."""
+        self.memory = None
 
     @torch.inference_mode()
     def act(self, frames: Tensor) -> Tensor:
         """``frames`` uint8 [B, C, H, W] -> actions int64 [B]."""
         if self.memory is None:
-            self.reset(len(frames))
+            self.memory = self.network.initial_memory(len(frames))
+            for _ in range(self.network.config.context_frames - 1):
+                *_, self.memory = self.network(frames, self.memory)
         logits, _, self.memory = self.network(frames, self.memory)
         if self.greedy:
             return logits.argmax(dim=-1)

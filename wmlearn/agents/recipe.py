@@ -64,6 +64,7 @@ def complete(config: ImaginationConfig, run: RunConfig, store: EpisodeStore) -> 
         num_actions=int(world.action_space.n),
         image_channels=channels,
         image_size=size,
+        context_frames=run.clip_frames - 1,  # a clip's last frame may be an episode's end
         seed=run.seed,
     )
     return replace(config, actor_critic=network, seed=run.seed)

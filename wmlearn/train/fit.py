@@ -62,7 +62,7 @@ def fit(system: str, **options: Any) -> Fit:
     """Trains ``system``, recording the data first where there is none; resumes what it finds.
 
     Args:
-        system: "diamond" or "actor-critic".
+        system: "diamond", or a policy in a learned world: "actor-critic" or "searched-policy".
         **options: fields of ``RunConfig``, e.g. ``tier="laptop"``; fields of the system's config
             under their full name: ``**{"system.autoregressive_steps": 2}``.
     """
