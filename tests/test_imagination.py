@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
+from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig, Player
 from wmlearn.agents.imagination import ImaginationConfig, ImaginedActorCritic
 from wmlearn.agents.returns import lambda_returns
 from wmlearn.data.clip import Clip
@@ -93,6 +93,26 @@ def test_the_policy_finds_the_good_action():
         _, value, memory = module.actor_critic(frame, memory)
     # V = 1 + gamma + gamma^2 + ... = 2 for gamma = 0.5
     assert_close(value.mean().item(), 2.0, rtol=0.25, atol=0)
+
+
+@pytest.mark.parametrize("lstm_skip", [False, True])
+def test_at_play_the_memory_begins_as_in_training(lstm_skip):
+    """An episode's first frame is repeated, as in clips that begin before their episode."""
+    config = ActorCriticConfig(
+        num_actions=3, image_size=16, channels=(32,), lstm_dim=16, context_frames=4,
+        lstm_skip=lstm_skip,
+    )  # fmt: skip
+    network = ActorCritic(config)
+    torch.manual_seed(0)
+    first, second = torch.randint(256, (2, 1, 3, 16, 16), dtype=torch.uint8)
+    player = Player(network, greedy=True)
+    for _ in range(2):  # a second episode begins like the first
+        player.reset(1)
+        player.act(first), player.act(second)
+        memory = network.initial_memory(1)
+        for frame in (first,) * 4 + (second,):
+            *_, memory = network(frame, memory)
+        assert_close(player.memory[0], memory[0])
 
 
 def test_the_first_epoch_is_reinforce():

@@ -32,8 +32,8 @@ class ActorCriticConfig:
         lstm_skip: policy and value also see the CNN's features directly, beside the LSTM's memory
             of them (not in the paper). What a fresh LSTM lets through of a monster of two pixels is
             a hundredth of what the CNN says, so without it minutes of training are not enough.
-        context_frames: frames that the memory had seen in training before the first choice. Where an
-            episode has fewer, its first frame is repeated, in training and at play.
+        context_frames: frames that the memory has seen in training when the policy chooses first.
+            Where an episode has fewer, its first frame is repeated, in training and at play.
         seed: of the initial weights.
     """
 
