@@ -30,8 +30,8 @@ class ActorCriticConfig:
         lstm_dim: width of the LSTM.
         patch_size: p x p pixels become channels first (1: none, as in the paper).
         lstm_skip: policy and value also see the CNN's features directly, beside the LSTM's memory
-            of them (not in the paper). What a fresh LSTM lets through of a monster of two pixels is
-            a hundredth of what the CNN says, so without it minutes of training are not enough.
+            of them (not in the paper). A fresh LSTM lets through a seventh of what the CNN says of
+            the difference between two frames, so without it minutes of training are not enough.
         context_frames: frames that the memory has seen in training when the policy chooses first.
             Where an episode has fewer, its first frame is repeated, in training and at play.
         seed: of the initial weights.
@@ -99,6 +99,13 @@ class ActorCritic(nn.Module):
         seen = torch.cat([memory[0], F.silu(x)], dim=1) if self.config.lstm_skip else memory[0]
         return self.actor(seen), self.critic(seen).squeeze(-1), memory
 
+    def watch(self, frames: Tensor) -> tuple[Tensor, Tensor, Memory]:
+        """As ``forward`` for the last of ``frames`` uint8 [B, K, C, H, W], K >= 1, seen in turn."""
+        memory = self.initial_memory(len(frames))
+        for frame in frames.unbind(1):
+            logits, value, memory = self(frame, memory)
+        return logits, value, memory
+
 
 class Player:
     """An actor-critic that plays: remembers what it saw, and acts.
@@ -123,10 +130,11 @@ class Player:
     def act(self, frames: Tensor) -> Tensor:
         """``frames`` uint8 [B, C, H, W] -> actions int64 [B]."""
         if self.memory is None:
-            self.memory = self.network.initial_memory(len(frames))
-            for _ in range(self.network.config.context_frames - 1):
-                *_, self.memory = self.network(frames, self.memory)
-        logits, _, self.memory = self.network(frames, self.memory)
+            repeats = self.network.config.context_frames
+            seen = frames[:, None].expand(-1, repeats, -1, -1, -1)
+            logits, _, self.memory = self.network.watch(seen)
+        else:
+            logits, _, self.memory = self.network(frames, self.memory)
         if self.greedy:
             return logits.argmax(dim=-1)
         probabilities = logits.softmax(dim=-1).cpu()

@@ -12,8 +12,8 @@ Shapes: B batch, A actions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import lightning as L
 import torch
@@ -75,10 +75,12 @@ def plan_values(
     (``Step.end_probability``) is asked for it, so that luck plays no part.
     """
     keys = config.keys or tuple(range(int(world.action_space.n)))
-    state = world.reset(start)
+    root = _Branch(world.reset(start), torch.zeros(len(start)), torch.ones(len(start)))
     values = torch.full((len(start), int(world.action_space.n)), -torch.inf)
     for key in keys:
-        for length, trunk in _held(world, _Branch(state, len(start)), key, config, generator):
+        trunk = root
+        for length in range(1, max(config.first) + 1):
+            trunk = trunk.step(world, key, config.gamma, generator)
             if length not in config.first:
                 continue
             for other in keys:
@@ -92,33 +94,28 @@ def plan_values(
     return values
 
 
+@dataclass(frozen=True)
 class _Branch:
-    """A plan so far: the state that it leads to, what it has earned and what is still to be had."""
+    """A plan so far.
 
-    def __init__(
-        self, state, batch: int, value: Tensor | None = None, weight: Tensor | None = None
-    ):
-        self.state = state
-        self.value = torch.zeros(batch) if value is None else value
-        self.weight = torch.ones(batch) if weight is None else weight  # discount, while alive
+    Attributes:
+        state: of the world, where the plan leads to.
+        value: [B], what it has earned, discounted.
+        weight: [B], the discount from here on, times the odds of being alive.
+    """
+
+    state: Any
+    value: Tensor
+    weight: Tensor
 
     def step(self, world: World, key: int, gamma: float, generator: torch.Generator) -> _Branch:
-        batch = len(self.value)
-        state, step = world.step(self.state, torch.full((batch,), key), generator)
+        action = torch.full((len(self.value),), key)
+        state, step = world.step(self.state, action, generator)
         reward, ended = step.expected_sign, step.end_probability
         reward = step.reward.sign() if reward is None else reward
         ended = step.terminated.float() if ended is None else ended
         value = self.value + self.weight * reward.cpu()
-        return _Branch(state, batch, value, self.weight * gamma * (1 - ended.cpu()))
-
-
-def _held(
-    world: World, branch: _Branch, key: int, config: PlanningConfig, generator: torch.Generator
-) -> Iterator[tuple[int, _Branch]]:
-    """The branch after holding ``key`` for 1, 2, ... steps."""
-    for length in range(1, max(config.first) + 1):
-        branch = branch.step(world, key, config.gamma, generator)
-        yield length, branch
+        return _Branch(state, value, self.weight * gamma * (1 - ended.cpu()))
 
 
 class SearchedPolicy(L.LightningModule):
@@ -168,9 +165,7 @@ class SearchedPolicy(L.LightningModule):
 
         Args: ``frames`` uint8 [B, K, C, H, W], ``values`` [B, A].
         """
-        memory = self.actor_critic.initial_memory(len(frames))
-        for frame in frames.unbind(1):
-            logits, value, memory = self.actor_critic(frame, memory)
+        logits, value, _ = self.actor_critic.watch(frames)
         target = (values / self.config.temperature).softmax(-1)
         best = values.amax(-1)
         losses = {

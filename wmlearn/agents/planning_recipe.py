@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from wmlearn.agents.actor_critic import ActorCriticConfig
 from wmlearn.agents.planning import PlanningConfig, SearchedPolicy
-from wmlearn.agents.recipe import complete, save
+from wmlearn.agents.recipe import complete, initialise, save
 from wmlearn.train.run import RunConfig
 
 __all__ = ["build", "complete", "initialise", "preset", "save"]
@@ -38,8 +38,3 @@ def preset(tier: str) -> tuple[RunConfig, PlanningConfig]:
 
 def build(config: PlanningConfig) -> SearchedPolicy:
     return SearchedPolicy(config)
-
-
-def initialise(module: SearchedPolicy, trained) -> None:
-    """Starts from a trained policy; its layers must have the same sizes."""
-    module.actor_critic.load_state_dict(trained.state_dict())

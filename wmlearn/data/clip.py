@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Clip:
-    """A batch of video clips; none of them crosses an episode's end.
+    """A batch of video clips, each from one episode; frames outside of it are ``padded``.
 
     T frames have T - 1 transitions between them: ``actions[:, t]`` was taken after
     ``frames[:, t]`` was seen and led to ``frames[:, t + 1]``, with ``rewards[:, t]``.

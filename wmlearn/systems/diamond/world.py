@@ -95,13 +95,13 @@ class DiamondWorld:
                 _layer_first(state.memory),
             )
         signs = reward_logits[:, 0].float().softmax(-1)  # of negative, zero, positive
-        end_probability = end_logits[:, 0].float().softmax(-1)[:, 1]
-        reward = self._reward_values.to(self.device)[self._choose(reward_logits, generator)]
-        ended = self._choose(end_logits, generator) == 1
+        ends = end_logits[:, 0].float().softmax(-1)  # of going on, ending
+        reward = self._reward_values.to(self.device)[self._choose(signs, generator)]
+        ended = self._choose(ends, generator) == 1
         frames = torch.cat([state.frames[:, 1:], frame[:, None]], dim=1)
         state = DiamondState(frames, actions[:, 1:], _batch_first(memory))
         expected_sign = signs[:, 2] - signs[:, 0]
-        return state, Step(frame, reward, ended, expected_sign, end_probability)
+        return state, Step(frame, reward, ended, expected_sign, ends[:, 1])
 
     @property
     def device(self) -> torch.device:
@@ -112,10 +112,10 @@ class DiamondWorld:
         source = generator.device if generator is not None else self.device
         return function(shape, generator=generator, device=source).to(self.device)
 
-    def _choose(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Samples a class [B] from logits [B, 1, K] (inverse of the distribution function)."""
-        cumulative = logits[:, 0].float().softmax(dim=-1).cumsum(dim=-1)
-        uniform = self._draw(torch.rand, (len(logits), 1), generator)
+    def _choose(self, odds: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Samples a class [B] with probabilities [B, K] (inverse of the distribution function)."""
+        cumulative = odds.cumsum(dim=-1)
+        uniform = self._draw(torch.rand, (len(odds), 1), generator)
         return (uniform > cumulative[:, :-1]).sum(dim=-1)
 
     def _precision(self):
