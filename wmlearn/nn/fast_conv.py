@@ -179,6 +179,13 @@ class _Weave(torch.autograd.Function):
         return out
 
 
+def _repeat_pixels(x: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C, 2 * H, 2 * W]; XLA has no gradient of its own for ``F.interpolate``."""
+    batch, channels, height, width = x.shape
+    x = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
+    return x.reshape(batch, channels, 2 * height, 2 * width)
+
+
 def upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A 3x3 convolution, padding 1, of ``x`` with every pixel repeated 2x2 times.
 
@@ -191,7 +198,7 @@ def upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         [B, C_out, 2 * H, 2 * W].
     """
     if not _is_eager_cpu(x, weight):
-        return F.conv2d(F.interpolate(x, scale_factor=2.0), weight, bias, padding=1)
+        return F.conv2d(_repeat_pixels(x), weight, bias, padding=1)
     merge = weight.new_tensor(_MERGE)
     filters = torch.einsum("ayk,bxl,oikl->aboiyx", merge, merge, weight).flatten(0, 2)
     maps = F.conv2d(x, filters, None if bias is None else bias.repeat(4), padding=1)
