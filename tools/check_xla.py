@@ -81,9 +81,7 @@ def train(module, clips: list[Clip], device: torch.device) -> tuple[dict, list[i
 
 def _to(clip: Clip, device: torch.device) -> Clip:
     parts = {field.name: getattr(clip, field.name) for field in dataclasses.fields(clip)}
-    return Clip(
-        **{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in parts.items()}
-    )
+    return Clip(**{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in parts.items()})
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ class _Weave(torch.autograd.Function):
 
 
 def _repeat_pixels(x: Tensor) -> Tensor:
-    """[B, C, H, W] -> [B, C, 2 * H, 2 * W]; XLA has no gradient of its own for ``F.interpolate``."""
+    """[B, C, H, W] -> [B, C, 2 * H, 2 * W]; XLA has no gradient for ``F.interpolate``."""
     batch, channels, height, width = x.shape
     x = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
     return x.reshape(batch, channels, 2 * height, 2 * width)
