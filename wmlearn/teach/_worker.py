@@ -102,9 +102,13 @@ class Guard:
     _MODULES = ("builtins", "math", "torch", "torch.nn.functional", "torch.linalg", "torch.testing")
 
     def __init__(self, open_names: Iterable[str] = ()) -> None:
+        self.open_names = frozenset(open_names)
+        self.trusted: dict[str, object] = {}
+        self._remember()
+
+    def _remember(self) -> None:
         import torch
 
-        self.open_names = frozenset(open_names)
         names = [*self._MODULES, *(n for n in sys.modules if n.startswith("wmlearn"))]
         self.modules = {name: sys.modules[name] for name in names if name in sys.modules}
         self.places: list[tuple] = [(torch.Tensor, dict(vars(torch.Tensor)))]
@@ -115,7 +119,6 @@ class Guard:
             self.places.append((module, content))
             if name.startswith("wmlearn.teach"):
                 self._look_into(module)
-        self.trusted: dict[str, object] = {}
 
     def _look_into(self, module: types.ModuleType) -> None:
         for name, value in list(vars(module).items()):
@@ -131,6 +134,7 @@ class Guard:
         for name, value in namespace.items():
             if name not in self.open_names and before.get(name, self) is not value:
                 self.trusted[name] = value
+        self._remember()  # an import may have completed torch
 
     def restore(self, namespace: dict) -> list[str]:
         """Puts everything back; returns what had been changed."""

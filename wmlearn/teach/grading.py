@@ -101,7 +101,7 @@ class Outcome:
         errors: for each cell that ran, empty or what went wrong.
         outputs: what the student's cells printed, cut to 10,000 characters each.
         limits: under which limits it ran.
-        notes: what the plan noted, and what the cells changed that is not theirs.
+        notes: what the cells had changed that is not theirs.
     """
 
     errors: dict[str, str]
@@ -133,8 +133,13 @@ def grade(
     submission, teacher = read_submission(notebook), read_notebook(source)
     planned = plan(submission, teacher)
     outcome = run_plan(planned, teacher, Limits(seconds, total, megabytes))
-    scores = score(planned, outcome, teacher)
-    return Report(Path(notebook).name, scores, outcome.limits, outcome.notes)
+    return report(Path(notebook).name, planned, outcome, teacher)
+
+
+def report(name: str, planned: Plan, outcome: Outcome, teacher: dict) -> Report:
+    """Points and remarks of a plan that was run."""
+    notes = tuple(dict.fromkeys(planned.notes + outcome.notes))
+    return Report(name, score(planned, outcome, teacher), outcome.limits, notes)
 
 
 def score(planned: Plan, outcome: Outcome, teacher: dict) -> tuple[Score, ...]:
@@ -162,7 +167,7 @@ def run_plan(planned: Plan, teacher: dict, limits: Limits) -> Outcome:
     """Runs the cells in order; a cell that kills the process is left out of the next attempt."""
     secret = hidden_lines(teacher)
     fatal: dict[str, str] = {}
-    spent, notes = 0.0, list(planned.notes)
+    spent, notes = 0.0, []
     words = f"{limits.seconds:g} s for a cell, {limits.total:g} s in all"
     while True:
         errors: dict[str, str] = {}

@@ -151,6 +151,36 @@ def _cells(teacher: dict, answers: dict, extras: dict) -> tuple[list[dict], froz
     return cells, frozenset(missing)
 
 
+def merged_notebook(planned: Plan, teacher: dict) -> dict:
+    """The plan as a notebook in the teacher's order; planning it again gives the same plan."""
+    cells: list[dict] = []
+
+    def own(after: str) -> None:
+        for cell in planned.cells:
+            if cell["kind"] == "own" and cell["id"].rpartition(" after ")[2] == after:
+                name = f"own-{len(cells)}"
+                cells.append(_cell("code", cell["source"], name, {}))
+
+    own("the start")
+    for i, cell in enumerate(teacher["cells"]):
+        meta, name = cell["metadata"]["nbgrader"], _id(cell)
+        text = cell["source"]
+        if meta.get("solution") and name in planned.missing:
+            own(name)
+            continue
+        if meta.get("solution"):
+            text = planned.answers.get(name, stub_of(cell))
+        cells.append(_cell(cell["cell_type"], text, name or f"cell-{i}", meta))
+        if name:
+            own(name)
+    return {"cells": cells, "metadata": teacher["metadata"], "nbformat": 4, "nbformat_minor": 5}
+
+
+def _cell(kind: str, text: str, name: str, meta: dict) -> dict:
+    made = {"cell_type": kind, "id": name[:64], "source": text, "metadata": {"nbgrader": meta}}
+    return made | ({"outputs": [], "execution_count": None} if kind == "code" else {})
+
+
 def blank(teacher: dict) -> dict:
     """A submission without an answer, in place of one that cannot be read."""
     cells = [c for c in teacher["cells"] if not c["metadata"]["nbgrader"].get("solution")]
