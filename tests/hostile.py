@@ -107,7 +107,7 @@ def endless_loop_in_an_own_cell(notebook, place):
     return own_cell(notebook, "import time\nwhile True:\n    time.sleep(1)")
 
 
-@hostile(_without(3), "MB of memory")
+@hostile(_without(3), "MemoryError")
 def memory_bomb(notebook, place):
     return answer(notebook, 3, """
         def lambda_returns(*args):

@@ -87,6 +87,7 @@ def plan(submission: dict, teacher: dict) -> Plan:
                     found.setdefault(name, []).append(text)
             elif text.strip() not in known:
                 notes.append(f"{name}: locked cell was edited (the original was used)")
+                found[name] = [text]
             elif name in found:
                 notes.append(f"{name}: locked cell is there more than once")
             else:
