@@ -1,4 +1,4 @@
-"""How long a batch takes: grades many copies of the solved exercise, each with a comment of its own.
+"""How long a batch takes: grades copies of the solved exercise, each with its own comment.
 
     python tools/grade_many.py --count 100 --jobs 2 --kill-after 30
 
@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 from wmlearn.teach.course import Course, find_exercise
 from wmlearn.teach.releasing import read_notebook, render
