@@ -28,11 +28,16 @@ def test_formgrader_shows_the_released_assignment_and_the_points(tmp_path):
     from playwright.sync_api import expect, sync_playwright
 
     # An instructor starts JupyterLab in the course's folder; here the server starts one above.
+    (exchange := tmp_path / "exchange").mkdir()
+    exchange.chmod(0o777)
     settings = CONFIG.format(name="course", root=str(tmp_path / "notebooks"))
+    settings += f"c.Exchange.root = {str(exchange)!r}\n"
     (tmp_path / "nbgrader_config.py").write_text(settings)
     with jupyterlab(tmp_path) as address, sync_playwright() as playwright:
         course = Course(tmp_path / "notebooks")
+        shutil.copy(tmp_path / "nbgrader_config.py", course.root)
         course.release(SOURCE)
+        assert course.api().release_assignment(NAME)["success"]  # into the hub's exchange
         for student, file in (("ada", "source"), ("bob", "release")):
             folder = course.root / "submitted" / student / NAME
             folder.mkdir(parents=True)
@@ -43,7 +48,8 @@ def test_formgrader_shows_the_released_assignment_and_the_points(tmp_path):
         base, _, query = address.partition("/lab/")
         token = query.rpartition("token=")[2]
         page.goto(f"{base}/lab?reset&token={token}")
-        page.wait_for_function("() => window.jupyterapp?.commands", timeout=120_000)
+        ready = "() => window.jupyterapp?.commands.hasCommand('nbgrader:open-formgrader')"
+        page.wait_for_function(ready, timeout=120_000)
         page.evaluate("() => { jupyterapp.commands.execute('nbgrader:open-formgrader'); }")
         frame = page.frame_locator("iframe").first
         row = frame.locator("tr", has_text=NAME)

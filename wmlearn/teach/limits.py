@@ -203,6 +203,12 @@ class _Talk:
 
     def close(self) -> None:
         """Ends the process and what it started; inside bubblewrap nothing can survive that."""
+        if not self.over:
+            try:  # nothing more to ask: it ends by itself, and its processor time is counted
+                self.process.stdin.close()
+                self.process.wait(1)
+            except (OSError, RuntimeError, subprocess.TimeoutExpired):
+                pass
         if os.name == "posix":
             pids = tree(self.process.pid) if sys.platform == "linux" else []
             for kill, pid in [(os.killpg, self.process.pid), *((os.kill, pid) for pid in pids)]:
