@@ -1,9 +1,9 @@
 """Gradescope's autograder zip, made by otter-grader from the same teacher's notebook.
 
 The notebook is rewritten in otter's words (``# BEGIN QUESTION`` ...) and given to ``otter assign``.
-Otter gives points by the share of test cases that pass, so each question has one visible case (the
-check) and one hidden (check and hidden tests), and both must pass. The library travels in the zip,
-because Gradescope builds a machine of its own.
+Each question has a visible test (the check) and a hidden one (check and hidden tests); both must
+pass for its points. They are functions, not doctests, because a check prints what holds. The
+library travels in the zip, because Gradescope builds a machine of its own.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ def _config(library: list[str]) -> str:
     lines = ["# ASSIGNMENT CONFIG", "init_cell: true", "export_cell: false", "files:"]
     lines += [f"    - {path}" for path in library]
     lines += ["requirements: requirements.txt", "overwrite_requirements: false"]
+    lines += ["tests:", "    ok_format: false"]
     return "\n".join([*lines, "show_question_points: true"])
 
 
@@ -105,11 +106,19 @@ def _question(number: str, answers: list[dict], test: dict, points: float) -> li
         stub = stub_of(cell).replace('"""', "'''")
         made[-1]["source"] = _with_prompt(cell["source"], stub)
     visible, hidden = split_hidden(test["source"])
-    made += [_raw("# END SOLUTION"), _raw("# BEGIN TESTS"), _cell("code", visible.rstrip())]
+    made += [_raw("# END SOLUTION"), _raw("# BEGIN TESTS")]
+    made.append(_cell("code", _test(f"{name}_check", visible)))
     if hidden.strip():
-        body = visible.rstrip() + "\n" + hidden.rstrip()
-        made.append(_cell("code", "# HIDDEN\n" + body))
+        made.append(_cell("code", "# HIDDEN\n" + _test(f"{name}_hidden", visible + "\n" + hidden)))
     return [*made, _raw("# END TESTS"), _raw("# END QUESTION")]
+
+
+def _test(name: str, body: str) -> str:
+    """The test as otter wants it: a function of the student's names, which an error fails."""
+    lines = "\n".join(f"        {line!r}," for line in body.rstrip().split("\n"))
+    return (
+        f'def {name}(env):\n    lines = [\n{lines}\n    ]\n    exec("\\n".join(lines), dict(env))'
+    )
 
 
 def _with_prompt(source: str, stub: str) -> str:

@@ -170,7 +170,8 @@ def merged_notebook(planned: Plan, teacher: dict) -> dict:
             own(name)
             continue
         if meta.get("solution"):
-            text = planned.answers.get(name, stub_of(cell))
+            text = planned.answers.get(name, "")
+            text = text if cell["cell_type"] == "code" or answered(text) else stub_of(cell)
         cells.append(_cell(cell["cell_type"], text, name or f"cell-{i}", meta))
         if name:
             own(name)
