@@ -1,4 +1,4 @@
-"""Who plays: random play, scripted experts for the ViZDoom scenarios, and mixtures of both.
+"""Who plays: random play, scripted experts for ViZDoom and CoinRun, and mixtures of both.
 
     python -m wmlearn.envs.experts doom/basic expert --episodes 100
 
@@ -58,7 +58,7 @@ class RandomPolicy:
 
 
 class ExpertPolicy:
-    """The scripted expert of a ViZDoom scenario; it reads ``env.unwrapped.labels()``."""
+    """The scripted expert of an environment; ViZDoom's read ``env.unwrapped.labels()``."""
 
     def __init__(self, env: gymnasium.Env, seed: int = 0) -> None:
         self._env = env.unwrapped
@@ -129,7 +129,7 @@ def make_policy(
 
 def policy_kwargs(env_id: str, policy: str) -> dict[str, bool]:
     """What ``make`` must be given for this policy: the experts need the labels."""
-    return {"labels": True} if policy in ("expert", "mixed") and env_id in EXPERTS else {}
+    return {"labels": True} if policy in ("expert", "mixed") and env_id in SCRIPTS_WITH_LABELS else {}
 
 
 # --- the scripts -------------------------------------------------------------------------------
@@ -189,10 +189,26 @@ def _health_gathering() -> Callable:
     return act
 
 
-EXPERTS: dict[str, Callable[[], Callable]] = {
+def _coinrun() -> Callable:
+    """Run to the right, jumping: the coin lies at the right end of every level."""
+
+    def act(env) -> int:
+        return env.action_names.index("right_jump")
+
+    return act
+
+
+SCRIPTS_WITH_LABELS: dict[str, Callable[[], Callable]] = {
     "doom/basic": _basic,
     "doom/health-gathering": _health_gathering,
     "doom/defend-the-center": _defend_the_center,
+}
+"""The scripts that read ViZDoom's list of objects."""
+
+EXPERTS: dict[str, Callable[[], Callable]] = {
+    **SCRIPTS_WITH_LABELS,
+    "procgen/coinrun": _coinrun,
+    "procgen/coinrun-hard": _coinrun,
 }
 """Environment id -> function that makes the expert of one episode, ``act(env) -> action``."""
 
