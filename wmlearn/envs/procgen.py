@@ -27,8 +27,8 @@ class ProcgenEnv(gymnasium.Env):
     Args:
         game: one of ``GAMES``.
         size: height and width of the observation.
-        frame_skip: game steps (of 15 a second) for which an action lasts; the first frame after an
-            ended episode is never shown.
+        frame_skip: game steps (of 15 a second) for which an action lasts. The hero gains speed over
+            about five steps, so that within one step hardly any effect of a button can be seen.
         mode: ``easy``, or ``hard`` (longer levels in several styles), as in the Genie paper.
         backgrounds: draw the game's landscape behind the level; black otherwise.
         level: always play this level; by default ``reset`` draws one from its seed.
@@ -41,7 +41,7 @@ class ProcgenEnv(gymnasium.Env):
         self,
         game: str,
         size: int = 64,
-        frame_skip: int = 2,
+        frame_skip: int = 3,
         mode: str = "easy",
         backgrounds: bool = False,
         level: int | None = None,
