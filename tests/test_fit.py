@@ -152,3 +152,14 @@ def test_tiers(monkeypatch):
         run, config = parse("diamond", ["--tier", name])
         assert run.tier == name and run.clip_frames >= config.denoiser.context_frames + 1
     assert parse("diamond", ["--tier", "node"])[1].denoiser == PAPER.denoiser
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_precision_is_what_the_machine_is_fast_in(monkeypatch, native, expected):
+    from wmlearn.train import fit as module
+    from wmlearn.train.run import RunConfig
+
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    run = RunConfig.for_tier("laptop", accelerator="cpu")
+    assert module._precision(run) == expected
+    assert module._precision(RunConfig.for_tier("smoke")) == "32-true"

@@ -23,12 +23,14 @@ import lightning as L
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from lightning.pytorch.accelerators import XLAAccelerator
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 
 from wmlearn import hub
 from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.data.record import record
+from wmlearn.nn.precision import bfloat16_is_fast
 from wmlearn.train.history import History, read_history
 from wmlearn.train.run import RunConfig
 from wmlearn.train.tiers import current_tier, get_tier
@@ -107,7 +109,12 @@ def _fit(name: str, run: RunConfig, system_config: Any) -> Fit:
         torch.set_num_threads(run.num_threads)
     slug = run.env.replace("/", "-")
     default = f"data/{slug}-{run.policy}-{run.frames}-{run.image_size}"
-    run = replace(run, data=run.data or default, out=run.out or f"runs/{name}-{slug}-{run.tier}")
+    run = replace(
+        run,
+        data=run.data or default,
+        out=run.out or f"runs/{name}-{slug}-{run.tier}",
+        precision=_precision(run),
+    )
     store = _episodes(run)
     out = Path(run.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -192,6 +199,19 @@ def _trainer(run: RunConfig, out: Path, history: History) -> L.Trainer:
         use_distributed_sampler=False,  # the DataModule shares out the batch itself
         default_root_dir=out,
     )
+
+
+def _precision(run: RunConfig) -> str:
+    """The run's arithmetic; "auto" is settled by the accelerator that Lightning will take."""
+    if run.precision != "auto":
+        return run.precision
+    choice = run.accelerator
+    if choice == "auto":
+        choice = (
+            "gpu" if torch.cuda.is_available() else "tpu" if XLAAccelerator.is_available() else ""
+        )
+    device = {"gpu": "cuda", "cuda": "cuda", "tpu": "xla"}.get(choice, "cpu")
+    return "bf16-mixed" if bfloat16_is_fast(device) else "32-true"
 
 
 def _episodes(run: RunConfig) -> EpisodeStore:

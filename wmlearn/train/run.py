@@ -34,7 +34,8 @@ class RunConfig:
         checkpoint_every: steps between two checkpoints to resume from.
         validate_every: steps between two measurements on held-out clips; 0 for never.
         val_batches: batches of a measurement.
-        precision: Lightning's name, e.g. 32-true or bf16-mixed.
+        precision: Lightning's name, e.g. 32-true or bf16-mixed; auto takes the second where the
+            machine computes in bfloat16 natively, else the first.
         devices: processes, or auto for all accelerators that are there.
         num_nodes: machines.
         strategy: Lightning's name, e.g. auto or ddp.

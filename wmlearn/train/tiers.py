@@ -20,7 +20,7 @@ class Tier:
         minutes: rough training time of one chapter.
         devices: processes that train together, or "auto" for all accelerators that are there.
         num_nodes: machines.
-        precision: Lightning's name for the arithmetic.
+        precision: Lightning's name for the arithmetic, or "auto": bf16-mixed where that is fast.
         strategy: Lightning's name for how processes share the work.
         num_workers: loader processes for each training process.
     """
@@ -39,10 +39,10 @@ TIERS = {
     tier.name: tier
     for tier in (
         Tier("smoke", "any CPU; for tests", 0.1, 1, 1, "32-true", "auto", 0),
-        Tier("laptop", "2 CPU cores, no GPU", 5, 1, 1, "bf16-mixed", "auto", 0),
-        Tier("colab", "one GPU with 16 GB", 60, 1, 1, "bf16-mixed", "auto", 2),
-        Tier("node", "8 GPUs in one machine", 120, "auto", 1, "bf16-mixed", "ddp", 4),
-        Tier("pod", "TPU, or several machines", 120, "auto", 2, "bf16-mixed", "auto", 4),
+        Tier("laptop", "2 CPU cores, no GPU", 5, 1, 1, "auto", "auto", 0),
+        Tier("colab", "one GPU with 16 GB", 60, 1, 1, "auto", "auto", 2),
+        Tier("node", "8 GPUs in one machine", 120, "auto", 1, "auto", "ddp", 4),
+        Tier("pod", "TPU, or several machines", 120, "auto", 2, "auto", "auto", 4),
     )
 }
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
+from wmlearn.nn.precision import bfloat16_is_fast
 from wmlearn.systems.diamond.denoiser import to_float, to_uint8
 from wmlearn.systems.diamond.sampler import sample
 from wmlearn.world import Step
@@ -51,7 +52,7 @@ class DiamondWorld:
         side = config.reward_end.image_size
         self.frame_shape = (config.denoiser.image_channels, side, side)
         self._reward_values = torch.tensor(config.reward_end.reward_values)
-        self._half = _bfloat16_is_fast(system.device)
+        self._half = bfloat16_is_fast(system.device)
 
     @torch.inference_mode()
     def reset(self, context: Clip) -> DiamondState:
@@ -130,10 +131,3 @@ def _batch_first(memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def _layer_first(memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """[B, D] -> the LSTM's [1, B, D]."""
     return memory[0].unsqueeze(0), memory[1].unsqueeze(0)
-
-
-def _bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether this machine computes in bfloat16 natively (else it would be emulated, slowly)."""
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported()
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
