@@ -45,6 +45,7 @@ class VectorQuantizer(nn.Module):
         self.num_codes, self.dim, self.beta = num_codes, dim, beta
         self.codebook = nn.Parameter(F.normalize(torch.randn(num_codes, dim), dim=-1))
         self.register_buffer("usage", torch.full((num_codes,), 1.0 / num_codes))
+        self.register_buffer("counted", torch.zeros(num_codes), persistent=False)
 
     def forward(self, x: Tensor) -> Quantized:
         """float ``[..., D]`` -> :class:`Quantized`."""
@@ -62,7 +63,7 @@ class VectorQuantizer(nn.Module):
         return F.embedding(codes, F.normalize(self.codebook.float(), dim=-1))
 
     @torch.no_grad()
-    def revive(self, counts: Tensor, generator: torch.Generator, decay: float = 0.9,
+    def revive(self, counts: Tensor, generator: torch.Generator, decay: float = 0.5,
                dead_below: float = 0.1, spread: float = 0.1) -> None:  # fmt: skip
         """Moves codes that died next to the most used ones, which are thus split.
 

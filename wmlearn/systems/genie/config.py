@@ -54,25 +54,32 @@ class LatentActionConfig:
     Attributes:
         num_actions: codes of the bottleneck.
         action_dim: width of a code.
-        sees: "pixels" (the paper's choice) or "tokens", its ablation.
-        patch: p x p pixels make a patch, for "pixels".
+        sees: "pixels" (the paper's choice); "tokens", its ablation; or "edges", the differences
+            between neighbouring pixels of the grey picture, across and down.
+        shrink: pixels are averaged over this many times as many first (1: none, as in the paper).
+        patch: p x p of these make a patch, for "pixels" and "edges".
         dim: width D of the ST transformers.
         depth: ST blocks of the encoder, and of the decoder.
         heads: of each attention.
         past: frames that the decoder sees: "all" earlier ones (the paper), or only the "last" one.
             With one picture alone it cannot tell the speed, so the code must.
+        relative: 0 for the mean square error of the paper. Above 0, each frame's error is divided
+            by how much it changed plus this, so that a fall, which changes half of the picture,
+            does not count for more than a step to the left.
         beta: weight of the commitment term.
         quantizer_weight: weight of the quantiser's loss beside the reconstruction's.
     """
 
     num_actions: int = 8
     action_dim: int = 32
-    sees: Literal["pixels", "tokens"] = "pixels"
+    sees: Literal["pixels", "edges", "tokens"] = "pixels"
+    shrink: int = 1
     patch: int = 16
     dim: int = 512
     depth: int = 8
     heads: int = 8
     past: Literal["all", "last"] = "all"
+    relative: float = 0.0
     beta: float = 0.25
     quantizer_weight: float = 1.0
 
@@ -144,7 +151,7 @@ class GenieConfig:
     warmup_steps: int = 500
     max_steps: int = 1000
     max_grad_norm: float = 1.0
-    revive_every: int = 20
+    revive_every: int = 10
     seed: int = 0
 
     @property

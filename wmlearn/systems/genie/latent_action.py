@@ -11,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.nn.quantize import VectorQuantizer
-from wmlearn.nn.st_transformer import STTransformer
+from wmlearn.nn.st_transformer import STTransformer, patchify
 from wmlearn.systems.genie.config import LatentActionConfig
 
 
@@ -77,9 +78,12 @@ class LatentActionModel(nn.Module):
         """Infers the actions of ``[B, T, S, P]`` and predicts each frame but the first."""
         actions = self.quantizer(self.encode(patches))
         predicted = self.decode(patches[:, :-1], actions.vectors)
-        error = (predicted - patches[:, 1:]).square().mean()
-        loss = error + self.config.quantizer_weight * actions.loss
-        return LatentActions(actions.codes, actions.vectors, predicted, loss, error)
+        error = (predicted - patches[:, 1:]).square().mean(dim=(2, 3))  # [B, T - 1]
+        change = (patches[:, 1:] - patches[:, :-1]).square().mean(dim=(2, 3))
+        config = self.config
+        weighed = error / (change + config.relative) if config.relative else error
+        loss = weighed.mean() + config.quantizer_weight * actions.loss
+        return LatentActions(actions.codes, actions.vectors, predicted, loss, error.mean())
 
     def _alone(self, x: Tensor) -> Tensor:
         """The decoder's output ``[B, T, S, D]`` when each frame sees only itself."""
@@ -89,3 +93,21 @@ class LatentActionModel(nn.Module):
     def infer(self, patches: Tensor) -> Tensor:
         """The codes int64 ``[B, T - 1]`` between the frames of ``[B, T, S, P]``."""
         return self.quantizer(self.encode(patches)).codes
+
+
+def action_view(frames: Tensor, config: LatentActionConfig) -> Tensor:
+    """What the model sees of a video: ``[B, T, C, H, W]`` in -1..1 -> patches ``[B, T, S, P]``."""
+    batch, time = frames.shape[:2]
+    x = F.avg_pool2d(frames.flatten(0, 1), config.shrink)
+    if config.sees == "edges":
+        grey = x.mean(dim=1, keepdim=True)
+        across = F.pad(grey[..., 1:] - grey[..., :-1], (0, 1))
+        down = F.pad(grey[..., 1:, :] - grey[..., :-1, :], (0, 0, 0, 1))
+        x = torch.cat([across, down], dim=1)
+    return patchify(x.unflatten(0, (batch, time)), config.patch)
+
+
+def action_view_shape(config: LatentActionConfig, channels: int, size: int) -> tuple[int, int]:
+    """(S, P) of :func:`action_view`."""
+    channels = 2 if config.sees == "edges" else channels
+    return (size // config.shrink // config.patch) ** 2, channels * config.patch**2

@@ -16,10 +16,13 @@ from wmlearn.data.clip import Clip
 from wmlearn.evaluate.fidelity import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.quantize import VectorQuantizer, code_counts, fraction_used, perplexity
-from wmlearn.nn.st_transformer import patchify
 from wmlearn.systems.genie.config import GenieConfig
 from wmlearn.systems.genie.dynamics import Dynamics, training_mask
-from wmlearn.systems.genie.latent_action import LatentActionModel
+from wmlearn.systems.genie.latent_action import (
+    LatentActionModel,
+    action_view,
+    action_view_shape,
+)
 from wmlearn.systems.genie.tokenizer import Tokenizer
 
 PARTS = ("tokenizer", "actions", "dynamics")
@@ -41,12 +44,10 @@ class Genie(L.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.tokenizer = Tokenizer(config.tokenizer, channels, size)
-            if config.actions.sees == "pixels":
-                places = (size // config.actions.patch) ** 2
-                width = channels * config.actions.patch**2
-            else:
-                places, width = space, self.tokenizer.quantizer.dim
-            self.actions = LatentActionModel(config.actions, places, width)
+            view = action_view_shape(config.actions, channels, size)
+            if config.actions.sees == "tokens":
+                view = space, self.tokenizer.quantizer.dim
+            self.actions = LatentActionModel(config.actions, *view)
             self.dynamics = Dynamics(
                 config.dynamics, config.tokenizer.vocabulary, config.actions.action_dim, space
             )
@@ -58,8 +59,7 @@ class Genie(L.LightningModule):
         step = self.global_step
         parts = self.parts_at(step)
         losses, codes = self.losses(batch, parts, step)
-        if self.config.revive_every:
-            self._count(codes, step)
+        self._chosen = {name: chosen.detach() for name, chosen in codes.items()}
         self.log_dict({f"train/{name}": value for name, value in losses.items()})
         idle = [p for name in PARTS if name not in parts for p in self._part(name).parameters()]
         return sum(losses.values()) + 0.0 * sum(p.flatten()[0] for p in idle)  # DDP waits for all
@@ -114,30 +114,25 @@ class Genie(L.LightningModule):
 
     def _action_input(self, frames: Tensor, tokens: Tensor | None) -> Tensor:
         """What the latent action model sees: patches of pixels, or the tokens' vectors."""
-        if self.config.actions.sees == "pixels":
-            return patchify(frames, self.config.actions.patch)
-        return self.tokenizer.quantizer.vectors(tokens).detach()
+        if self.config.actions.sees == "tokens":
+            return self.tokenizer.quantizer.vectors(tokens).detach()
+        return action_view(frames, self.config.actions)
 
     # --- codes that died -----------------------------------------------------------------------
 
-    def _count(self, codes: dict[str, Tensor], step: int) -> None:
+    def on_train_batch_end(self, outputs, batch: Clip, batch_idx: int) -> None:
         """Counts the codes of both quantisers; every few steps, moves those that died."""
-        due = (step + 1) % self.config.revive_every == 0
-        for number, (name, chosen) in enumerate(sorted(codes.items())):
+        every, step = self.config.revive_every, self.global_step
+        for number, (name, chosen) in enumerate(sorted(self._chosen.items())):
             quantizer = self._part(name).quantizer
-            if not isinstance(quantizer, VectorQuantizer):
+            if not every or not isinstance(quantizer, VectorQuantizer):
                 continue
-            counts = code_counts(chosen, quantizer.num_codes)
-            before = self._counts.get(name)
-            self._counts[name] = counts if before is None else before + counts
-            if due:
-                total = self.all_gather(self._counts.pop(name)).view(-1, quantizer.num_codes).sum(0)
+            quantizer.counted += code_counts(chosen, quantizer.num_codes)
+            if step % every == 0:
+                total = self.all_gather(quantizer.counted).view(-1, quantizer.num_codes).sum(0)
                 seed = (self.config.seed * 1_000_003 + step) * 2 + number
                 quantizer.revive(total, torch.Generator().manual_seed(seed))
-
-    @property
-    def _counts(self) -> dict[str, Tensor]:
-        return self.__dict__.setdefault("_code_counts", {})
+                quantizer.counted.zero_()
 
     # --- validation and optimiser ----------------------------------------------------------------
 
