@@ -24,7 +24,7 @@ def test_a_level_becomes_a_frame_with_the_hero_in_the_middle():
     assert torch.equal(frame, paint(LEVEL.split())), "lines or one text, twice the same"
     empty = paint(["." * GRID] * GRID)
     ys, xs = (empty.sum(0) > 0).nonzero().unbind(1)
-    assert (ys.min(), ys.max(), xs.min(), xs.max()) == (29, 34, 30, 34)
+    assert (ys.min(), ys.max(), xs.min(), xs.max()) == (29, 34, 30, 33)
 
 
 def test_turf_grows_on_stone_below_air_only():

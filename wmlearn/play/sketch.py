@@ -74,14 +74,7 @@ _BAND = np.resize([1, 0, 2, 0, 1, 1, 0, 2, 0, 2], SIZE)  # stone lies in rows
 _WOOD = ("a06d3d", "bb844d", "986839", "9f6c3c")
 _FIRE = ("f0721e", "e06616", "e86a17", "f0721e")
 _TURF = "c58f5c"
-_HERO = (
-    " 4d4d ",
-    "3eee4 ",
-    "3eee3 ",
-    "tuuut ",
-    " tut  ",
-    " 9 t  ",
-)
+_HERO = (" 443", "3ee4", "3ee3", "tuut", " tt ", " 9 t")
 _HERO_COLOURS = {
     "4": "4d4d4d", "3": "333333", "e": "e9dfc7", "9": "9a8f78", "t": "e0d1af", "u": "e6dabf",
 }  # fmt: skip
