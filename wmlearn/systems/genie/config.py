@@ -56,6 +56,7 @@ class LatentActionConfig:
         action_dim: width of a code.
         sees: "pixels" (the paper's choice); "tokens", its ablation; or "edges", the differences
             between neighbouring pixels of the grey picture, across and down.
+        across: weight of the edges' differences across beside those down.
         shrink: pixels are averaged over this many times as many first (1: none, as in the paper).
         patch: p x p of these make a patch, for "pixels" and "edges".
         dim: width D of the ST transformers.
@@ -73,6 +74,7 @@ class LatentActionConfig:
     num_actions: int = 8
     action_dim: int = 32
     sees: Literal["pixels", "edges", "tokens"] = "pixels"
+    across: float = 1.0
     shrink: int = 1
     patch: int = 16
     dim: int = 512

@@ -103,7 +103,7 @@ def action_view(frames: Tensor, config: LatentActionConfig) -> Tensor:
         grey = x.mean(dim=1, keepdim=True)
         across = F.pad(grey[..., 1:] - grey[..., :-1], (0, 1))
         down = F.pad(grey[..., 1:, :] - grey[..., :-1, :], (0, 0, 0, 1))
-        x = torch.cat([across, down], dim=1)
+        x = torch.cat([config.across * across, down], dim=1)
     return patchify(x.unflatten(0, (batch, time)), config.patch)
 
 

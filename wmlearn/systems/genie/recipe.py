@@ -22,25 +22,32 @@ from wmlearn.train.run import RunConfig
 # a token stands for 8 x 8 pixels, since the cost grows with the tokens of a frame; the parts are
 # narrow and learn one after the other; the latent action model sees edges of a smaller picture,
 # and each frame's error counts relative to its change, since in plain pixels falls and jumps
-# change so much more than steps that all eight codes would go to them; its decoder sees one frame
-# alone; in training half of the frames stay whole, as the past is at play; a frame is filled in
+# change so much more than steps that all eight codes would go to them; in training half of the frames stay whole, as the past is at play; a frame is filled in
 # within two passes.
 LAPTOP = GenieConfig(
     tokenizer=TokenizerConfig(
         patch=8, dim=96, encoder_depth=1, decoder_depth=2, heads=3, num_codes=512, code_dim=16,
     ),
     actions=LatentActionConfig(
-        action_dim=16, sees="edges", shrink=2, patch=8, dim=64, depth=1, heads=2, past="last",
-        relative=0.01, quantizer_weight=0.1,
+        sees="edges",
+        across=0.65,
+        shrink=2,
+        patch=8,
+        dim=64,
+        depth=2,
+        heads=2,
+        relative=0.01,
+        quantizer_weight=0.1,
     ),
     dynamics=DynamicsConfig(
         dim=128, depth=3, heads=4, whole_frames=0.5, steps=2, temperature=0.0, window=8,
     ),
-    actions_span=(0.0, 0.5),
-    tokenizer_span=(0.5, 0.78),
-    dynamics_span=(0.78, 1.0),
+    actions_span=(0.0, 0.375),
+    tokenizer_span=(0.375, 0.72),
+    dynamics_span=(0.72, 1.0),
     learning_rate=2e-3,
     warmup_steps=20,
+    revive_every=5,
 )  # fmt: skip
 
 SMOKE = replace(
@@ -59,7 +66,7 @@ def preset(tier: str) -> tuple[RunConfig, GenieConfig]:
     The paper's own sizes are those of ``PAPER``; colab halves the depths and the width to fit one
     GPU, node and pod take them whole.
     """
-    video = dict(env="procgen/coinrun", policy="mixed", hold=5.0, pad_start=0, pad_end=False)
+    video = dict(env="procgen/coinrun", policy="mixed", hold=7.0, pad_start=0, pad_end=False)
     hard = dict(
         video,
         env="procgen/coinrun-hard",
@@ -74,7 +81,7 @@ def preset(tier: str) -> tuple[RunConfig, GenieConfig]:
         ), SMOKE  # fmt: skip
     if tier == "laptop":
         return RunConfig.for_tier(
-            tier, **video, frames=10_000, batch_size=8, clip_frames=5, max_steps=1800,
+            tier, **video, frames=10_000, batch_size=8, clip_frames=5, max_steps=1600,
             max_minutes=5, ema_decay=0.98,
         ), LAPTOP  # fmt: skip
     if tier == "colab":
