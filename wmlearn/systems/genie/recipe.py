@@ -20,10 +20,10 @@ from wmlearn.train.run import RunConfig
 
 # Where the laptop departs from the paper, and why (chapter 9 measures each of these):
 # a token stands for 8 x 8 pixels, since the cost grows with the tokens of a frame; the parts are
-# narrow and learn one after the other; the latent action model sees edges of a smaller picture,
-# and each frame's error counts relative to its change, since in plain pixels falls and jumps
-# change so much more than steps that all eight codes would go to them; in training half of the frames stay whole, as the past is at play; a frame is filled in
-# within two passes.
+# narrow and learn one after the other; the latent action model sees the edges of a smaller picture,
+# and each frame's error counts relative to its change, since in plain pixels falls and jumps change
+# so much more than steps that most of the eight codes would go to them; in training half of the
+# frames stay whole, as the past is at play; a frame is filled in within two passes.
 LAPTOP = GenieConfig(
     tokenizer=TokenizerConfig(
         patch=8, dim=96, encoder_depth=1, decoder_depth=2, heads=3, num_codes=512, code_dim=16,
