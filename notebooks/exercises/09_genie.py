@@ -50,10 +50,10 @@ if find_spec("wmlearn") is None:
     sys.path.insert(0, str(root))
 
 # %% nbgrader={"grade": false, "grade_id": "09-setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
-import torch
+import torch  # noqa: F401  for your answers
 import torch.nn.functional as F
 
-from wmlearn.evaluate import psnr
+from wmlearn.evaluate import psnr  # noqa: F401  for your answers
 from wmlearn.teach import check
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-1-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
