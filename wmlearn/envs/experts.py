@@ -247,10 +247,16 @@ def _health_gathering() -> Callable:
 
 
 def _coinrun() -> Callable:
-    """Run to the right and jump: the coin lies at the right end of every level."""
+    """Run to the right, where the coin lies; jump over what stands ahead, and where no floor is.
+
+    It reads the picture (64 x 64, the hero in the middle, black where nothing is).
+    """
 
     def act(env) -> int:
-        return env.action_names.index("right_jump")
+        lit = env.render().max(-1) > 40
+        blocked = lit[28:36, 36:42].any()
+        pit = not lit[36:, 36:44].any()
+        return env.action_names.index("right_jump" if blocked or pit else "right")
 
     return act
 
