@@ -50,10 +50,10 @@ if find_spec("wmlearn") is None:
     sys.path.insert(0, str(root))
 
 # %% nbgrader={"grade": false, "grade_id": "09-setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
-import torch  # noqa: F401  for your answers
+import torch
 import torch.nn.functional as F
 
-from wmlearn.evaluate import psnr  # noqa: F401  for your answers
+from wmlearn.evaluate import psnr
 from wmlearn.teach import check
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-1-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -272,6 +272,11 @@ assert torch.allclose(_mine, _library.transpose(1, 2), atol=1e-4)
 # where $x_t$ is the real frame, $\hat x_t$ the dreamed one and $\hat x'_t$ that of the second dream,
 # as the mean over the clips. The paper takes $t = 4$. Step 1 is the first dreamed frame.
 # `psnr(a, b)` gives the PSNR of each frame. Draw with the `generator`.
+
+# %% nbgrader={"grade": false, "grade_id": "09-5-psnr", "locked": true, "schema_version": 3, "solution": false, "task": false}
+black = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+print(f"An exact copy: {psnr(black, black).item():.1f} dB")
+print(f"Ten levels off: {psnr(black, black + 10).item():.1f} dB")
 
 # %% nbgrader={"grade": false, "grade_id": "09-5-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def delta_psnr(dream, frames, inferred, step, num_actions, generator):
