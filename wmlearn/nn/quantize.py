@@ -45,7 +45,6 @@ class VectorQuantizer(nn.Module):
         self.num_codes, self.dim, self.beta = num_codes, dim, beta
         self.codebook = nn.Parameter(F.normalize(torch.randn(num_codes, dim), dim=-1))
         self.register_buffer("usage", torch.full((num_codes,), 1.0 / num_codes))
-        self.register_buffer("counted", torch.zeros(num_codes), persistent=False)
 
     def forward(self, x: Tensor) -> Quantized:
         """float ``[..., D]`` -> :class:`Quantized`."""

@@ -55,20 +55,23 @@ class Dynamics(nn.Module):
         """As :meth:`features` -> logits ``[B, T, S, K]``."""
         return self.out(self.features(tokens, actions))
 
-    def loss(self, tokens: Tensor, actions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, tokens: Tensor, actions: Tensor, mask: Tensor, masked: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Cross entropy over the masked tokens, and the share of them that is named right.
 
         Args:
             tokens: int64 ``[B, T, S]``, the true ones: the targets are taken before masking.
             actions: float ``[B, T - 1, A]``.
             mask: bool ``[B, T, S]``, what to hide; never the first frame's.
+            masked: by how many to divide, where processes share a batch: their mean number.
         """
         hidden = torch.where(mask, self.mask_token, tokens)
         logits = self(hidden, actions)[:, 1:].float()  # the first frame is given
         targets, weight = tokens[:, 1:], mask[:, 1:].float()
         each = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
         hit = (logits.detach().argmax(-1) == targets).float()
-        total = weight.sum().clamp(min=1)
+        total = (weight.sum() if masked is None else masked).clamp(min=1)
         return (each * weight.flatten()).sum() / total, (hit * weight).sum() / total
 
     def step_logits(

@@ -40,6 +40,8 @@ class Genie(L.LightningModule):
     def __init__(self, config: GenieConfig) -> None:
         super().__init__()
         self.config = config
+        self._chosen: dict[str, Tensor] = {}
+        self._counted: dict[str, Tensor] = {}
         channels, size, space = config.image_channels, config.image_size, config.tokens_per_frame
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -97,7 +99,8 @@ class Genie(L.LightningModule):
                 self.config.dynamics,
             )
             # The dynamics' loss does not reach the latent actions (section 2.1: stop gradient).
-            loss, _ = self.dynamics.loss(tokens, inferred.vectors.detach(), mask)
+            masked = self._of_all_processes(mask[:, 1:].sum().float()).mean()
+            loss, _ = self.dynamics.loss(tokens, inferred.vectors.detach(), mask, masked)
             losses["dynamics"] = loss
         return losses, codes
 
@@ -127,12 +130,18 @@ class Genie(L.LightningModule):
             quantizer = self._part(name).quantizer
             if not every or not isinstance(quantizer, VectorQuantizer):
                 continue
-            quantizer.counted += code_counts(chosen, quantizer.num_codes)
+            # no buffer: DDP would overwrite it with the first process's at every step
+            counts = code_counts(chosen, quantizer.num_codes)
+            self._counted[name] = self._counted.get(name, 0) + counts
             if step % every == 0:
-                total = self.all_gather(quantizer.counted).view(-1, quantizer.num_codes).sum(0)
+                total = self._of_all_processes(self._counted.pop(name)).sum(0)
                 seed = (self.config.seed * 1_000_003 + step) * 2 + number
                 quantizer.revive(total, torch.Generator().manual_seed(seed))
-                quantizer.counted.zero_()
+
+    def _of_all_processes(self, x: Tensor) -> Tensor:
+        """``[...]`` of each process -> ``[processes, ...]``."""
+        alone = self._trainer is None or self.trainer.world_size == 1
+        return x[None] if alone else self.all_gather(x).view(-1, *x.shape)
 
     # --- validation and optimiser ----------------------------------------------------------------
 
