@@ -65,6 +65,18 @@ def train_classifier(
     return network.eval()
 
 
+class _Blind(nn.Module):
+    """The odds of some labels, whatever the frame."""
+
+    def __init__(self, labels: Tensor, classes: int) -> None:
+        super().__init__()
+        counts = torch.bincount(labels, minlength=classes).float()
+        self.register_buffer("logits", (counts / counts.sum()).log())
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.logits.expand(len(frames), -1)
+
+
 class ClonedPolicy:
     """Plays what the network names, drawn from its odds; through a map where it names codes.
 
@@ -114,12 +126,15 @@ class CloningReport:
     Attributes:
         labelled: transitions whose button was told.
         cloned, oracle, random: returns, with intervals over episodes.
+        blind: of pressing the buttons as often as the labelled transitions do, without looking;
+            what the labels alone are worth.
         share: of the oracle's gap over random that the cloned policy closes, 1 is all of it.
     """
 
     labelled: int
     cloned: Estimate
     oracle: Estimate
+    blind: Estimate
     random: Estimate
     share: float
 
@@ -161,6 +176,7 @@ def clone_from_video(
         "oracle": ClonedPolicy(
             train_classifier(frames, actions, num_actions, steps, seed), seed=seed
         ),
+        "blind": ClonedPolicy(_Blind(actions[told], num_actions), seed=seed),
         "random": "random",
     }
     options = {"size": video.frame_shape[-1], **video.info.get("env_kwargs", {})}

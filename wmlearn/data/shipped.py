@@ -63,9 +63,7 @@ def unpack(
     shape = tuple(info.pop("frame_shape"))
     channels, height, width = shape
     known = {k: v for k, v in info.items() if k not in ("format", "version", "wmlearn", "sha256")}
-    writer = EpisodeWriter(
-        out, _discrete(space["n"]), shape, action_names=space["names"], packed=True, **known
-    )
+    writer = EpisodeWriter(out, _discrete(space["n"]), shape, action_names=space["names"], **known)
     done, first = writer.next_index, 0
     with lzma.open(folder / "frames.xz", "rb") as file:
         for number, length in enumerate(lengths):

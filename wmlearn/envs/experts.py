@@ -256,7 +256,8 @@ def _coinrun() -> Callable:
         lit = env.render().max(-1) > 40
         blocked = lit[28:36, 36:42].any()
         pit = not lit[36:, 36:44].any()
-        return env.action_names.index("right_jump" if blocked or pit else "right")
+        stands = lit[36:39, 29:35].any()
+        return env.action_names.index("right_jump" if stands and (blocked or pit) else "right")
 
     return act
 
