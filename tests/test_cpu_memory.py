@@ -12,12 +12,13 @@ from wmlearn.nn.cpu_memory import keep_freed_memory
 
 SCRIPT = """
 import ctypes, resource, sys, torch
-from wmlearn.nn.cpu_memory import LARGEST_MMAP_THRESHOLD, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+from wmlearn.nn.cpu_memory import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 from wmlearn.nn.cpu_memory import keep_freed_memory
 
 torch.set_num_threads(1)
-# glibc's first settings, which it loosens after a while, or not: that depends on the past
-ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+# glibc's first settings, which it loosens after a while, or not: that depends on the past.
+# Blocks above 128 kB are the system's own, asked for and given back one by one.
+ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**17)
 ctypes.CDLL(None).mallopt(M_TRIM_THRESHOLD, 2**17)
 if sys.argv[1] == "keep":
     assert keep_freed_memory()

@@ -11,11 +11,23 @@ from torch import nn
 from torch.testing import assert_close
 
 from wmlearn.nn import fast_conv
-from wmlearn.nn.fast_conv import FastConv3x3, has_nnpack, upsample_conv3x3, winograd_pays
+from wmlearn.nn.fast_conv import (
+    FastConv3x3,
+    has_nnpack,
+    nnpack_is_faster,
+    upsample_conv3x3,
+    winograd_pays,
+)
 from wmlearn.systems.diamond.config import DenoiserConfig
 from wmlearn.systems.diamond.denoiser import Denoiser
 
 needs_nnpack = pytest.mark.skipif(not has_nnpack(), reason="this PyTorch build has no NNPACK")
+
+
+@pytest.fixture(autouse=True)
+def nnpack_pays(monkeypatch):
+    """The tests see NNPACK's results on any processor, also where it would not be chosen."""
+    monkeypatch.setattr(fast_conv, "nnpack_is_faster", lambda: fast_conv.has_nnpack())
 
 
 def relative_error(ours: torch.Tensor, reference: torch.Tensor) -> float:
@@ -113,6 +125,14 @@ def test_without_nnpack(monkeypatch):
     x = torch.randn(2, 4, 64, 64)
     monkeypatch.setattr(fast_conv, "has_nnpack", lambda: False)
     assert_close(fast(x), plain(x), rtol=0, atol=0)
+
+
+@needs_nnpack
+@pytest.mark.parametrize(("plain", "nnpack"), [(2.0, 1.0), (1.0, 2.0)])
+def test_the_faster_one_is_chosen(monkeypatch, plain, nnpack):
+    times = iter([plain, nnpack])
+    monkeypatch.setattr(fast_conv, "_best_time", lambda function: next(times))
+    assert nnpack_is_faster.__wrapped__() == (nnpack < plain)
 
 
 def test_old_build_has_no_private_function(monkeypatch):

@@ -170,7 +170,7 @@ for sigma, db in zip(levels, psnr(rows["answer"], real)):
 # What *is* the best answer? Take the smallest world that has a choice: a monster that
 # will stand at $x^0 = -\tfrac12$ or at $+\tfrac12$, each as likely. We see
 # $x = x^0 + \sigma\,\epsilon$ with $\epsilon \sim \mathcal N(0, 1)$ and have to name $x^0$ with
-# the least squared error. That is the paper's denoising objective (eq. 3):
+# the least squared error. That is the paper's denoising objective:
 #
 # $$\mathcal L = \mathbb E\,\big\| D(x; \sigma) - x^0 \big\|^2 .$$
 #
@@ -295,7 +295,7 @@ for n, path in paths.items():
 #
 # $D$ must work from σ = 0.002, where it should return its input, to σ = 20, where it should
 # ignore it. A bare network, with inputs between 0.5 and 20 in size, would learn the loud
-# noise and nothing else. EDM wraps it (the paper's eq. 5):
+# noise and nothing else. EDM wraps it (eq. 7 there):
 #
 # $$D_\theta(x; \sigma) = c_{\text{skip}}\,x + c_{\text{out}}\,F_\theta(c_{\text{in}}\,x;\,
 # c_{\text{noise}})$$
@@ -568,7 +568,7 @@ print(f"{many / 1e6:.2f} million parameters")
 # %% [markdown]
 # ## 3.5 · The loss
 #
-# The paper's eq. 6: $F$ shall hit its target of variance 1, at a noise level drawn anew for each
+# As in EDM (eq. 8): $F$ shall hit its target of variance 1, at a noise level drawn anew for each
 # picture. Two things are ours, for a small budget. The network predicts the *change* from the last
 # frame, since most of a frame stays as it is. And a clip has two frames to predict, the second of
 # them from a past that holds *the model's own answer* to the first: at play time the past is

@@ -1,4 +1,4 @@
-"""DIAMOND's actor-critic: one CNN-LSTM with a policy and a value head (section 3.1, appendix).
+"""DIAMOND's actor-critic: one CNN-LSTM with a policy and a value head (section 3, appendix).
 
 Shapes: B batch, T steps, C channels, H x W pixels, A actions.
 """

@@ -1,4 +1,4 @@
-"""Learning to act inside a learned world (DIAMOND, section 3.3 and appendix; algorithm 1).
+"""Learning to act inside a learned world (DIAMOND, section 3 and appendix; algorithm 1).
 
 The policy never sees the real environment: real frames only start each dream.
 Shapes: B batch, T imagined steps, A actions.

@@ -61,12 +61,14 @@ def exercise(number: str, title: str) -> Callable:
     return register
 
 
-def check(number: str, *answers: Any) -> None:
+def check(number: str, *answers: Any, **variant: Any) -> None:
     """Tests an answer and prints which properties hold.
 
     Args:
         number: the exercise, such as ``"04.1"``.
         answers: what the exercise asks for, usually one function.
+        variant: parameters of this course's own variant, as keyword arguments; a check takes
+            those that it has after a ``*``.
 
     Raises:
         CheckFailed: with a hint (an ``AssertionError``, so graders see it too).
@@ -76,13 +78,14 @@ def check(number: str, *answers: Any) -> None:
         raise ValueError(f"There is no exercise {number!r}; choose from {', '.join(EXERCISES)}.")
     title, verify = EXERCISES[number]
     try:
-        inspect.signature(verify).bind(*answers)
+        inspect.signature(verify).bind(*answers, **variant)
     except TypeError:
-        wanted = ", ".join(inspect.signature(verify).parameters)
+        parameters = inspect.signature(verify).parameters.values()
+        wanted = ", ".join(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
         raise ValueError(f'Call it as check("{number}", {wanted}).') from None
     passed: list[str] = []
     try:
-        for name in verify(*answers):
+        for name in verify(*answers, **variant):
             passed.append(name)
     except Hint as hint:
         problem = str(hint)

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import json
-import re
+import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wmlearn.teach.limits import events
-from wmlearn.teach.releasing import TEXT_STUB, read_notebook
+from wmlearn.teach.merging import (
+    Plan,
+    answered,
+    exercise_of,
+    hidden_lines,
+    plan,
+    read_submission,
+    without_hidden,
+)
+from wmlearn.teach.releasing import read_notebook
+
+_MESSAGE = 500  # characters of a message that are kept
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use.
+
+    Attributes:
+        seconds: wall-clock time of one cell.
+        total: wall-clock time of the whole notebook, restarts included.
+        megabytes: memory, beyond what Python and torch take.
+    """
+
+    seconds: float = 60
+    total: float = 300
+    megabytes: int = 2048
 
 
 @dataclass(frozen=True)
@@ -36,11 +63,13 @@ class Report:
         notebook: file name of the submission.
         scores: in the notebook's order.
         limits: under which limits the answers ran.
+        notes: what is unusual in the submission: reasons for a person to look at it.
     """
 
     notebook: str
     scores: tuple[Score, ...]
     limits: str
+    notes: tuple[str, ...] = ()
 
     @property
     def points(self) -> float:
@@ -57,14 +86,36 @@ class Report:
             points = "?" if score.points is None else f"{score.points:g}"
             message = score.message.replace("\n", " ") or "passed"
             rows.append(f"  {score.exercise}  {points:>3} / {score.maximum:g}  {message}")
+        rows += [f"  look at: {note}" for note in self.notes]
         return "\n".join([*rows, f"  limits: {self.limits}"])
 
     def to_json(self) -> str:
         return json.dumps({**asdict(self), "points": self.points, "maximum": self.maximum})
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of running a plan.
+
+    Attributes:
+        errors: for each cell that ran, empty or what went wrong.
+        outputs: what the student's cells printed, cut to 10,000 characters each.
+        limits: under which limits it ran.
+        notes: what the cells had changed that is not theirs.
+    """
+
+    errors: dict[str, str]
+    outputs: dict[str, str]
+    limits: str
+    notes: tuple[str, ...]
+
+
 def grade(
-    notebook: str | Path, source: str | Path, seconds: float = 60, megabytes: int = 2048
+    notebook: str | Path,
+    source: str | Path,
+    seconds: float = 60,
+    megabytes: int = 2048,
+    total: float = 300,
 ) -> Report:
     """Runs a submission's answers against the teacher's tests and counts the points.
 
@@ -77,95 +128,84 @@ def grade(
         source: the teacher's notebook, with solutions and hidden tests.
         seconds: limit for each cell.
         megabytes: limit of memory, beyond what Python and torch take.
+        total: limit in seconds for the whole notebook.
     """
-    submission, teacher = read_notebook(notebook), read_notebook(source)
-    cells, missing = _merge(submission, teacher)
-    errors, limits = _execute(cells, seconds, megabytes)
-    answers = {_meta(cell).get("grade_id"): cell["source"] for cell in submission["cells"]}
+    submission, teacher = read_submission(notebook), read_notebook(source)
+    planned = plan(submission, teacher)
+    outcome = run_plan(planned, teacher, Limits(seconds, total, megabytes))
+    return report(Path(notebook).name, planned, outcome, teacher)
+
+
+def report(name: str, planned: Plan, outcome: Outcome, teacher: dict) -> Report:
+    """Points and remarks of a plan that was run."""
+    notes = tuple(dict.fromkeys(planned.notes + outcome.notes))
+    return Report(name, score(planned, outcome, teacher), outcome.limits, notes)
+
+
+def score(planned: Plan, outcome: Outcome, teacher: dict) -> tuple[Score, ...]:
+    """The points of each graded cell, in the notebook's order."""
     scores = []
     for cell in teacher["cells"]:
-        meta = _meta(cell)
+        meta = cell["metadata"]["nbgrader"]
         if not meta.get("grade"):
             continue
         name, maximum = meta["grade_id"], float(meta["points"])
         if cell["cell_type"] == "code":
-            message = errors.get(name, "it did not run.")
-            if message and missing & _same_exercise(name, missing):
+            message = outcome.errors.get(name, "it did not run.")
+            if message and any(exercise_of(m) == exercise_of(name) for m in planned.missing):
                 message = "the answer cell is missing from the notebook."
-            scores.append(Score(_number(name), 0.0 if message else maximum, maximum, message))
-        elif answers.get(name, "").strip() in ("", "\n".join(TEXT_STUB)):
-            scores.append(Score(_number(name), 0.0, maximum, "not answered."))
+            points: float | None = 0.0 if message else maximum
+        elif answered(planned.answers.get(name, "")):
+            points, message = None, "a person reads this answer."
         else:
-            scores.append(Score(_number(name), None, maximum, "a person reads this answer."))
-    return Report(Path(notebook).name, tuple(scores), limits)
+            points, message = 0.0, "not answered."
+        scores.append(Score(exercise_of(name), points, maximum, message))
+    return tuple(scores)
 
 
-def _meta(cell: dict) -> dict:
-    return cell["metadata"]["nbgrader"]
-
-
-def _number(grade_id: str) -> str:
-    """``04-1-test`` -> ``04.1``."""
-    match = re.match(r"(\d+)-(\d+)", grade_id)
-    return f"{match[1]}.{match[2]}" if match else grade_id
-
-
-def _same_exercise(grade_id: str, names: set[str]) -> set[str]:
-    return {name for name in names if _number(name) == _number(grade_id)}
-
-
-def _merge(submission: dict, teacher: dict) -> tuple[list[dict], set[str]]:
-    """The code cells to run in order, and the ids of answers that the submission lacks."""
-    known = {cell["source"] for cell in teacher["cells"]}
-    answers: dict[str, str] = {}
-    extras: dict[str, list[str]] = {}  # the student's own cells, by the cell that they follow
-    anchor = ""
-    for cell in submission["cells"]:
-        name = _meta(cell).get("grade_id")
-        if name:
-            anchor, answers[name] = name, cell["source"]
-        elif cell["cell_type"] == "code" and cell["source"] not in known:
-            extras.setdefault(anchor, []).append(cell["source"])
-    cells, missing = [], set()
-
-    def add(name: str, text: str) -> None:
-        cells.append({"id": name, "source": text})
-
-    def add_extras(after: str) -> None:
-        for i, text in enumerate(extras.get(after, ())):
-            add(f"own cell {i + 1} after {after or 'the start'}", text)
-
-    add_extras("")
-    for i, cell in enumerate(teacher["cells"]):
-        name = _meta(cell).get("grade_id", f"cell {i + 1}")
-        if cell["cell_type"] == "code":
-            if not _meta(cell).get("solution"):
-                add(name, cell["source"])
-            elif name in answers:
-                add(name, answers[name])
-            else:
-                missing.add(name)
-        add_extras(name)
-    return cells, missing
-
-
-def _execute(cells: list[dict], seconds: float, megabytes: int) -> tuple[dict[str, str], str]:
+def run_plan(planned: Plan, teacher: dict, limits: Limits) -> Outcome:
     """Runs the cells in order; a cell that kills the process is left out of the next attempt."""
+    secret = hidden_lines(teacher)
     fatal: dict[str, str] = {}
+    spent, notes = 0.0, []
+    words = f"{limits.seconds:g} s for a cell, {limits.total:g} s in all"
     while True:
-        errors, limits, current = dict(fatal), "", ""
-        job = {"cells": [cell for cell in cells if cell["id"] not in fatal]}
-        for event in events(job, seconds, megabytes):
+        errors: dict[str, str] = {}
+        outputs: dict[str, str] = {}
+        current, cause = "", ""
+        job = {
+            "cells": [cell for cell in planned.cells if cell["id"] not in fatal],
+            "open_names": planned.open_names,
+        }
+        for event in events(job, limits.seconds, limits.megabytes):
+            now = time.monotonic()
             if event["event"] == "ready":
-                limits = event["limits"]
+                words, begun = f"{words.split(';')[0]}; {event['limits']}", now
             elif event["event"] == "start":
                 current = event["id"]
+                if spent + now - begun > limits.total:
+                    break
             elif event["event"] == "cell":
-                errors[event["id"]] = event["error"]
+                name = event["id"]
+                errors[name] = _short(event["error"], secret)
+                if text := without_hidden(str(event.get("output", "")), secret):
+                    outputs[name] = text
+                notes += [f"{name}: {what} had been replaced (the original was used)"
+                          for what in event.get("changed", ())]  # fmt: skip
             elif event["event"] == "killed":
                 if not current:
                     raise RuntimeError(f"The grading process did not start: {event['why']}")
-                fatal[current] = event["why"]
+                fatal[current], cause = event["why"], event["why"]
+                spent += now - begun
                 break
-        else:
-            return errors, limits
+        if cause and spent < limits.total:
+            continue
+        late = f"it was not run: the notebook had used up its {limits.total:g} s."
+        for cell in planned.cells:
+            errors.setdefault(cell["id"], fatal.get(cell["id"], late))
+        return Outcome(errors, outputs, words, tuple(dict.fromkeys(notes)))
+
+
+def _short(error: object, secret: Iterable[str]) -> str:
+    text = without_hidden(str(error), set(secret))
+    return text if len(text) <= _MESSAGE else text[:_MESSAGE] + " ..."

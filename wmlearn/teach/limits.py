@@ -1,8 +1,7 @@
-"""Running code that one did not write, within limits of time and memory.
+"""Running code that one did not write, within limits of time, memory, processes and output.
 
-The code runs in a process of its own, in an empty folder. What comes back is JSON over a pipe;
-nothing is unpickled. This stops endless loops, memory hogs, and accidents. It is no defence
-against an attacker: grade strangers' work inside a container as well.
+The code runs in a process of its own, in an empty folder, inside ``sandbox.py``'s box where
+bubblewrap is installed. What comes back is JSON over a pipe; nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -23,8 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wmlearn.teach.sandbox import SCRATCH, Sandbox, find_sandbox, memory_of, privileges, tree
+
 _WORKER = Path(__file__).with_name("_worker.py")
 _START_SECONDS = 120  # for the interpreter and its imports, before any limit counts
+_MOST_PROCESSES = 256  # where the system itself does not stop a fork bomb
+_LINE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -88,83 +91,161 @@ def run_limited(
 def events(job: dict, seconds: float, megabytes: int) -> Iterator[dict]:
     """Runs a job in a limited process and hands on what it reports, as it comes.
 
-    Events: ``ready`` (limits), ``start`` (id) and ``cell`` (id, error) for each cell,
-    ``returned`` (value, error), and ``killed`` (why) when the process had to be ended, or ended
-    by itself before its time.
+    Each cell is sent only when its turn has come, with a password of its own for the answer: no
+    cell can see those that follow, or speak for them.
+
+    Events: ``ready`` (limits), ``start`` (id) and ``cell`` (id, error, output, ...) for each cell,
+    ``returned`` (value, error), ``end``, and ``killed`` (why) when the process had to be ended,
+    or ended by itself before its time.
     """
-    token = secrets.token_hex()
+    sandbox = find_sandbox()
+    cells = job.get("cells", ())
     request = {
-        "token": token,
-        "path": [entry for entry in sys.path if entry] + [os.getcwd()],
+        **{key: value for key, value in job.items() if key != "cells"},
+        **privileges(sandbox.found),
+        "path": [str(Path(entry).absolute()) for entry in sys.path if entry] + [os.getcwd()],
         "megabytes": megabytes,
-        "cpu_seconds": math.ceil(seconds * max(1, len(job.get("cells", ())))) + 1,
-        **job,
+        "cpu_seconds": math.ceil(seconds * max(1, len(cells))) + 1,
     }
     with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            [sys.executable, str(_WORKER)],
+        talk = _Talk(sandbox, folder, seconds, megabytes)
+        try:
+            yield from talk.ask(request, _START_SECONDS, "ready")
+            if "call" in job:
+                if not talk.over:
+                    yield from talk.ask({}, seconds, "returned")
+                return
+            for cell in cells:
+                if talk.over:
+                    return
+                yield {"event": "start", "id": cell["id"]}
+                yield from talk.ask(cell, seconds, "cell")
+            if not talk.over:
+                yield {"event": "end"}
+        finally:
+            talk.close()
+
+
+class _Talk:
+    """The worker process, and questions and answers over its pipes."""
+
+    def __init__(self, sandbox: Sandbox, folder: str, seconds: float, megabytes: int) -> None:
+        self.over = False
+        self.sandbox, self.seconds, self.megabytes = sandbox, seconds, megabytes
+        self.base = 0.0
+        home = SCRATCH if sandbox.found else folder
+        self.process = subprocess.Popen(
+            [*sandbox.command, sys.executable, str(_WORKER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            env=_environment(folder),
+            env=_environment(home),
             start_new_session=os.name == "posix",
         )
+        self.lines: queue.Queue[bytes] = queue.Queue(maxsize=1000)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
         try:
-            process.stdin.write(json.dumps(request).encode())
-            process.stdin.close()
-            yield from _listen(process, token, seconds)
-        finally:
-            _kill(process)
-
-
-def _listen(process: subprocess.Popen, token: str, seconds: float) -> Iterator[dict]:
-    lines: queue.Queue[bytes] = queue.Queue()
-
-    def read() -> None:
-        for line in process.stdout:
-            lines.put(line)
-        lines.put(b"")
-
-    threading.Thread(target=read, daemon=True).start()
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            line = lines.get(timeout=max(0, deadline - time.monotonic()))
-        except queue.Empty:
-            yield {"event": "killed", "why": f"it was stopped after {seconds:g} s."}
+            while line := self.process.stdout.readline(_LINE_BYTES):
+                self.lines.put(line)
+        except ValueError:  # closed
             return
-        if not line:
-            yield {"event": "killed", "why": "the process ended before its code did."}
-            return
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(event, dict) or event.pop("token", None) != token:
-            continue  # not from the worker itself
+        self.lines.put(b"")
+
+    def ask(self, question: dict, seconds: float, answer: str) -> Iterator[dict]:
+        """Sends a line and yields the answer to it, or ``killed`` and why."""
+        token = secrets.token_hex()
         deadline = time.monotonic() + seconds
-        yield event
-        if event["event"] in ("returned", "end"):
-            return
+        writer = threading.Thread(target=self._send, args=({**question, "token": token},))
+        writer.daemon = True  # a process that does not read must not hold us up
+        writer.start()
+        while True:
+            problem = self._problem(deadline)
+            if not problem:
+                try:
+                    line = self.lines.get(timeout=min(0.25, max(0, deadline - time.monotonic())))
+                except queue.Empty:
+                    continue
+                if not line:
+                    problem = "the process ended before its code did."
+            if problem:
+                self.over = True
+                yield {"event": "killed", "why": problem}
+                return
+            event = _parse(line, token)
+            if event is not None and event.get("event") == answer:
+                if answer == "ready":
+                    self.base = event.pop("base", 0.0)
+                    event["limits"] += f", {self.sandbox.words}"
+                yield event
+                return
+
+    def _send(self, content: dict) -> None:
+        try:
+            self.process.stdin.write(json.dumps(content).encode() + b"\n")
+            self.process.stdin.flush()
+        except (OSError, ValueError):
+            pass  # it has ended, which the reader notices
+
+    def _problem(self, deadline: float) -> str:
+        if time.monotonic() > deadline:
+            return f"it was stopped after {self.seconds:g} s."
+        if sys.platform != "linux" or not self.base:
+            return ""
+        pids = tree(self.process.pid)
+        if len(pids) > _MOST_PROCESSES:
+            return "it started too many processes."
+        if len(pids) > 4 and memory_of(pids) > self.base + self.megabytes:
+            return f"it and what it started need more than its {self.megabytes} MB of memory."
+        return ""
+
+    def close(self) -> None:
+        """Ends the process and what it started; inside bubblewrap nothing can survive that."""
+        if not self.over:
+            try:  # nothing more to ask: it ends by itself, and its processor time is counted
+                self.process.stdin.close()
+                self.process.wait(1)
+            except (OSError, RuntimeError, subprocess.TimeoutExpired):
+                pass
+        if os.name == "posix":
+            pids = tree(self.process.pid) if sys.platform == "linux" else []
+            for kill, pid in [(os.killpg, self.process.pid), *((os.kill, pid) for pid in pids)]:
+                try:
+                    kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+        else:
+            self.process.kill()
+        self.process.wait()
+        while True:  # the reader may wait for room
+            try:
+                self.lines.get_nowait()
+            except queue.Empty:
+                break
+        for pipe in (self.process.stdin, self.process.stdout):
+            try:
+                pipe.close()
+            except (OSError, RuntimeError):
+                pass
 
 
-def _environment(folder: str) -> dict[str, str]:
+def _parse(line: bytes, token: str) -> dict | None:
+    """A report of the worker itself; whatever else was written into its pipe is ``None``."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or event.pop("token", None) != token:
+        return None
+    return event
+
+
+def _environment(home: str) -> dict[str, str]:
     """Only what Python needs to start: no tokens or keys of the grader's own session."""
     keep = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "VIRTUAL_ENV")
     kept = {name: os.environ[name] for name in keep if name in os.environ}
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "agg"}
-    return {**kept, **threads, "HOME": folder, "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def _kill(process: subprocess.Popen) -> None:
-    """Ends the process and, where there are process groups, everything it started."""
-    if os.name == "posix":
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    else:
-        process.kill()
-    process.wait()
-    process.stdout.close()
+    fixed = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    fixed |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "WMLEARN_TIER": "smoke"}
+    return {**kept, **fixed, "HOME": home, "TMPDIR": home}

@@ -14,8 +14,12 @@ CODE_STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
 TEXT_STUB = ("YOUR ANSWER HERE",)
 
 
-def read_notebook(path: str | Path) -> dict:
+def read_notebook(path: str | Path, unique: bool = True) -> dict:
     """A notebook (format 4) as a dictionary, each cell's source as one string.
+
+    Args:
+        path: the file.
+        unique: refuse a notebook in which two cells have the same grade_id.
 
     Raises:
         ValueError: if the file is no such notebook.
@@ -25,9 +29,13 @@ def read_notebook(path: str | Path) -> dict:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             cell["source"] = "".join(cell["source"])
-            cell["metadata"].setdefault("nbgrader", {})
+            cell["cell_type"] = str(cell["cell_type"])
+            if not isinstance(cell["metadata"].setdefault("nbgrader", {}), dict):
+                raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f"{path} is not a Jupyter notebook (format 4): save it again.") from None
+    if not unique:
+        return notebook
     ids = [cell["metadata"]["nbgrader"].get("grade_id") for cell in notebook["cells"]]
     twice = {name for name in ids if name and ids.count(name) > 1}
     if twice:
@@ -71,6 +79,22 @@ def student_version(notebook: dict) -> dict:
         if code:
             cell["outputs"], cell["execution_count"] = [], None
     return notebook
+
+
+def stub_of(cell: dict) -> str:
+    """What stands in a teacher's answer cell when the students get it."""
+    return student_version({"cells": [cell]})["cells"][0]["source"]
+
+
+def split_hidden(source: str) -> tuple[str, str]:
+    """A teacher's cell as what students see of it, and its hidden tests."""
+    lines, inside = {True: [], False: []}, False
+    for line in source.split("\n"):
+        if "BEGIN HIDDEN TESTS" in line or "END HIDDEN TESTS" in line:
+            inside = "BEGIN" in line
+        else:
+            lines[inside].append(line)
+    return "\n".join(lines[False]), "\n".join(lines[True])
 
 
 def render(notebook: dict) -> str:

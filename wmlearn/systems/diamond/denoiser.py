@@ -1,7 +1,7 @@
-"""DIAMOND's diffusion model of the next frame (Alonso et al. 2024, sections 3.1 and 3.2).
+"""DIAMOND's diffusion model of the next frame (Alonso et al. 2024, section 3).
 
 Shapes: B batch, n context frames, C channels, H x W pixels. Frames are float in [-1, 1].
-Equations are those of the paper; EDM is Karras et al. 2022.
+Equation numbers are those of EDM (Karras et al. 2022), whose preconditioning the paper takes over.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def quantise(frames: Tensor) -> Tensor:
 
 
 class Preconditioning(NamedTuple):
-    """EDM's coefficients (eq. 6 and appendix), each ``[B, 1, 1, 1]``; ``c_noise`` is ``[B]``."""
+    """The coefficients of EDM's table 1, each ``[B, 1, 1, 1]``; ``c_noise`` is ``[B]``."""
 
     c_in: Tensor
     c_out: Tensor
@@ -75,7 +75,7 @@ class InnerModel(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """D_theta(x; sigma, context): the estimate of the clean next frame (eq. 5)."""
+    """D_theta(x; sigma, context): the estimate of the clean next frame (EDM eq. 7)."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Denoiser(nn.Module):
         return context[:, -1] if self.config.predict == "change" else 0.0
 
     def estimate(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
-        """The clean frame before quantisation (eq. 5): c_skip * x + c_out * F_theta.
+        """The clean frame before quantisation (EDM eq. 7): c_skip * x + c_out * F_theta.
 
         Args:
             noisy: [B, C, H, W], the noisy frame, or the noisy change.
@@ -138,7 +138,7 @@ class Denoiser(nn.Module):
     def loss(
         self, frames: Tensor, actions: Tensor, noise: Noise, real: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Denoising score matching (eq. 4), each frame after the context in turn.
+        """Denoising score matching (EDM eq. 8), each frame after the context in turn.
 
         From the second frame on, the context holds the model's own estimates, as at play time.
 

@@ -1,4 +1,4 @@
-"""DIAMOND's reward and termination model R_psi, a CNN-LSTM (Alonso et al. 2024, section 3.1).
+"""DIAMOND's reward and termination model R_psi, a CNN-LSTM (Alonso et al. 2024, section 3).
 
 Shapes: B batch, T steps, C channels, H x W pixels. Frames are float in [-1, 1].
 """

@@ -1,6 +1,6 @@
 """Drawing frames from a denoiser: EDM's deterministic Euler and Heun samplers.
 
-Karras et al. 2022, algorithm 1 without churn; DIAMOND, section 3.2 and appendix.
+Karras et al. 2022, algorithm 1; without its second half, Euler's method, as DIAMOND draws.
 """
 
 from __future__ import annotations

@@ -13,9 +13,14 @@ F64 = torch.float64
 
 
 @exercise("04.3", "lambda-returns")
-def lambda_returns(answer: Callable) -> Iterator[str]:
-    """``answer(rewards, next_values, terminated, truncated, gamma, lam)``, all ``[B, T]``."""
+def lambda_returns(answer: Callable, *, time_first: bool = False) -> Iterator[str]:
+    """``answer(rewards, next_values, terminated, truncated, gamma, lam)``, all ``[B, T]``.
+
+    ``time_first``: the variant in which all are ``[T, B]``.
+    """
     function(answer, "lambda_returns")
+    if time_first:
+        answer = _turned(answer)
     generator = torch.Generator().manual_seed(0)
     shape = (3, 6)
     rewards = torch.randn(shape, generator=generator, dtype=F64)
@@ -133,6 +138,17 @@ def lambda_returns(answer: Callable) -> Iterator[str]:
     yield "no gradient flows through the target"
 
 
+def _turned(answer: Callable) -> Callable:
+    """An answer for ``[T, B]`` as one for ``[B, T]``."""
+
+    def turned(*inputs: Tensor | float) -> Tensor:
+        given = [x.T if isinstance(x, Tensor) else x for x in inputs]
+        result = answer(*given)
+        return result.T if isinstance(result, Tensor) and result.ndim == 2 else result
+
+    return turned
+
+
 def _mixture(
     rewards: Tensor,
     values: Tensor,
@@ -162,8 +178,14 @@ def _mixture(
 
 
 @exercise("04.6", "which world would you train in?")
-def judgement(choose: Callable) -> Iterator[str]:
-    """``choose() -> {"train_in": "A" | "B" | "C", "because": ..., "settled_by": ...}``."""
+def judgement(
+    choose: Callable, *, best: str = "B", deaf: str = "A", still: str = "C"
+) -> Iterator[str]:
+    """``choose() -> {"train_in": "A" | "B" | "C", "because": ..., "settled_by": ...}``.
+
+    ``best``, ``deaf`` and ``still`` name the world to choose, the one that ignores actions, and
+    the one that copies the last frame.
+    """
     answer = function(choose, "choose")()
     measures = ("fidelity", "controllability", "utility", "cost")
     require(
@@ -177,19 +199,19 @@ def judgement(choose: Callable) -> Iterator[str]:
         require(answer[key] in measures, f'"{key}" is one of {", ".join(measures)}.')
     yield "a choice and two reasons"
     require(
-        answer["train_in"] != "A",
-        "world A has the best PSNR, but shuffled actions cost it nothing: it ignores the player. "
-        "What could a policy learn where its actions change nothing?",
+        answer["train_in"] != deaf,
+        f"world {deaf} has the best PSNR, but shuffled actions cost it nothing: it ignores the "
+        "player. What could a policy learn where its actions change nothing?",
     )
     require(
-        answer["train_in"] != "C",
-        "world C is the baseline that copies the last frame: it is sharp and cheap, and nothing "
-        "ever happens in it.",
+        answer["train_in"] != still,
+        f"world {still} is the baseline that copies the last frame: it is sharp and cheap, and "
+        "nothing ever happens in it.",
     )
     yield "a world that answers to actions"
     require(
         answer["because"] == "controllability",
-        f"{answer['because']} does not speak for B: look for the column in which it wins.",
+        f"{answer['because']} does not speak for {best}: look for the column in which it wins.",
     )
     yield "for the right reason"
     require(

@@ -11,8 +11,11 @@ from wmlearn.teach.checks import Hint, close, exercise, function, require, tenso
 
 
 @exercise("04.1", "EDM's four coefficients")
-def preconditioning(coefficients: Callable) -> Iterator[str]:
-    """``coefficients(sigma, sigma_data, sigma_offset) -> (c_in, c_out, c_skip, c_noise)``."""
+def preconditioning(coefficients: Callable, *, divisor: float = 4) -> Iterator[str]:
+    """``coefficients(sigma, sigma_data, sigma_offset) -> (c_in, c_out, c_skip, c_noise)``.
+
+    ``divisor``: c_noise is the logarithm of the whole noise level, divided by it.
+    """
     function(coefficients, "coefficients")
     sigma = torch.tensor([0.002, 0.1, 0.5, 1.7, 20.0], dtype=torch.float64)
     data, offset = 0.5, 0.3
@@ -73,14 +76,15 @@ def preconditioning(coefficients: Callable) -> Iterator[str]:
     yield "the network's target has variance 1 at every noise level"
 
     step = total.log() / 2
-    if not close(c_noise, step / 4, 1e-5):
+    if not close(c_noise, step / divisor, 1e-5):
         require(
-            not close(c_noise, sigma.log() / 4),
+            not close(c_noise, sigma.log() / divisor),
             "c_noise still uses the bare sigma: tell the network the whole noise level, "
             "with the offset in it.",
         )
-        raise Hint("c_noise is a quarter of the natural logarithm of the whole noise level.")
-    yield "c_noise is a quarter of the log of the noise level"
+        share = "a quarter" if divisor == 4 else f"1/{divisor:g}"
+        raise Hint(f"c_noise is {share} of the natural logarithm of the whole noise level.")
+    yield "c_noise is the right share of the log of the noise level"
 
     *_, c_skip, _ = _four(coefficients(sigma.clone(), 0.2, 0.0), sigma)
     require(
@@ -101,13 +105,16 @@ def _four(answer: object, sigma: Tensor) -> list[Tensor]:
 
 
 @exercise("04.4", "repair the training loss")
-def training_loss(loss: Callable) -> Iterator[str]:
-    """``loss(model, precondition, frames, actions, sigma, noise, n)``, a scalar."""
+def training_loss(loss: Callable, *, levels: int = 256) -> Iterator[str]:
+    """``loss(model, precondition, frames, actions, sigma, noise, n)``, a scalar.
+
+    ``levels``: how many values a pixel has on the screen that is fed back.
+    """
     function(loss, "loss")
     n, batch, length = 2, 3, 5
     generator = torch.Generator().manual_seed(0)
-    levels = torch.randint(0, 256, (batch, length, 1, 4, 4), generator=generator)
-    frames = levels / 127.5 - 1
+    half = (levels - 1) / 2
+    frames = torch.randint(0, levels, (batch, length, 1, 4, 4), generator=generator) / half - 1
     actions = torch.randint(0, 9, (batch, length - 1), generator=generator)
     sigma = torch.tensor([0.3, 0.8, 1.5])
     noise = torch.randn((batch, length - n, 1, 4, 4), generator=generator)
@@ -193,21 +200,21 @@ def training_loss(loss: Callable) -> Iterator[str]:
         fed.abs().max() <= 1 + 1e-5,
         f"a frame of value {fed.abs().max():.2f} is fed back; frames lie in [-1, 1], so clamp.",
     )
-    grid = (fed + 1) * 127.5
+    grid = (fed + 1) * half
     require(
         close(grid, grid.round(), 1e-4),
-        "what is fed back is not quantised: a screen has 256 levels, so the next context should "
-        "have them too, or it looks like no frame of the data.",
+        f"what is fed back is not quantised: a screen has {levels} levels, so the next context "
+        "should have them too, or it looks like no frame of the data.",
     )
     require(
-        (fed - estimate.clamp(-1, 1)).abs().max() < 1.01 / 127.5,
-        "what is fed back is not the estimate c_skip · noisy + c_out · output (in 8 bits).",
+        (fed - estimate.clamp(-1, 1)).abs().max() < 1.01 / half,
+        f"what is fed back is not the estimate c_skip · noisy + c_out · output ({levels} levels).",
     )
     require(
         close(model.contexts[1][:, :-1], frames[:, 1:n]),
         "in the second context only the newest frame should come from the model.",
     )
-    yield "the estimate, in 8 bits, is fed back"
+    yield "the estimate, on the screen's levels, is fed back"
 
     require(
         not any(context.requires_grad for context in model.contexts),

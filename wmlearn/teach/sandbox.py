@@ -1,0 +1,179 @@
+"""The box around a student's process: no network, no files but Python's and the library's.
+
+It is bubblewrap's (``bwrap``), the tool behind Flatpak: Linux namespaces, no root needed. Inside,
+the process sees Python, its packages and the ``wmlearn`` package, all read-only, and an empty
+scratch folder in memory. The course folder, the gradebook, other submissions and the teacher's
+notebook are not there at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+SCRATCH = "/scratch"
+SCRATCH_BYTES = 2**27
+PROCESSES = 64
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/nix/store")
+_LIBRARY = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What holds a student's process on this machine.
+
+    Attributes:
+        command: what to put before the process's own command; empty without bubblewrap.
+        missing: empty, or one sentence: what is not held, and what to do about it.
+    """
+
+    command: tuple[str, ...]
+    missing: str
+
+    @property
+    def found(self) -> bool:
+        return bool(self.command)
+
+    @property
+    def words(self) -> str:
+        return (
+            "no network, own scratch folder of 128 MB (bubblewrap)" if self.found else "NO SANDBOX"
+        )
+
+
+@functools.cache
+def find_sandbox() -> Sandbox:
+    """Tries bubblewrap once, with Python and torch in it, and says what it found.
+
+    ``WMLEARN_SANDBOX=off`` grades without it.
+    """
+    consequence = (
+        "so submissions can reach the network and your files, the gradebook among them. Grade "
+        "only people whom you trust, or inside a container"
+    )
+    if os.environ.get("WMLEARN_SANDBOX") == "off":
+        return Sandbox((), f"WMLEARN_SANDBOX=off: no sandbox, {consequence}.")
+    if sys.platform != "linux":
+        return Sandbox((), f"There is no bubblewrap on {platform.system()}, {consequence}.")
+    program = shutil.which("bwrap")
+    if program is None:
+        return Sandbox(
+            (),
+            f"bubblewrap is missing, {consequence}. To have a sandbox: "
+            "apt-get install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora, RHEL).",
+        )
+    command = _command(program)
+    probe = [*command, sys.executable, "-c", "import encodings, os; os.listdir('/scratch')"]
+    tried = subprocess.run(probe, capture_output=True, text=True)
+    if tried.returncode:
+        reason = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return Sandbox(
+            (),
+            f"bubblewrap is installed, but cannot make a sandbox here ({reason}), {consequence}. "
+            "In Docker, run the container with --security-opt seccomp=unconfined; on Ubuntu see "
+            "kernel.apparmor_restrict_unprivileged_userns.",
+        )
+    return Sandbox(command, "")
+
+
+def privileges(sandboxed: bool) -> dict[str, int]:
+    """For the worker: the user to become (root only), and how many processes it may have.
+
+    A limit of processes counts those of one user, and does not hold for root. So a grader who is
+    root (in a container, say) gives each worker a user number of its own.
+    """
+    if sys.platform != "linux":
+        return {}
+    if os.getuid() == 0:
+        if not sandboxed:
+            return {}
+        return {"user": 60_000 + secrets.randbelow(5_000), "processes": PROCESSES}
+    release = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
+    counted_inside = sandboxed and release >= (5, 14)
+    return {"processes": PROCESSES + (0 if counted_inside else _own_threads())}
+
+
+def _command(program: str) -> tuple[str, ...]:
+    if os.getuid() == 0:  # no user namespace, so that the worker can become another user
+        spaces = "--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try"
+        spaces += " --cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID"
+    else:
+        spaces = "--unshare-all"
+    words = [program, *spaces.split(), "--die-with-parent", "--new-session"]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for path in map(Path, _SYSTEM):
+        if path.is_symlink() and path.parent == Path("/"):
+            words += ["--symlink", os.readlink(path), str(path)]
+        elif path.exists():
+            words += ["--ro-bind", str(path), str(path)]
+    made = {Path("/")}
+    for path in visible_paths():
+        for parent in reversed(path.parents):
+            if parent not in made and not parent.is_relative_to("/usr"):
+                words += ["--perms", "0755", "--dir", str(parent)]
+                made.add(parent)
+        if not path.is_relative_to("/usr"):
+            words += ["--ro-bind", str(path), str(path)]
+    words += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", SCRATCH]
+    return (*words, "--chdir", SCRATCH, "--")
+
+
+def visible_paths() -> list[Path]:
+    """Python's own folders and the library's, outermost first; never a course or a repository."""
+    wanted = [Path(sys.prefix), Path(sys.base_prefix), _LIBRARY]
+    wanted += [Path(sys.executable).parent, Path(sys.executable).resolve().parent]
+    for entry in filter(None, sys.path):
+        path = Path(entry).absolute()
+        if path.name in ("site-packages", "dist-packages"):
+            wanted.append(path)
+    found: list[Path] = []
+    for path in sorted({path for path in wanted if path.exists()}, key=lambda p: len(p.parts)):
+        if not any(path.is_relative_to(other) for other in found):
+            found.append(path)
+    return found
+
+
+def _own_threads() -> int:
+    """How many threads this user has now, over all processes."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.stat().st_uid == os.getuid():
+                count += len(list((folder / "task").iterdir()))
+        except OSError:
+            continue
+    return count
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all that it started, as far as /proc shows them (Linux)."""
+    found, todo = [], [pid]
+    while todo:
+        found.append(todo.pop())
+        for path in Path(f"/proc/{found[-1]}/task").glob("*/children"):
+            try:
+                todo += map(int, path.read_text().split())
+            except (OSError, ValueError):
+                continue
+    return found
+
+
+def memory_of(pids: list[int]) -> float:
+    """Megabytes that these processes hold together, shared pages counted once."""
+    total = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        for line in text.splitlines():
+            if line.startswith("Pss_Anon:"):
+                total += int(line.split()[1])
+    return total / 1024
