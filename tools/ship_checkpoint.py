@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--horizons", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--probe-steps", type=int, default=500)
     parser.add_argument("--steps", type=int, help="of all stages, where there were several")
     parser.add_argument("--minutes", type=float, help="of all stages, where there were several")
@@ -55,6 +56,7 @@ def main() -> None:
         evaluation = evaluate(
             module.world(),
             data,
+            horizons=args.horizons,
             clips=args.clips,
             seeds=args.seeds,
             probe_steps=args.probe_steps,
@@ -66,7 +68,7 @@ def main() -> None:
         )
         card["metrics"] = _metrics(evaluation)
         score = card["metrics"]["psnr_gain_over_copy"]
-        n = module.config.denoiser.context_frames
+        n = max(module.world().context_frames, 4)
         starts = data.clips("val", STARTS, n, seed=0)
     if target.exists() and not args.force:
         before = hub.read_card(target)["metrics"]
@@ -100,7 +102,13 @@ def _metrics(evaluation: EvaluationCard) -> dict:
     """The card's figures in short; evaluation.json has them with intervals."""
     at = evaluation.fidelity.at
     control = evaluation.controllability
-    return {
+    latent = evaluation.latent_actions
+    metrics = {} if latent is None else {
+        "latent_action_recall": round(latent.recall.value, 3),
+        "latent_action_names": latent.names,
+        "latent_action_perplexity": round(latent.perplexity, 2),
+    }  # fmt: skip
+    return metrics | {
         "psnr": {str(a.horizon): round(a.psnr.value, 2) for a in at},
         "psnr_gain_over_copy": {str(a.horizon): round(a.psnr_gain.value, 2) for a in at},
         "psnr_lost_by_shuffled_actions": {

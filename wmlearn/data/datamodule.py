@@ -45,6 +45,8 @@ class ClipDataModule(LightningDataModule):
             anywhere in the clip. 0: all starts equally likely.
         val_batches: number of validation batches (of ``batch_size``).
         num_workers: of the loaders; 0 is fast enough.
+        passive: the loaders serve frames alone, as of a video: actions, rewards and ends stay on
+            disk, for scoring (``clips``, ``store``), and cannot reach the training.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ClipDataModule(LightningDataModule):
         end_fraction: float = 0.0,
         val_batches: int = 4,
         num_workers: int = 0,
+        passive: bool = False,
     ) -> None:
         super().__init__()
         if not (0 <= holdout < 1 and 0 <= end_fraction <= 1):
@@ -71,7 +74,7 @@ class ClipDataModule(LightningDataModule):
         self.store = data if isinstance(data, EpisodeStore) else EpisodeStore(data)
         self.batch_size, self.length, self.seed = batch_size, length, seed
         self.pad_start, self.pad_end, self.end_fraction = pad_start, pad_end, end_fraction
-        self.val_batches, self.num_workers = val_batches, num_workers
+        self.val_batches, self.num_workers, self.passive = val_batches, num_workers, passive
         episodes = len(self.store)
         held_out = max(1, round(holdout * episodes)) if holdout > 0 else 0
         if episodes - held_out < 1:
@@ -139,6 +142,7 @@ class ClipDataModule(LightningDataModule):
             seed=(self.seed, _TRAIN if training else _VAL),
             rank=rank,
             world=world,
+            passive=self.passive,
         )
 
     def _episodes(self, split: str) -> NDArray[np.int64]:
@@ -209,6 +213,7 @@ class _Batches(Dataset):
     seed: tuple[int, int]
     rank: int
     world: int
+    passive: bool
 
     def __getitem__(self, step: int) -> Clip:
         rng = np.random.default_rng([*self.seed, step])
@@ -216,4 +221,5 @@ class _Batches(Dataset):
         rows = self.batch_size // self.world
         length = self.places.length
         mine = joint[self.rank * rows : (self.rank + 1) * rows]
-        return self.store.clip(mine, length, pad_end=self.places.pad_end > 0)
+        clip = self.store.clip(mine, length, pad_end=self.places.pad_end > 0)
+        return Clip(clip.frames, padded=clip.padded) if self.passive else clip

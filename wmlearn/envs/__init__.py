@@ -11,6 +11,7 @@ Whatever the game, an observation is uint8 ``[size, size, 3]`` (height, width, R
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import gymnasium
 
@@ -18,12 +19,26 @@ from wmlearn.envs.atari import AtariEnv, atari_games
 from wmlearn.envs.doom import SCENARIOS, DoomEnv
 from wmlearn.envs.keys import env_keys
 from wmlearn.envs.pixels import PixelEnv, resize
+from wmlearn.envs.procgen import GAMES, ProcgenEnv
 
-__all__ = ["AtariEnv", "DoomEnv", "PixelEnv", "env_keys", "list_envs", "make", "registry", "resize"]
+__all__ = [
+    "AtariEnv",
+    "DoomEnv",
+    "PixelEnv",
+    "ProcgenEnv",
+    "env_keys",
+    "list_envs",
+    "make",
+    "registry",
+    "resize",
+]
 
 registry: dict[str, Callable[..., gymnasium.Env]] = {
     f"doom/{name}": (lambda name=name, **kwargs: DoomEnv(name, **kwargs)) for name in SCENARIOS
 }
+for _game in GAMES:
+    registry[f"procgen/{_game}"] = partial(ProcgenEnv, _game)
+    registry[f"procgen/{_game}-hard"] = partial(ProcgenEnv, _game, mode="hard", backgrounds=True)
 """Environment id -> function that makes it. Add your own: ``registry["my/game"] = MyEnv``."""
 
 
@@ -37,8 +52,9 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
 
     Args:
         env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
-            ``atari/<game>`` (``atari/breakout``), or any Gymnasium id that renders pixels
-            (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
+            ``atari/<game>`` (``atari/breakout``), ``procgen/coinrun``, ``ninja``, ``jumper`` or
+            ``climber`` (each also ``-hard``, with backgrounds), or any Gymnasium id that renders
+            pixels (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.
         **kwargs: passed to the environment, e.g. ``frame_skip``, ``labels`` (ViZDoom).
 
@@ -50,7 +66,7 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
         raise ValueError(f"size must be at least 1 pixel; got {size}.")
     if env_id in registry:
         return registry[env_id](size=size, **kwargs)
-    if env_id.startswith("doom/"):
+    if env_id.startswith(("doom/", "procgen/")):
         raise ValueError(
             f"There is no environment {env_id!r}; choose one of {', '.join(registry)}."
         )

@@ -1,4 +1,4 @@
-"""Who plays: random play, scripted experts for the ViZDoom scenarios, and mixtures of both.
+"""Who plays: random play, scripted experts for ViZDoom and CoinRun, and mixtures of both.
 
     python -m wmlearn.envs.experts doom/basic expert --episodes 100
 
@@ -58,7 +58,7 @@ class RandomPolicy:
 
 
 class ExpertPolicy:
-    """The scripted expert of a ViZDoom scenario; it reads ``env.unwrapped.labels()``."""
+    """The scripted expert of an environment; ViZDoom's read ``env.unwrapped.labels()``."""
 
     def __init__(self, env: gymnasium.Env, seed: int = 0) -> None:
         self._env = env.unwrapped
@@ -107,13 +107,66 @@ class MixedPolicy:
         return chosen if self._use_expert else self._random(frame)
 
 
+class PlatformerPolicy:
+    """Play as one sees it in videos of platform games: directions are held, jumps are taps.
+
+    A direction is held for a random number of steps (geometric): right 50 %, left 35 %, none 15 %.
+    A jump is tapped for one step, at the earliest ``FLIGHT`` steps after the last one. Nobody runs
+    against a wall for long: where the picture stands still, it jumps on the right, turns on the
+    left.
+
+    Args:
+        env: a Procgen platformer.
+        seed: of the first episode; ``reset(seed)`` starts another.
+        hold: mean number of steps that a direction lasts.
+    """
+
+    FLIGHT = 6
+    _TAP = 0.12  # probability of a jump where one may begin
+
+    def __init__(self, env: gymnasium.Env, seed: int = 0, hold: float = 3.0) -> None:
+        self._names, self._hold = env.unwrapped.action_names, hold
+        self.reset(seed)
+
+    def reset(self, seed: int) -> None:
+        self._rng = np.random.default_rng([seed, 2])
+        self._left, self._way, self._before = 0, "", None
+        self._since_jump = self.FLIGHT
+
+    def __call__(self, frame: np.ndarray) -> int:
+        if self._left == 0:
+            self._hold_way(str(self._rng.choice(["right", "left", ""], p=[0.5, 0.35, 0.15])))
+        stopped = self._way and self._stands_still(frame)
+        if stopped and self._way == "left":
+            self._hold_way("right")
+        wants = self._rng.random() < self._TAP or (stopped and self._way == "right")
+        self._since_jump += 1
+        jumps = wants and self._since_jump > self.FLIGHT
+        if jumps:
+            self._since_jump = 0
+        self._left -= 1
+        self._before = frame
+        name = "_".join(filter(None, (self._way, "jump" if jumps else "")))
+        return self._names.index(name or "noop")
+
+    def _hold_way(self, way: str) -> None:
+        self._way, self._left = way, int(self._rng.geometric(1 / self._hold))
+
+    def _stands_still(self, frame: np.ndarray) -> bool:
+        """Whether hardly more than the hero's own picture changed since the last step."""
+        if self._before is None:
+            return False
+        return np.abs(frame.astype(np.int16) - self._before).mean() < 1.0
+
+
 def make_policy(
     name: str, env: gymnasium.Env, seed: int = 0, hold: float = 3.0
-) -> RandomPolicy | ExpertPolicy | MixedPolicy:
+) -> RandomPolicy | ExpertPolicy | MixedPolicy | PlatformerPolicy:
     """A policy by name: called with a frame it gives an action; ``reset(seed)`` starts an episode.
 
     Args:
-        name: ``random``, ``expert`` or ``mixed`` (the latter two need ``make(..., labels=True)``).
+        name: ``random``, ``expert`` or ``mixed`` (the latter two need ``make(..., labels=True)``
+            in ViZDoom; in Procgen, ``mixed`` is :class:`PlatformerPolicy`).
         env: the environment that is played.
         seed: of the first episode.
         hold: mean number of steps that a random action is held (see ``RandomPolicy``).
@@ -122,6 +175,8 @@ def make_policy(
         return RandomPolicy(env, seed, hold)
     if name == "expert":
         return ExpertPolicy(env, seed)
+    if name == "mixed" and getattr(env.unwrapped, "env_id", "").startswith("procgen/"):
+        return PlatformerPolicy(env, seed, hold)
     if name == "mixed":
         return MixedPolicy(env, seed, hold)
     raise ValueError(f"There is no policy {name!r}; choose one of {', '.join(POLICIES)}.")
@@ -129,7 +184,9 @@ def make_policy(
 
 def policy_kwargs(env_id: str, policy: str) -> dict[str, bool]:
     """What ``make`` must be given for this policy: the experts need the labels."""
-    return {"labels": True} if policy in ("expert", "mixed") and env_id in EXPERTS else {}
+    return (
+        {"labels": True} if policy in ("expert", "mixed") and env_id in SCRIPTS_WITH_LABELS else {}
+    )
 
 
 # --- the scripts -------------------------------------------------------------------------------
@@ -189,10 +246,33 @@ def _health_gathering() -> Callable:
     return act
 
 
-EXPERTS: dict[str, Callable[[], Callable]] = {
+def _coinrun() -> Callable:
+    """Run to the right, where the coin lies; jump over what stands ahead, and where no floor is.
+
+    It reads the picture (64 x 64, the hero in the middle, black where nothing is).
+    """
+
+    def act(env) -> int:
+        lit = env.render().max(-1) > 40
+        blocked = lit[28:36, 36:42].any()
+        pit = not lit[36:, 36:44].any()
+        stands = lit[36:39, 29:35].any()
+        return env.action_names.index("right_jump" if stands and (blocked or pit) else "right")
+
+    return act
+
+
+SCRIPTS_WITH_LABELS: dict[str, Callable[[], Callable]] = {
     "doom/basic": _basic,
     "doom/health-gathering": _health_gathering,
     "doom/defend-the-center": _defend_the_center,
+}
+"""The scripts that read ViZDoom's list of objects."""
+
+EXPERTS: dict[str, Callable[[], Callable]] = {
+    **SCRIPTS_WITH_LABELS,
+    "procgen/coinrun": _coinrun,
+    "procgen/coinrun-hard": _coinrun,
 }
 """Environment id -> function that makes the expert of one episode, ``act(env) -> action``."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wmlearn.evaluate.cost import Cost
+from wmlearn.evaluate.latent_actions import LatentActionScore
 from wmlearn.evaluate.stats import Estimate
 
 FORMAT = "wmlearn.evaluation"
@@ -68,7 +69,11 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class ControlAt:
-    """PSNR under another clip's actions at one horizon; ``delta``: true actions minus other."""
+    """PSNR under other actions at one horizon; ``delta``: true actions minus other.
+
+    Other actions are another clip's; in a world with latent actions they are random codes, and the
+    true ones those that it infers from the clip.
+    """
 
     horizon: int
     clips: int
@@ -142,6 +147,7 @@ class EvaluationCard:
         context_frames: real frames that the world saw before it had to predict.
         seeds: of the world's noise and of the shuffles; clip values are means over them.
         left_out: horizons that no held-out episode is long enough for.
+        latent_actions: of a world that found its actions itself; what its codes mean.
     """
 
     name: str
@@ -155,6 +161,7 @@ class EvaluationCard:
     controllability: Controllability | None = None
     utility: Utility | None = None
     cost: Cost | None = None
+    latent_actions: LatentActionScore | None = None
 
     def to_json(self) -> str:
         """JSON text, two spaces of indentation, no NaN or infinity."""
@@ -279,10 +286,12 @@ def _sections(card: EvaluationCard) -> list[tuple[str, list[str], list[list[str]
     else:
         by_horizon = {row.horizon: row for row in control.at}
         other = [by_horizon.get(row.horizon) for row in at]
+        latent = card.latent_actions is not None
+        kinds = ("inferred", "random") if latent else ("true", "other")
         rows = [
-            line("PSNR, true actions (dB)", "psnr", 1),
-            ["PSNR, other actions", *(_text(row and row.psnr_other, 1) for row in other)],
-            ["  true minus other", *(_text(row and row.delta, 1) for row in other)],
+            line(f"PSNR, {kinds[0]} actions (dB)", "psnr", 1),
+            [f"PSNR, {kinds[1]} actions", *(_text(row and row.psnr_other, 1) for row in other)],
+            [f"  {kinds[0]} minus {kinds[1]}", *(_text(row and row.delta, 1) for row in other)],
         ]
         sections.append(("Controllability", header, rows))
         probe = control.probe
@@ -291,12 +300,29 @@ def _sections(card: EvaluationCard) -> list[tuple[str, list[str], list[list[str]
         else:
             rows = [
                 ["real transitions", _percent(probe.real)],
-                ["dreamed, true actions", _percent(probe.dream)],
-                ["dreamed, other actions", _percent(probe.dream_other)],
+                [f"dreamed, {kinds[0]} actions", _percent(probe.dream)],
+                [f"dreamed, {kinds[1]} actions", _percent(probe.dream_other)],
                 ["majority class", _percent(probe.majority)],
                 ["held-out transitions", str(probe.transitions)],
             ]
         sections.append(("Which action was it? (inverse-dynamics probe)", [], rows))
+
+    score = card.latent_actions
+    if score is not None:
+        chance = 100 / len(score.classes)
+        rows = [
+            [
+                "codes used, perplexity",
+                f"{score.used:.0%} of {score.codes}, {score.perplexity:.1f}",
+            ],
+            [f"recall of {', '.join(score.classes)}", _percent(score.recall)],
+            ["  by chance", f"{chance:.0f} %"],
+            ["accuracy, each code named", _percent(score.many_to_one)],
+            ["accuracy, no name twice", _percent(score.one_to_one)],
+            ["  always the most frequent", _percent(score.majority)],
+            ["held-out transitions", str(score.transitions)],
+        ]
+        sections.append(("What do the latent actions mean?", [], rows))
 
     utility = card.utility
     if utility is None:
@@ -358,16 +384,18 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         names = [field.name for field in fields(kind)]
+        # what later versions added, with a default
+        optional = {"latent_actions"}
         if not isinstance(value, dict):
             raise ValueError(f"{where} must be an object.")
         for name in names:
-            if name not in value:
+            if name not in value and name not in optional:
                 raise ValueError(f"{where}.{name} is missing; is the file whole?")
         for name in value:
             if name not in names:
                 raise ValueError(f"{where}.{name} is not known to this version of wmlearn.")
         return kind(
-            **{name: _decode(hints[name], value[name], f"{where}.{name}") for name in names}
+            **{name: _decode(hints[name], value[name], f"{where}.{name}") for name in value}
         )
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, list):

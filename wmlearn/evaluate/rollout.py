@@ -65,6 +65,12 @@ def rollout_batches(
     return torch.cat(parts)
 
 
+def infer_batches(world: World, clip: Clip, batch_size: int = 32) -> Tensor:
+    """The latent actions int64 ``[B, T - 1]`` that a world without true ones sees in a clip."""
+    rows = range(0, len(clip), batch_size)
+    return torch.cat([world.infer_actions(clip[i : i + batch_size]).cpu() for i in rows])
+
+
 def draw_windows(
     lengths: Sequence[int], episodes: Sequence[int], length: int, count: int, seed: int = 0
 ) -> list[tuple[int, int]]:

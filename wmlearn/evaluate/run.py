@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -28,7 +29,8 @@ from wmlearn.evaluate.card import (
 from wmlearn.evaluate.controllability import derangement, train_probe
 from wmlearn.evaluate.cost import measure_cost
 from wmlearn.evaluate.fidelity import RandomFeatures, frechet_estimate, psnr, ssim
-from wmlearn.evaluate.rollout import draw_windows, rollout_batches
+from wmlearn.evaluate.latent_actions import score_latent_actions
+from wmlearn.evaluate.rollout import draw_windows, infer_batches, rollout_batches
 from wmlearn.evaluate.stats import mean_estimate
 from wmlearn.evaluate.utility import Mixture, Policy, compare_values, play_episodes
 from wmlearn.world import World
@@ -58,7 +60,8 @@ def evaluate(
 
     For each horizon, clips of just that length are drawn from the held-out episodes, uniformly
     over all windows that fit; every baseline and every seed sees the same clips. The dream under
-    true actions and the dream under another clip's actions use the same noise.
+    true actions and the dream under another clip's actions use the same noise. A world with latent
+    actions dreams under those that it infers from the clip, and under random ones.
 
     Args:
         data: an ``EpisodeStore``, its folder, or the ``ClipDataModule`` of the training (whose
@@ -128,7 +131,13 @@ def evaluate(
     measured = None
     if cost and last.other is not None:
         say("cost")
-        measured = measure_cost(world, last.clip, training_minutes=training_minutes)
+        measured = measure_cost(
+            world, replace(last.clip, actions=last.pressed), training_minutes=training_minutes
+        )
+    latent = None
+    if _is_latent(world) and isinstance(store.action_space, gymnasium.spaces.Discrete):
+        say("latent actions against the true ones")
+        latent = score_latent_actions(world, store, train, held_out)
     info = store.info
     return EvaluationCard(
         name=name or type(world).__name__,
@@ -142,6 +151,7 @@ def evaluate(
         controllability=controllability,
         utility=utility,
         cost=measured,
+        latent_actions=latent,
     )
 
 
@@ -212,6 +222,7 @@ class _Rollouts:
         groups: int64 ``[B]``, the episode of each clip.
         target: uint8 ``[B, h, C, H, W]``; ``start``: the last context frame ``[B, C, H, W]``.
         dream, other: uint8 ``[S, B, h, C, H, W]`` under true and under another clip's actions.
+        pressed: int64 ``[B, K + h - 1]``, the actions of ``dream`` in the world's own terms.
         psnr, psnr_other: float64 ``[S, B, h]``; ``psnr_copy``: ``[B, h]``.
     """
 
@@ -223,9 +234,10 @@ class _Rollouts:
         dream: Tensor,
         other: Tensor | None,
         other_actions: Tensor | None,
+        pressed: Tensor,
     ) -> None:
         self.clip, self.groups, self.dream, self.other = clip, groups, dream, other
-        self.other_actions = other_actions
+        self.other_actions, self.pressed = other_actions, pressed
         self.actions = None if clip.actions is None else clip.actions[:, context - 1 :]
         self.start, self.target = clip.frames[:, context - 1], clip.frames[:, context:]
         self.horizon = self.target.shape[1]
@@ -252,25 +264,41 @@ def _roll(
             f"{list(clip.frames.shape[2:])}: choose data of the environment and size that the "
             "world was trained on."
         )
-    if clip.actions is None:  # a passive video: the world must not need the actions
-        own = torch.zeros(len(clip), horizon, dtype=torch.int64)
-    else:
-        own = clip.actions[:, context - 1 :]
+    actions = clip.actions
+    if _is_latent(world):
+        actions = infer_batches(world, clip, batch_size)
+    passive = actions is None
+    if passive:  # a passive video: the world must not need the actions
+        actions = torch.zeros(len(clip), clip.length - 1, dtype=torch.int64)
+    own = actions[:, context - 1 :]
     dream, other, others = [], [], []
     for seed in seeds:
         dream.append(rollout_batches(world, clip, seed, own, batch_size))
-        if clip.actions is not None:
-            shuffled = own[derangement(len(clip), seed)]
-            others.append(shuffled)
-            other.append(rollout_batches(world, clip, seed, shuffled, batch_size))
+        if passive:
+            continue
+        if _is_latent(world):
+            generator = torch.Generator().manual_seed(seed)
+            given = torch.randint(int(world.action_space.n), own.shape, generator=generator)
+            label = clip.actions  # what the probe is asked for: there is no other true action
+            label = None if label is None else label[:, context - 1 :]
+        else:
+            given = label = own[derangement(len(clip), seed)]
+        others.append(label)
+        other.append(rollout_batches(world, clip, seed, given, batch_size))
     return _Rollouts(
         clip=clip,
         groups=torch.tensor([episode for episode, _ in windows]),
         context=context,
         dream=torch.stack(dream),
         other=torch.stack(other) if other else None,
-        other_actions=torch.stack(others) if others else None,
+        other_actions=torch.stack(others) if others and others[0] is not None else None,
+        pressed=actions,
     )
+
+
+def _is_latent(world: World) -> bool:
+    """Whether the world's actions are of its own making, so that a clip's must be inferred."""
+    return getattr(world, "latent_actions", False)
 
 
 def _fidelity_at(

@@ -30,6 +30,7 @@ from wmlearn import hub
 from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.data.record import record
+from wmlearn.data.shipped import find_clips, unpack
 from wmlearn.nn.precision import bfloat16_is_fast
 from wmlearn.train.history import History, read_history
 from wmlearn.train.run import RunConfig
@@ -38,6 +39,7 @@ from wmlearn.train.tiers import current_tier, get_tier
 # A recipe says how a system is built at each tier: see wmlearn/systems/diamond/recipe.py.
 RECIPES = {
     "diamond": "wmlearn.systems.diamond.recipe",
+    "genie": "wmlearn.systems.genie.recipe",
     "actor-critic": "wmlearn.agents.recipe",
     "searched-policy": "wmlearn.agents.planning_recipe",
 }
@@ -64,7 +66,8 @@ def fit(system: str, **options: Any) -> Fit:
     """Trains ``system``, recording the data first where there is none; resumes what it finds.
 
     Args:
-        system: "diamond", or a policy in a learned world: "actor-critic" or "searched-policy".
+        system: "diamond", "genie", or a policy in a learned world: "actor-critic" or
+            "searched-policy".
         **options: fields of ``RunConfig``, e.g. ``tier="laptop"``; fields of the system's config
             under their full name: ``**{"system.autoregressive_steps": 2}``.
     """
@@ -135,6 +138,7 @@ def _fit(name: str, run: RunConfig, system_config: Any) -> Fit:
         end_fraction=run.end_fraction,
         val_batches=run.val_batches,
         num_workers=run.num_workers,
+        passive=getattr(recipe, "PASSIVE", False),
     )
     history = History(out / "history.jsonl")
     checkpoint = out / "last.ckpt"
@@ -215,13 +219,18 @@ def _precision(run: RunConfig) -> str:
 
 
 def _episodes(run: RunConfig) -> EpisodeStore:
-    """The recorded episodes; recorded now, by the first process, where there are too few."""
+    """The recorded episodes; made now, by the first process, where there are too few.
+
+    They are unpacked where enough of them ship with the course, else recorded.
+    """
     if Path(run.data, "dataset.json").exists():
         store = EpisodeStore(run.data)
         if store.info.get("env") != run.env or store.num_frames >= run.frames - 1:
             return store
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:  # the first process has recorded before it forked
         return EpisodeStore(run.data)
+    if shipped := find_clips(run.env, run.policy, run.frames, run.image_size):
+        return unpack(shipped, run.data, run.frames)
     return record(
         run.env,
         run.data,

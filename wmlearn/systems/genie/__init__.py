@@ -1,0 +1,33 @@
+"""Genie: a playable world learnt from video without actions (Bruce et al. 2024)."""
+
+from wmlearn.systems.genie.config import (
+    PAPER,
+    DynamicsConfig,
+    GenieConfig,
+    LatentActionConfig,
+    TokenizerConfig,
+)
+from wmlearn.systems.genie.dynamics import Dynamics, training_mask
+from wmlearn.systems.genie.latent_action import LatentActionModel, LatentActions
+from wmlearn.systems.genie.system import Genie, to_float, to_uint8
+from wmlearn.systems.genie.tokenizer import Tokenized, Tokenizer
+from wmlearn.systems.genie.world import GenieState, GenieWorld
+
+__all__ = [
+    "PAPER",
+    "Dynamics",
+    "DynamicsConfig",
+    "Genie",
+    "GenieConfig",
+    "GenieState",
+    "GenieWorld",
+    "LatentActionConfig",
+    "LatentActionModel",
+    "LatentActions",
+    "Tokenized",
+    "Tokenizer",
+    "TokenizerConfig",
+    "to_float",
+    "to_uint8",
+    "training_mask",
+]

@@ -1,0 +1,234 @@
+"""Genie as a LightningModule: what is trained, when, and with which loss.
+
+Bruce et al. 2024, section 2.2: the tokeniser first, then the latent action model (on pixels) and
+the dynamics model (on tokens) together. The config's stretches (``*_span``) decide.
+"""
+
+from __future__ import annotations
+
+import math
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from wmlearn.data.clip import Clip
+from wmlearn.evaluate.fidelity import psnr
+from wmlearn.nn.noise import SampleNoise
+from wmlearn.nn.quantize import VectorQuantizer, code_counts, fraction_used, perplexity
+from wmlearn.systems.genie.config import GenieConfig
+from wmlearn.systems.genie.dynamics import Dynamics, training_mask
+from wmlearn.systems.genie.latent_action import (
+    LatentActionModel,
+    action_view,
+    action_view_shape,
+)
+from wmlearn.systems.genie.tokenizer import Tokenizer
+
+PARTS = ("tokenizer", "actions", "dynamics")
+
+
+class Genie(L.LightningModule):
+    """The tokeniser, the latent action model and the dynamics model.
+
+    It learns from clips without actions; what a clip holds beside its frames is never looked at.
+
+    Args:
+        config: all numbers; ``wmlearn.systems.genie.PAPER`` is the paper's.
+    """
+
+    def __init__(self, config: GenieConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._chosen: dict[str, Tensor] = {}
+        self._counted: dict[str, Tensor] = {}
+        channels, size, space = config.image_channels, config.image_size, config.tokens_per_frame
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.tokenizer = Tokenizer(config.tokenizer, channels, size)
+            view = action_view_shape(config.actions, channels, size)
+            if config.actions.sees == "tokens":
+                view = space, self.tokenizer.quantizer.dim
+            self.actions = LatentActionModel(config.actions, *view)
+            self.dynamics = Dynamics(
+                config.dynamics, config.tokenizer.vocabulary, config.actions.action_dim, space
+            )
+
+    # --- training ------------------------------------------------------------------------------
+
+    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Loss of one batch of clips ``[B, T, C, H, W]``, of the parts whose turn it is."""
+        step = self.global_step
+        parts = self.parts_at(step)
+        losses, codes = self.losses(batch, parts, step)
+        self._chosen = {name: chosen.detach() for name, chosen in codes.items()}
+        self.log_dict({f"train/{name}": value for name, value in losses.items()})
+        idle = [p for name in PARTS if name not in parts for p in self._part(name).parameters()]
+        return sum(losses.values()) + 0.0 * sum(p.flatten()[0] for p in idle)  # DDP waits for all
+
+    def losses(
+        self, clip: Clip, parts: tuple[str, ...] = PARTS, step: int = 0
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The losses by part, and the codes that the quantisers chose.
+
+        Masks are those that belong to training step ``step``.
+        """
+        frames = to_float(clip.frames)
+        losses, codes = {}, {}
+        if "tokenizer" in parts:
+            tokenized = self.tokenizer(frames)
+            losses["tokenizer"], codes["tokenizer"] = tokenized.loss, tokenized.codes
+        if "actions" in parts or "dynamics" in parts:
+            tokens = None
+            if "dynamics" in parts or self.config.actions.sees == "tokens":
+                tokens = codes.get("tokenizer")
+                tokens = self.tokenizer.encode(frames) if tokens is None else tokens
+            with torch.set_grad_enabled(torch.is_grad_enabled() and "actions" in parts):
+                inferred = self.actions(self._action_input(frames, tokens))
+            if "actions" in parts:
+                losses["actions"], codes["actions"] = inferred.loss, inferred.codes
+        if "dynamics" in parts:
+            noise = SampleNoise(
+                self.config.seed, step, len(clip), self.global_rank, device=frames.device
+            )
+            shape = tokens.shape
+            mask = training_mask(
+                noise.uniform(shape[0]),
+                noise.uniform(*shape[:2]),
+                noise.uniform(*shape),
+                self.config.dynamics,
+            )
+            # The dynamics' loss does not reach the latent actions (section 2.1: stop gradient).
+            masked = self._of_all_processes(mask[:, 1:].sum().float()).mean()
+            loss, _ = self.dynamics.loss(tokens, inferred.vectors.detach(), mask, masked)
+            losses["dynamics"] = loss
+        return losses, codes
+
+    def parts_at(self, step: int) -> tuple[str, ...]:
+        """Whose turn it is at a training step: a choice by the step's number alone."""
+        share = min(step / max(self.config.max_steps, 1), 1 - 1e-9)
+        return tuple(name for name in PARTS if self._span(name)[0] <= share < self._span(name)[1])
+
+    def infer_actions(self, frames: Tensor) -> Tensor:
+        """uint8 ``[B, T, C, H, W]`` -> latent actions int64 ``[B, T - 1]`` between the frames."""
+        floats = to_float(frames)
+        tokens = self.tokenizer.encode(floats) if self.config.actions.sees == "tokens" else None
+        return self.actions.infer(self._action_input(floats, tokens))
+
+    def _action_input(self, frames: Tensor, tokens: Tensor | None) -> Tensor:
+        """What the latent action model sees: patches of pixels, or the tokens' vectors."""
+        if self.config.actions.sees == "tokens":
+            return self.tokenizer.quantizer.vectors(tokens).detach()
+        return action_view(frames, self.config.actions)
+
+    # --- codes that died -----------------------------------------------------------------------
+
+    def on_train_batch_end(self, outputs, batch: Clip, batch_idx: int) -> None:
+        """Counts the codes of both quantisers; every few steps, moves those that died."""
+        every, step = self.config.revive_every, self.global_step
+        for number, (name, chosen) in enumerate(sorted(self._chosen.items())):
+            quantizer = self._part(name).quantizer
+            if not every or not isinstance(quantizer, VectorQuantizer):
+                continue
+            # no buffer: DDP would overwrite it with the first process's at every step
+            counts = code_counts(chosen, quantizer.num_codes)
+            self._counted[name] = self._counted.get(name, 0) + counts
+            if step % every == 0:
+                total = self._of_all_processes(self._counted.pop(name)).sum(0)
+                seed = (self.config.seed * 1_000_003 + step) * 2 + number
+                quantizer.revive(total, torch.Generator().manual_seed(seed))
+
+    def _of_all_processes(self, x: Tensor) -> Tensor:
+        """``[...]`` of each process -> ``[processes, ...]``."""
+        alone = self._trainer is None or self.trainer.world_size == 1
+        return x[None] if alone else self.all_gather(x).view(-1, *x.shape)
+
+    # --- validation and optimiser ----------------------------------------------------------------
+
+    def validation_step(self, batch: Clip, batch_idx: int) -> None:
+        """On held-out clips: PSNR (dB) of the tokeniser and of the next frame, and code usage."""
+        frames = to_float(batch.frames)
+        tokens = self.tokenizer.encode(frames)
+        drawn = to_uint8(self.tokenizer.decode(tokens))
+        inferred = self.actions(self._action_input(frames, tokens))
+        mask = torch.zeros_like(tokens, dtype=torch.bool)
+        mask[:, -1] = True  # the last frame from all the others, in one pass
+        hidden = torch.where(mask, self.dynamics.mask_token, tokens)
+        logits = self.dynamics(hidden, inferred.vectors)[:, -1:]
+        guess = torch.cat([tokens[:, :-1], logits.argmax(-1)], dim=1)
+        last = to_uint8(self.tokenizer.decode(guess))[:, -1]
+        used = code_counts(inferred.codes, self.config.actions.num_actions)
+        words = code_counts(tokens, self.config.tokenizer.vocabulary)
+        metrics = {
+            "val/psnr_tokenizer": psnr(drawn, batch.frames).mean(),
+            "val/psnr": psnr(last, batch.frames[:, -1]).mean(),
+            "val/psnr_copy": psnr(batch.frames[:, -2], batch.frames[:, -1]).mean(),
+            "val/token_accuracy": (guess[:, -1] == tokens[:, -1]).float().mean(),
+            "val/action_error": inferred.reconstruction,
+            "val/action_perplexity": perplexity(used),
+            "val/token_perplexity": perplexity(words),
+            "val/tokens_used": fraction_used(words),
+        }
+        metrics = {name: value.float() for name, value in metrics.items()}
+        self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
+
+    def configure_optimizers(self) -> dict:
+        """One AdamW with a group for each part, whose learning rate is zero out of its turn."""
+        config = self.config
+        groups = [{"params": list(self._part(name).parameters())} for name in PARTS]
+        optimizer = torch.optim.AdamW(
+            groups,
+            lr=config.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+        def rate(name: str):
+            begin, end = (share * config.max_steps for share in self._span(name))
+
+            def at(step: int) -> float:
+                if not begin <= step < end:
+                    return 0.0
+                warmup = min(1.0, (step - begin + 1) / max(config.warmup_steps, 1))
+                return warmup * 0.5 * (1 + math.cos(math.pi * (step - begin) / (end - begin)))
+
+            return at
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [rate(name) for name in PARTS])
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
+        """Each part's gradient is clipped apart, as when they are trained one after the other."""
+        for name in PARTS:
+            torch.nn.utils.clip_grad_norm_(self._part(name).parameters(), self.config.max_grad_norm)
+
+    def _span(self, name: str) -> tuple[float, float]:
+        return getattr(self.config, f"{name}_span")
+
+    def _part(self, name: str) -> nn.Module:
+        return getattr(self, name)
+
+    def world(self, steps: int | None = None, temperature: float | None = None):
+        """The learned world, played with latent actions (a :class:`GenieWorld`).
+
+        Args:
+            steps: MaskGIT passes a frame; default is the config's.
+            temperature: of the tokens' odds, 0 for the likeliest; default is the config's.
+        """
+        from wmlearn.systems.genie.world import GenieWorld
+
+        return GenieWorld(self, steps=steps, temperature=temperature)
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 -1..1."""
+    return frames.float() / 127.5 - 1
+
+
+def to_uint8(frames: Tensor) -> Tensor:
+    """float -1..1 -> uint8 0..255."""
+    return ((frames.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

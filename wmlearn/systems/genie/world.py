@@ -1,0 +1,114 @@
+"""Genie as a World: its actions are the latent ones, and one picture is enough to begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gymnasium
+import torch
+from torch import Tensor
+
+from wmlearn.data.clip import Clip
+from wmlearn.systems.genie.system import to_float, to_uint8
+from wmlearn.world import Step
+
+
+@dataclass(frozen=True)
+class GenieState:
+    """What the next frame depends on.
+
+    Attributes:
+        time: int64 ``[B]``, number of the next frame.
+        dynamics: keys and values of the dynamics' last P frames ``[B, depth, S, 2, h, P, d]``.
+        decoder: those of the tokeniser's decoder.
+    """
+
+    time: Tensor
+    dynamics: Tensor
+    decoder: Tensor
+
+
+class GenieWorld:
+    """Dreams frame by frame; the same generator gives the same dream.
+
+    An action is one of the latent actions, 0 .. 7: what each means was found by the model, not
+    given. No reward and no end is known from video: rewards are 0, and no episode ends.
+
+    Args:
+        system: a trained :class:`Genie`.
+        steps: MaskGIT passes a frame; default is the system's.
+        temperature: of the tokens' odds; default is the system's.
+    """
+
+    context_frames = 1
+    latent_actions = True  # `infer_actions` names those of a real clip
+
+    def __init__(self, system, steps: int | None = None, temperature: float | None = None) -> None:
+        config = system.config
+        self.system = system.eval()
+        self.steps = config.dynamics.steps if steps is None else steps
+        self.temperature = config.dynamics.temperature if temperature is None else temperature
+        self.action_space = gymnasium.spaces.Discrete(config.actions.num_actions)
+        self.frame_shape = (config.image_channels, config.image_size, config.image_size)
+
+    @torch.inference_mode()
+    def infer_actions(self, clip: Clip) -> Tensor:
+        """The latent actions int64 ``[B, T - 1]`` between a real clip's frames."""
+        return self.system.infer_actions(clip.frames.to(self.device))
+
+    @torch.inference_mode()
+    def reset(self, context: Clip) -> GenieState:
+        """The state after a real clip of one frame or more; its own actions are not looked at.
+
+        Of the frames the last ``window`` are remembered, with the latent actions that are inferred
+        between them.
+        """
+        if tuple(context.frames.shape[2:]) != self.frame_shape:
+            raise ValueError(
+                f"This world dreams frames of shape {self.frame_shape}, but the context's are "
+                f"{tuple(context.frames.shape[2:])}; record or resize to the same size."
+            )
+        system, batch = self.system, len(context)
+        frames = context.frames[:, -system.config.dynamics.window :].to(self.device)
+        tokens = system.tokenizer.encode(to_float(frames))
+        codes = system.infer_actions(frames) if frames.shape[1] > 1 else tokens[:, :0, 0]
+        pressed = system.actions.quantizer.vectors(codes)
+        window = system.config.dynamics.window
+        state = GenieState(
+            torch.zeros(batch, dtype=torch.int64, device=self.device),
+            system.dynamics.transformer.empty_past(batch, window, self.device),
+            system.tokenizer.decoder.empty_past(batch, window, self.device),
+        )
+        for t in range(frames.shape[1]):
+            state, _ = self._remember(state, tokens[:, t], pressed[:, t - 1] if t else None)
+        return state
+
+    @torch.inference_mode()
+    def step(
+        self, state: GenieState, action: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[GenieState, Step]:
+        """Fills in the next frame's tokens, draws them, and remembers them."""
+        system, batch = self.system, len(state.time)
+        pressed = system.actions.quantizer.vectors(action.to(self.device))
+        source = generator.device if generator is not None else self.device
+        shape = (self.steps, batch, system.config.tokens_per_frame, 2)
+        uniform = torch.rand(shape, generator=generator, device=source).to(self.device)
+        tokens = system.dynamics.sample(
+            pressed, state.time, state.dynamics, uniform, self.steps, self.temperature
+        )
+        state, frame = self._remember(state, tokens, pressed)
+        nothing = torch.zeros(batch, device=self.device)
+        return state, Step(frame, nothing, nothing > 0)
+
+    def _remember(
+        self, state: GenieState, tokens: Tensor, pressed: Tensor | None
+    ) -> tuple[GenieState, Tensor]:
+        """The state after a frame of these tokens ``[B, S]``, and that frame, uint8."""
+        dynamics, decoder = self.system.dynamics, self.system.tokenizer
+        _, past = dynamics.step_logits(tokens, pressed, state.time, state.dynamics)
+        frame, drawn = decoder.decode_step(tokens, state.time, state.decoder)
+        return GenieState(state.time + 1, past, drawn), to_uint8(frame)
+
+    @property
+    def device(self) -> torch.device:
+        return self.system.device

@@ -1,0 +1,235 @@
+"""Exercises 09.1 and 09.2: a quantiser with gradients, and what its codes are worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+
+F64 = torch.float64
+
+
+@exercise("09.1", "a quantiser that lets gradients through")
+def quantiser(quantize: Callable) -> Iterator[str]:
+    """``quantize(x, codebook, beta) -> (vectors, codes, loss)`` for x [N, D], codebook [K, D]."""
+    function(quantize, "quantize")
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(7, 3, generator=generator, dtype=F64)
+    codebook = torch.randn(5, 3, generator=generator, dtype=F64)
+    codebook[0] *= 6  # a long code, which wins every product but no distance
+    beta = 0.25
+
+    def run(beta: float = beta) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        here, book = x.clone().requires_grad_(), codebook.clone().requires_grad_()
+        result = quantize(here, book, beta)
+        require(
+            isinstance(result, tuple | list) and len(result) == 3,
+            "return three things in this order: vectors, codes, loss.",
+        )
+        return *result, here, book
+
+    vectors, codes, loss, here, book = run()
+    distance = torch.cdist(x, codebook)
+    nearest = distance.argmin(dim=1)
+    got = tensor(codes, (7,), "codes")
+    if not close(got, nearest):
+        require(
+            not close(got, distance.argmax(dim=1)),
+            "these are the farthest codes: take the one with the smallest distance.",
+        )
+        require(
+            not close(got, (x @ codebook.T).argmax(dim=1)),
+            "the largest product is not the nearest code: a long code wins every product. "
+            "Compare squared distances.",
+        )
+        raise Hint("codes[i] should be the number of the codebook's row that is nearest to x[i].")
+    yield "each vector gets its nearest code"
+
+    require(
+        close(tensor(vectors, (7, 3), "vectors"), codebook[nearest]),
+        "vectors[i] should have the value of its code, codebook[codes[i]].",
+    )
+    yield "the vectors are the codes' own"
+
+    gx, gbook = _gradients(vectors.sum() if torch.is_tensor(vectors) else None, here, book)
+    require(
+        gx is not None and gx.abs().sum() > 0,
+        "no gradient reaches x, so an encoder would never learn: the choice of a code has none. "
+        "Let it pass straight through: add to x the difference to its code, without gradient.",
+    )
+    require(
+        close(gx, torch.ones_like(x)),
+        "the gradient should pass straight through: that of vectors is that of x, unchanged.",
+    )
+    require(
+        gbook is None or close(gbook, torch.zeros_like(codebook)),
+        "the codebook gets a gradient through vectors: it should learn from its own term in the "
+        "loss alone. Detach the code where you use it as the value.",
+    )
+    yield "the gradient passes straight through to x, and only there"
+
+    vectors, codes, loss, here, book = run()
+    squares = (x - codebook[nearest]).square().sum(dim=1)
+    value = tensor(loss, (), "loss")
+    if not close(value, (1 + beta) * squares.mean()):
+        require(
+            not close(value, (1 + beta) * squares.mean() / 3),
+            "the loss is divided by D as well: the squared distance is a sum over the "
+            "coordinates, the mean is over the N vectors.",
+        )
+        require(
+            not close(value, 2 * squares.mean()),
+            "both terms have weight 1: the commitment has the weight beta.",
+        )
+        raise Hint(
+            "loss = mean of ||sg(x) - code||² plus beta times the mean of ||x - sg(code)||²; in "
+            f"value that is (1 + beta) times the mean squared distance, {1.25 * squares.mean():.4f}"
+            f", yours is {value:.4f}."
+        )
+    gx, gbook = _gradients(loss, here, book)
+    pull = torch.zeros_like(codebook).index_add_(0, nearest, 2 * (codebook[nearest] - x) / 7)
+    push = 2 * beta * (x - codebook[nearest]) / 7
+    gx = torch.zeros_like(x) if gx is None else gx
+    gbook = torch.zeros_like(codebook) if gbook is None else gbook
+    require(
+        gbook.abs().sum() > 0,
+        "no gradient of the loss reaches the codebook: its codes stay where they were drawn. One "
+        "of the two terms must detach x, and not the code.",
+    )
+    require(
+        gx.abs().sum() > 0,
+        "no gradient of the loss reaches x: nothing keeps the encoder near the codes. The "
+        "commitment term detaches the code, and not x.",
+    )
+    require(
+        not close(gbook, beta * pull),
+        "beta stands at the wrong term: it weighs the commitment (x moves), the codebook's own "
+        "term has weight 1.",
+    )
+    require(
+        close(gbook, pull) and close(gx, push),
+        "the two terms mix: in one of them only the code may move, in the other only x. Each "
+        "detaches the other side.",
+    )
+    yield "one term moves the codes, the other, weighed by beta, moves x"
+
+    vectors, codes, loss, here, book = run(0.0)
+    require(
+        close(tensor(loss, (), "loss"), squares.mean()),
+        "with beta = 0 the commitment should vanish: is 0.25 written into the function?",
+    )
+    yield "other values of beta work too"
+
+
+def _gradients(value: Tensor | None, *leaves: Tensor) -> list[Tensor | None]:
+    if not torch.is_tensor(value) or not value.requires_grad:
+        return [None for _ in leaves]
+    return list(torch.autograd.grad(value, leaves, allow_unused=True))
+
+
+@exercise("09.2", "is the codebook alive, and what do its codes mean?")
+def codes_worth(perplexity: Callable, mapped_accuracy: Callable) -> Iterator[str]:
+    """``perplexity(codes, num_codes)``; ``mapped_accuracy(train..., test..., nl, na)``."""
+    function(perplexity, "perplexity")
+    function(mapped_accuracy, "mapped_accuracy")
+    even = torch.arange(8).repeat(5).view(4, 10)
+
+    def many(codes: Tensor, num_codes: int = 8) -> float:
+        return float(tensor(perplexity(codes, num_codes), (), "perplexity"))
+
+    if not close(many(even), 8):
+        require(
+            not close(many(even), 1),
+            "8 codes that are used alike should have perplexity 8, but have 1, and so would any: "
+            "average over all the codes first, then take the entropy of that one distribution.",
+        )
+        require(
+            not close(many(even), math.log(8)),
+            "this is the entropy; the perplexity is its exponential.",
+        )
+        require(
+            not close(many(even), math.exp(3)),
+            "the logarithm has base 2 and the exponential base e: take the same base twice.",
+        )
+        raise Hint(f"8 codes that are used alike should have perplexity 8; you give {many(even)}.")
+    yield "all codes used alike: K"
+    require(
+        close(many(torch.full((3, 4), 5)), 1),
+        "a collapsed codebook, where every code is the same, should have perplexity 1. Does "
+        "0 · log 0 give NaN in your function? It counts as 0.",
+    )
+    yield "one code for everything: 1"
+    skewed = torch.tensor([0] * 90 + [1] * 5 + [2] * 5)
+    want = math.exp(-0.9 * math.log(0.9) - 0.1 * math.log(0.05))
+    require(
+        not close(many(skewed), 3),
+        "you count the codes that occur: rare ones should count for less. Ninety, five and five "
+        f"of a hundred have perplexity {want:.2f}, not 3.",
+    )
+    require(
+        close(many(skewed), want),
+        f"shares of 0.9, 0.05 and 0.05 should give exp of their entropy, {want:.3f}; you give "
+        f"{many(skewed):.3f}.",
+    )
+    yield "rare codes count for less"
+
+    train_latents = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 2])
+    train_actions = torch.tensor([2, 2, 1, 0, 0, 2, 2, 2, 2, 1, 1, 2, 2])
+    test_latents = torch.tensor([0, 0, 0, 1, 1, 2, 3, 3])
+    test_actions = torch.tensor([2, 1, 1, 0, 2, 2, 1, 1])
+
+    def share(*data: Tensor, sizes: tuple[int, int] = (5, 3)) -> float:
+        given = [part.clone() for part in data]
+        return float(tensor(mapped_accuracy(*given, *sizes), (), "the accuracy"))
+
+    data = (train_latents, train_actions, test_latents, test_actions)
+    value = share(*data)
+    if not close(value, 5 / 8):
+        require(
+            not close(value, 6 / 8),
+            "the map was made with the test data: it then flatters itself, most of all where a "
+            "latent is rare. Make it from the training data only.",
+        )
+        require(
+            not close(value, 10 / 13),
+            "this is the accuracy on the training data: count on the test data.",
+        )
+        require(
+            not close(value, float((test_latents == test_actions).float().mean())),
+            "latents are compared with actions directly; but latent 2 need not mean action 2. "
+            "First map each latent to the action that goes with it most often.",
+        )
+        backwards = _backwards(train_latents, train_actions)
+        require(
+            not close(value, float((backwards[test_actions] == test_latents).float().mean())),
+            "the map goes from action to latent. We are given a latent and have to name the "
+            "action, and several latents may mean the same one.",
+        )
+        raise Hint(
+            "map each latent to the action that is most frequent with it in the training data, "
+            f"and count how often that is right in the test data: 5 of 8; you give {value:.3f}."
+        )
+    yield "each latent means its most frequent action, counted on other data"
+    unseen = share(train_latents, train_actions, torch.tensor([4, 4]), torch.tensor([2, 2]))
+    require(
+        close(unseen, 1.0),
+        "a latent that never occurred in training has no action of its own: take the action that "
+        "is most frequent of all there.",
+    )
+    yield "a latent that was never seen gets the most frequent action"
+    swap = torch.tensor([4, 2, 0, 1, 3])
+    require(
+        close(share(swap[data[0]], data[1], swap[data[2]], data[3]), 5 / 8),
+        "other numbers for the same latents should change nothing.",
+    )
+    yield "the latents' numbers do not matter"
+
+
+def _backwards(latents: Tensor, actions: Tensor) -> Tensor:
+    """For each action the latent that goes with it most often."""
+    table = torch.zeros(3, 5).index_put_((actions, latents), torch.tensor(1.0), accumulate=True)
+    return table.argmax(dim=1)
