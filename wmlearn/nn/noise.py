@@ -41,3 +41,8 @@ class SampleNoise:
         """int64 ``[B]``, uniform in ``0 .. high - 1``."""
         draws = [torch.randint(high, (), generator=generator) for generator in self.generators]
         return torch.stack(draws).to(self.device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), ``[B, *shape]``."""
+        draws = [torch.rand(shape, generator=generator) for generator in self.generators]
+        return torch.stack(draws).to(self.device)
