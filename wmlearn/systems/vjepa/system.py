@@ -70,15 +70,17 @@ class VJEPA(L.LightningModule):
         patches = self.encoder.cut(self.video(clip))
         target = self.target(patches)
         noise = self._noise(step, len(clip))
-        errors = []
+        errors, seen = [], []
         for kind, mask in enumerate(self.config.masks):
             visible, hidden = draw_mask(mask, self.config.encoder.grid, noise)
-            guess = self.guess(patches, visible, hidden, kind)
+            seen.append(self.encoder.encode(patches, visible))
+            guess = self.fill_in(seen[-1], visible, hidden, kind)
             errors.append(self._distance(guess, take(target, hidden)))
         losses = {"prediction": sum(errors) / len(errors)}
         if self.config.regulariser != "none":
+            features = torch.cat([each.flatten(0, 1) for each in seen])
             weight = self.config.regulariser_weight
-            losses[self.config.regulariser] = weight * self._regulariser(patches, step)
+            losses[self.config.regulariser] = weight * self._regulariser(features, step)
         return losses
 
     def target(self, patches: Tensor) -> Tensor:
@@ -96,7 +98,10 @@ class VJEPA(L.LightningModule):
 
     def guess(self, patches: Tensor, visible: Tensor, hidden: Tensor, kind: int = 0) -> Tensor:
         """The features of ``hidden`` [B, K], from the tubelets ``visible`` [B, M] alone."""
-        features = self.encoder.encode(patches, visible)
+        return self.fill_in(self.encoder.encode(patches, visible), visible, hidden, kind)
+
+    def fill_in(self, features: Tensor, visible: Tensor, hidden: Tensor, kind: int = 0) -> Tensor:
+        """As ``guess``, from the features ``[B, M, D]`` of what is visible."""
         if self.predictor is None:
             return features.mean(1, keepdim=True).expand(-1, hidden.shape[1], -1)
         return self.predictor(features, visible, hidden, kind)
@@ -117,8 +122,8 @@ class VJEPA(L.LightningModule):
             return F.mse_loss(guess.float(), target)
         return F.l1_loss(guess.float(), target.float())
 
-    def _regulariser(self, patches: Tensor, step: int) -> Tensor:
-        features = self.encoder.encode(patches).flatten(0, 1)
+    def _regulariser(self, features: Tensor, step: int) -> Tensor:
+        """Of the visible tubelets' features ``[n, D]``, which have gradients already."""
         features = features[:: max(1, len(features) // TOKENS_MEASURED)]
         if self.config.regulariser == "vicreg":
             return vicreg(features)
