@@ -131,7 +131,9 @@ function render({ model, el }) {
       }
       const error = answer ? answer.places[time * rows * columns + i] : -1;
       if (error >= 0) {
-        wrong.context.globalAlpha = 0.85 * Math.min(1, error / answer.baseline);
+        const [clear, full] = config.shades;
+        const shade = (error / answer.baseline - clear) / (full - clear);
+        wrong.context.globalAlpha = 0.9 * Math.min(1, Math.max(0, shade));
         wrong.context.fillStyle = orange;
         wrong.context.fillRect(x, y, cw, ch);
       }

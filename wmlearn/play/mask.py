@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wmlearn.systems.vjepa import VJEPA
 
 _HERE = Path(__file__).parent
+CLEAR, FULL = 0.4, 1.2  # errors, in units of the baseline, that are painted not at all and fully
 
 
 class MaskError(NamedTuple):
@@ -37,6 +38,10 @@ class MaskError(NamedTuple):
     places: Tensor
     mean: float
     baseline: float
+
+    def shades(self) -> Tensor:
+        """How strongly to paint each place, 0 to 1 ``[T, H, W]``: as wrong as the baseline is 0.75."""
+        return ((self.places / self.baseline - CLEAR) / (FULL - CLEAR)).clamp(0, 1)
 
 
 @torch.no_grad()
@@ -90,7 +95,7 @@ def mask_figure(system: VJEPA, clip: Clip, hidden: Tensor | None = None) -> viz.
     rows = {
         "real": frames,
         "seen": paint(frames, hidden.float().expand(len(frames), -1, -1), viz.NEUTRAL, 1.0),
-        "error": paint(frames, (found.places / found.baseline).nan_to_num(), viz.DREAM, 0.85),
+        "error": paint(frames, found.shades().nan_to_num(), viz.DREAM, 0.9),
     }
     return viz.strip(
         rows,
@@ -172,6 +177,7 @@ def _widget_class() -> type:
                     "clips": len(clips),
                     "width": width,
                     "hidden": centre_block(system).flatten().int().tolist(),
+                    "shades": [CLEAR, FULL],
                 }
             )
             self.on_msg(lambda _, message, buffers: self.answer(message))
