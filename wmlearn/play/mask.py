@@ -40,7 +40,7 @@ class MaskError(NamedTuple):
     baseline: float
 
     def shades(self) -> Tensor:
-        """How strongly to paint each place, 0 to 1 ``[T, H, W]``: as wrong as the baseline is 0.75."""
+        """How strongly to paint each place, 0 to 1 ``[T, H, W]``; the baseline would be 0.75."""
         return ((self.places / self.baseline - CLEAR) / (FULL - CLEAR)).clamp(0, 1)
 
 
