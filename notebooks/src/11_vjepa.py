@@ -132,14 +132,15 @@ at = [0, 4, 7, 10, 14]
 def example(name, split="train"):
     """The first clip of a class, uint8 [T, 3, 64, 64]."""
     labels = getattr(clips, f"{split}_labels")
-    return getattr(clips, split).frames[int((labels == CLASSES.index(name)).nonzero()[0])]
+    first = int((labels == CLASSES.index(name)).nonzero()[0])
+    return getattr(clips, split).frames[first]
 
 
 names = ["drawer-open", "drawer-close", "door-open", "door-close"]
 wm.viz.strip({name: example(name)[at] for name in names}, [f"frame {t + 1}" for t in at],
              colours=dict.fromkeys(names, wm.viz.REAL),
-             alt="Five frames of four clips: a drawer being opened, a drawer being closed, a "
-                 "door being opened, a door being closed.")
+             alt="Five frames of four clips: a drawer being opened, a drawer being "
+                 "closed, a door being opened, a door being closed.")
 
 # %% [markdown]
 # To the eye, single pictures hardly tell; the order of pictures does. (A trained probe sees more in
@@ -150,12 +151,13 @@ wm.viz.strip({name: example(name)[at] for name in names}, [f"frame {t + 1}" for 
 
 # %%
 few = torch.arange(len(clips.train))[: size["clips"]]
+test = slice(size["test"])
 clips = replace(clips, train=clips.train[few], train_labels=clips.train_labels[few],
-                test=clips.test[: size["test"]], test_labels=clips.test_labels[: size["test"]])
+                test=clips.test[test], test_labels=clips.test_labels[test])
 seconds = clips.train.length / 40  # 40 frames a second
-print(f"{len(CLASSES)} classes in {len(CLASSES) // 2} pairs; {len(clips.train)} clips to learn")
-print(f"from, {len(clips.test)} to test with, each of {clips.train.length} frames")
-print(f"({seconds:.2f} seconds).")
+print(f"{len(CLASSES)} classes in {len(CLASSES) // 2} pairs;")
+print(f"{len(clips.train)} clips to learn from, {len(clips.test)} to test with,")
+print(f"each of {clips.train.length} frames ({seconds:.2f} seconds).")
 
 # %% [markdown]
 # # 2 · The idea: fill in the meaning
@@ -193,14 +195,18 @@ def colours(features, basis, grid):
 
 # %%
 grid = vjepa.config.encoder.grid
-hidden_places = centre_block(vjepa)
-everywhen = hidden_places.flatten().repeat(grid[0])
+everywhen = centre_block(vjepa).flatten().repeat(grid[0])
 inside, outside = (x.nonzero()[:, 0][None] for x in (everywhen, ~everywhen))
 with torch.no_grad():
     patches = vjepa.encoder.cut(vjepa.video(clips.test[:16]))
     goal = vjepa.target(patches)
     filled = goal[0].clone()
     filled[inside[0]] = vjepa.guess(patches[:1], outside, inside)[0]
+
+# %% [markdown]
+# Both in the same three directions:
+
+# %%
 basis, stride = colour_basis(goal), vjepa.config.encoder.tubelet_size
 frames = seen_frames(vjepa, clips.test[:1])[::stride]
 covered = frames.clone()
@@ -208,10 +214,10 @@ covered[:, :, 16:48, 16:48] = 118
 rows = {"real": frames, "seen": covered, "target": colours(goal[0], basis, grid),
         "guess": colours(filled, basis, grid)}
 wm.viz.strip(rows, [f"frame {stride * i + 1}" for i in range(len(frames))],
-             colours={"real": wm.viz.REAL, "seen": wm.viz.NEUTRAL, "target": wm.viz.NEUTRAL},
-             alt="Four rows over time: a real clip; the same with the middle hidden; the "
-                 "features of the whole clip as colours; and the same with the guessed "
-                 "features in the middle.")
+             colours=dict.fromkeys(rows, wm.viz.NEUTRAL) | {"guess": wm.viz.DREAM},
+             alt="Four rows over time: a real clip; the same with the middle hidden; "
+                 "the features of the whole clip as colours; and the same with the "
+                 "guessed features in the middle.")
 
 # %% [markdown]
 # In one line, with the paper's symbols: $x$ is the part that is seen and $y$ the whole clip,
@@ -253,12 +259,13 @@ def two_numbers(loud, count=100_000, seed=0):
 
 
 def unexplained(alpha, loud):
-    """Share of the next pixels, and of the next feature, that the code does not explain."""
+    """Shares of the next pixels, and of the next feature, that are not explained."""
     now, then = two_numbers(loud)
     mix = torch.stack([alpha.cos(), alpha.sin() / loud])
     z, z_next = now @ mix, then @ mix
     z, z_next = (z - z.mean()) / z.std(), (z_next - z_next.mean()) / z_next.std()
-    pixels = (z[:, None] * (then - then.mean(0))).mean(0).square().sum() / then.var(0).sum()
+    shared = (z[:, None] * (then - then.mean(0))).mean(0)
+    pixels = shared.square().sum() / then.var(0).sum()
     return 1 - pixels, 1 - (z * z_next).mean() ** 2
 
 
@@ -285,7 +292,8 @@ ends = torch.tensor([0.0, 90.0]).deg2rad()
 for loud in (1.7, 1.9, 10.0):
     pixels, features = zip(*(unexplained(a, loud) for a in ends))
     wins = lambda pair: "motion" if pair[0] < pair[1] else "detail"
-    print(f"loudness {loud:4}: pixels keep the {wins(pixels)}, features the {wins(features)}")
+    print(f"loudness {loud:4}: pixels keep the {wins(pixels)},",
+          f"features the {wins(features)}")
     assert (wins(pixels) == "detail") == (loud > 1.8) and wins(features) == "motion"
 
 # %% [markdown]
@@ -341,17 +349,22 @@ def motion_found(encoder, loud):
 
 
 loudness, seeds = [1.0, 1.4, 1.6, 2.1, 3.0], range(3)
-learned = {name: torch.tensor([[motion_found(train_linear(name, loud, s), loud) for s in seeds]
-                               for loud in loudness]) for name in ("features", "pixels")}
+found = lambda name, loud: [motion_found(train_linear(name, loud, s), loud)
+                            for s in seeds]
+learned = {name: torch.tensor([found(name, loud) for loud in loudness])
+           for name in ("features", "pixels")}
 known = {"pixels, known answer": [float(loud < 1.8) for loud in loudness]}
 wm.viz.curves({name: table.mean(1) for name, table in learned.items()} | known, loudness,
-              xlabel="loudness of the details", ylabel="R² of the motions, mean of 3 seeds",
+              xlabel="loudness of the details", ylabel="R² of the motions, 3 seeds",
               colours={"features": wm.viz.DREAM, "pixels, known answer": wm.viz.NEUTRAL})
 
+# %% [markdown]
+# The solid lines and the dashed one agree. In numbers:
+
 # %%
-for name, table in learned.items():
-    row = ", ".join(f"{loud:g}: {x.mean():.2f} ± {x.std():.2f}" for loud, x in zip(loudness, table))
-    print(f"{name:8} R² of the motions at loudness {row}")
+for name, scores in learned.items():
+    row = [f"{x.mean():.2f} ± {x.std():.2f}" for x in scores]
+    print(f"{name:8} at loudness", *(f"{a:g}: {b};" for a, b in zip(loudness, row)))
 
 # %% [markdown]
 # That is the argument of LeCun's paper (2022, section 4) in a world where it can be checked. Two
@@ -371,7 +384,8 @@ from wmlearn.evaluate.probe import fit_probe
 from wmlearn.systems.vjepa.distraction import SMALL, draw_clips, train
 
 levels = size["levels"]
-shown = {f"flicker {level:g}": draw_clips(1, level, torch.Generator().manual_seed(3))[0].frames[0]
+seeded = lambda seed: torch.Generator().manual_seed(seed)
+shown = {f"flicker {level:g}": draw_clips(1, level, seeded(3))[0].frames[0]
          for level in levels}
 wm.viz.strip(shown, colours=dict.fromkeys(shown, wm.viz.REAL),
              alt="Eight frames of a disc that moves, without flicker and with it.")
@@ -397,6 +411,9 @@ def direction_found(config, level, steps):
                      epochs=2 * size["epochs"], learning_rate=2e-3)
 
 
+# %% [markdown]
+# Six encoders, six probes:
+
 # %%
 from wmlearn.evaluate import mean_estimate
 
@@ -406,7 +423,8 @@ twins = {"features": (FEATURES, size["disc"]), "pixels": (PIXELS, size["disc"]),
 lines = []
 for name, (config, steps) in twins.items():
     hits = [direction_found(config, level, steps).hits.float() for level in levels]
-    lines.append(f"| {name} | " + " | ".join(percent(mean_estimate(h)) for h in hits) + " |")
+    row = " | ".join(percent(mean_estimate(h)) for h in hits)
+    lines.append(f"| {name} | {row} |")
 Markdown("Is the direction known? (guessing 25 %)\n\n| | "
          + " | ".join(f"flicker {level:g}" for level in levels) + " |\n|---|"
          + "---|" * len(levels) + "\n" + "\n".join(lines)
@@ -440,7 +458,8 @@ def run_toy(predictor=True, stop=True, momentum=0.99, rho=0.8, steps=3000, rate=
     """The encoder's weight over training, by gradient descent on the exact loss."""
     w, p, average, path = 1.0, 0.5 if predictor else 1.0, 1.0, []
     for _ in range(steps):
-        slope_w, slope_p = 2 * p * (p * w - rho * average), 2 * w * (p * w - rho * average)
+        error = p * w - rho * average
+        slope_w, slope_p = 2 * p * error, 2 * w * error
         if not stop:
             slope_w += 2 * average - 2 * rho * p * w
         w, p = w - rate * slope_w, p - 5 * rate * slope_p * predictor
@@ -453,6 +472,9 @@ weights = {"all in place": run_toy(), "without average (m = 0)": run_toy(momentu
            "without predictor": run_toy(predictor=False),
            "without stop-gradient": run_toy(stop=False)}
 wm.viz.curves(weights, xlabel="training step", ylabel="size of the feature, |w|")
+
+# %% [markdown]
+# The two upper curves lie on each other. In numbers:
 
 # %%
 for name, path in weights.items():
@@ -538,8 +560,8 @@ def product(where, step, published):
     """Product of two fixed hands when both are moved by `step`."""
     generator = torch.Generator().manual_seed(0)
     hands = torch.randn(2, 1, 32, generator=generator)
-    place = torch.tensor(where, dtype=torch.float) + torch.tensor(step, dtype=torch.float)
-    q, k = turn(hands, angles(place, 32, published))
+    place = torch.tensor(where) + torch.tensor(step)
+    q, k = turn(hands, angles(place.float(), 32, published))
     return float((q * k).sum())
 
 
@@ -574,7 +596,8 @@ class Attention(nn.Module):
     def forward(self, x, angle):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)
         q, k, v = (z.transpose(1, 2) for z in (turn(q, angle), turn(k, angle), v))
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        y = F.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -582,7 +605,8 @@ class Block(nn.Module):
         super().__init__()
         self.norm1, self.attention = nn.LayerNorm(dim, eps=1e-6), Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        wide = 4 * dim
+        self.mlp = nn.Sequential(nn.Linear(dim, wide), nn.GELU(), nn.Linear(wide, dim))
 
     def forward(self, x, angle):
         x = x + self.attention(self.norm1(x), angle)
@@ -636,7 +660,7 @@ assert torch.allclose(encoder(patches, visible.flip(1)), features.flip(1), atol=
 
 # %%
 def draw_mask(noise, blocks=8, scale=0.15, hidden=0.62, visible=0.3):
-    """Numbers of visible [B, M] and hidden tubelets [B, K]; noise.uniform draws in [0, 1)."""
+    """Numbers of visible [B, M] and hidden tubelets [B, K]."""
     batch, area = len(noise.generators), int(H * W * scale)
     aspect = 0.75 + 0.75 * noise.uniform(batch, blocks)
     rows = (area * aspect).sqrt().round().clamp(1, H)
@@ -645,7 +669,8 @@ def draw_mask(noise, blocks=8, scale=0.15, hidden=0.62, visible=0.3):
     left = (noise.uniform(batch, blocks) * (W - columns + 1)).floor()
     y, x = PLACES[: H * W, 1], PLACES[: H * W, 2]
     down, right = y - top[..., None], x - left[..., None]  # [B, blocks, places]
-    inside = (down >= 0) & (down < rows[..., None]) & (right >= 0) & (right < columns[..., None])
+    inside = (down >= 0) & (down < rows[..., None])
+    inside &= (right >= 0) & (right < columns[..., None])
     score = inside.any(1) + 0.5 * noise.uniform(batch, H * W)
     order, at_all_times = score.argsort(1), H * W * torch.arange(T)[:, None]
     few, many = round(visible * H * W), round(hidden * H * W)
@@ -666,7 +691,8 @@ for kind in (SHORT, LONG):
     for a, b in zip(visible, hidden):
         assert not set(a.tolist()) & set(b.tolist())
         assert all(torch.equal(a.view(T, -1)[0], row % (H * W)) for row in a.view(T, -1))
-    print(f"{visible.shape[1] / N:.0%} of the clip is seen, {hidden.shape[1] / N:.0%} hidden")
+    print(f"{visible.shape[1] / N:.0%} of the clip is seen,",
+          f"{hidden.shape[1] / N:.0%} hidden")
 
 # %% [markdown]
 # Four masks of each kind on one frame; grey is hidden. **Look for** how much of the arm is left.
@@ -680,8 +706,8 @@ for name, kind in {"short-range": SHORT, "long-range": LONG}.items():
     dark = torch.zeros(4, N).scatter_(1, hidden, 1.0)[:, : H * W].view(4, H, W)
     masks[name] = paint(picture.expand(4, -1, -1, -1), dark, wm.viz.NEUTRAL, 0.9)
 wm.viz.strip(masks, ["", "", "", ""], colours=dict.fromkeys(masks, wm.viz.NEUTRAL),
-             alt="One frame under four short-range masks, whose holes are ragged, and four "
-                 "long-range masks, which leave a strip at the border.")
+             alt="One frame under four short-range masks, whose holes are ragged, and "
+                 "four long-range masks, which leave a strip at the border.")
 
 # %% [markdown]
 # ## 3.5 · The predictor
@@ -769,10 +795,18 @@ fixed = [draw_mask(SampleNoise(0, 0, 4), **kind) for kind in (SHORT, LONG)]
 jepa_loss(encoder, predictor, target, batch, fixed).backward()
 assert all(p.grad is None for p in target.parameters())
 assert all(p.grad is not None for p in [*encoder.parameters(), *predictor.parameters()])
+
+# %% [markdown]
+# Three steps towards 1, from 0:
+
+# %%
 nn.init.ones_(encoder.norm.weight), nn.init.zeros_(target.norm.weight)
 for _ in range(3):
     follow(target, encoder)
 assert torch.allclose(target.norm.weight, torch.tensor(1 - 0.99**3))
+
+# %% [markdown]
+# By heart, with a target that holds still:
 
 # %%
 target, by_heart = copy.deepcopy(encoder), []
@@ -797,8 +831,11 @@ from wmlearn.systems.vjepa import VJEPA, EncoderConfig, PredictorConfig, VJEPACo
 from wmlearn.systems.vjepa.masks import draw_mask as library_mask
 
 OURS = VJEPAConfig(
-    encoder=EncoderConfig(image_size=64, patch_size=8, frames=8, dim=128, depth=4, heads=4),
-    predictor=PredictorConfig(dim=64, depth=2, heads=2), frame_stride=2,
+    encoder=EncoderConfig(
+        image_size=64, patch_size=8, frames=8, dim=128, depth=4, heads=4
+    ),
+    predictor=PredictorConfig(dim=64, depth=2, heads=2),
+    frame_stride=2,
 )
 library, mine = VJEPA(OURS), nn.ModuleList([Encoder(), Predictor(), Encoder()])
 parts = library.encoder, library.predictor, library.target_encoder
@@ -806,7 +843,8 @@ for part in parts:
     for parameter in part.parameters():
         nn.init.normal_(parameter, std=0.05)
 for ours, part in zip(mine, parts):
-    ours.load_state_dict(dict(zip(ours.state_dict(), part.state_dict().values(), strict=True)))
+    weights = part.state_dict().values()
+    ours.load_state_dict(dict(zip(ours.state_dict(), weights, strict=True)))
 
 # %% [markdown]
 # (The weights are drawn at random, so that no layer is hidden behind zeros.)
@@ -824,7 +862,8 @@ with torch.no_grad():
         "features": (seen, library.encoder.encode(patches, visible)),
         "guesses": (mine[1](seen, visible, hidden, 0),
                     library.guess(patches, visible, hidden, 0)),
-        "loss": (jepa_loss(*mine, patches, masks), library.losses(clip, 5)["prediction"]),
+        "loss": (jepa_loss(*mine, patches, masks),
+                 library.losses(clip, 5)["prediction"]),
     }
 for name, (a, b) in pairs.items():
     print(f"{name:8} largest difference {(a - b).abs().max().item():.1e}")
@@ -865,18 +904,21 @@ run = fit("vjepa", data=folder, out=f"{runs}/vjepa")
 # %%
 series = {"loss": "val/prediction", "spread of the features": "val/feature_std"}
 steps = [step for step, _ in run.history["val/prediction"]]
-gauges = {label: [value for _, value in run.history[key]] for label, key in series.items()}
+values = lambda key: [value for _, value in run.history[key]]
+gauges = {label: values(key) for label, key in series.items()}
 wm.viz.curves(gauges, steps, xlabel="training step", ylabel="held-out clips")
 
+# %% [markdown]
+# How much went into your network, and into the shipped one?
+
 # %%
-rank = [value for _, value in run.history["val/effective_rank"]]
+rank, loss, spread = values("val/effective_rank"), *gauges.values()
 minutes = run.history["seconds"][-1][1] / 60
 card = wm.hub.read_card("vjepa-metaworld")
 ours = run.system.config
-print(f"yours: {steps[-1]} steps in {minutes:.1f} minutes; loss {gauges['loss'][0]:.2f} -> "
-      f"{gauges['loss'][-1]:.2f}")
-print(f"spread {gauges['spread of the features'][-1]:.2f}; effective rank {rank[0]:.1f} -> "
-      f"{rank[-1]:.1f} of {ours.encoder.dim}")
+print(f"yours: {steps[-1]} steps in {minutes:.1f} minutes;",
+      f"loss {loss[0]:.2f} -> {loss[-1]:.2f}, spread {spread[-1]:.2f},",
+      f"effective rank {rank[0]:.1f} -> {rank[-1]:.1f} of {ours.encoder.dim}")
 facts = [name for name in ("steps", "minutes", "frames", "hardware") if name in card]
 print("shipped:", ", ".join(f"{name} {card[name]}" for name in facts))
 
@@ -923,8 +965,9 @@ for name, row in rows.items():
 gain = lambda name, other: 100 * (rows[name]["pairs"].value - rows[other]["pairs"].value)
 Markdown("\n".join(lines) + f"""
 
-On pairs, {len(clips.test)} test clips, {len(size["probes"])} seeds of the probe, 95 % intervals
-over clips: yours is **{gain("yours", "random features"):+.0f} points** against random features and
+On pairs, {len(clips.test)} test clips, {len(size["probes"])} seeds of the probe,
+95 % intervals over clips: yours is
+**{gain("yours", "random features"):+.0f} points** against random features and
 **{gain("yours", "yours, one frame"):+.0f}** against one frame; the shipped one
 **{gain("shipped", "random features"):+.0f}** and
 **{gain("shipped", "shipped, one frame"):+.0f}**.""")
@@ -968,8 +1011,8 @@ for i in range(len(several)):
     rows[f"features {i + 1}"] = colours(features[i], basis, grid)
 wm.viz.strip(rows, [f"frame {stride * i + 1}" for i in range(grid[0])],
              colours={name: wm.viz.REAL for name in rows if "real" in name},
-             alt="Real clips and below each its features as colours: table and background keep "
-                 "their colours, the colours around the arm move with it.")
+             alt="Real clips and below each its features as colours, one colour for "
+                 "each place and time.")
 
 # %% [markdown]
 # The same as a film, with the network that you have trained beside the clip.
@@ -980,8 +1023,8 @@ own_grid = run.system.config.encoder.grid
 own = colours(mine[0], colour_basis(mine), own_grid)
 own = own.repeat_interleave(run.system.config.encoder.tubelet_size, 0)
 film = torch.cat([seen_frames(run.system, several), own], -1)
-wm.viz.gif(film, fps=5, scale=3, alt="A short film: left the real clip, right the features "
-                                     "of the network trained here, as colours.")
+wm.viz.gif(film, fps=5, scale=3, alt="A short film: left the real clip, right the "
+                                     "features of the network trained here.")
 
 # %% [markdown]
 # ## 5.2 · Which clip moves like this one?
@@ -993,7 +1036,7 @@ wm.viz.gif(film, fps=5, scale=3, alt="A short film: left the real clip, right th
 
 # %%
 def motion_code(x, times):
-    """Features [B, N, D] -> how their mean over places changes, [B, times * D], length 1."""
+    """Features [B, N, D] -> how their mean over places changes, [B, times * D]."""
     x = x.unflatten(1, (times, -1)).mean(2)
     return F.normalize((x - x.mean(1, keepdim=True)).flatten(1), dim=1)
 
@@ -1010,8 +1053,7 @@ def features_in_parts(system, clip):
 
 
 # %% [markdown]
-# **Look at** the first row, the question, and the three below, the answers of the shipped network:
-# does the same thing happen in them?
+# Codes of all clips, and for each test clip the others in order of likeness:
 
 # %%
 codes = {}
@@ -1019,16 +1061,24 @@ for name, system in {"shipped": vjepa, "yours": run.system, "random": untrained}
     times = system.config.encoder.grid[0]
     codes[name] = [motion_code(features_in_parts(system, part), times)
                    for part in (clips.test, clips.train)]
-codes["pixels"] = [motion_code(pixels_of(part), part.length) for part in (clips.test, clips.train)]
+codes["pixels"] = [motion_code(pixels_of(part), part.length)
+                   for part in (clips.test, clips.train)]
 near = {name: (a @ b.T).argsort(1, descending=True) for name, (a, b) in codes.items()}
+
+# %% [markdown]
+# **Look at** the first row, the question, and the three below, the answers of the shipped network:
+# does the same thing happen in them?
+
+# %%
 question = 4
 found = near["shipped"][question, :3]
 rows = {f"? {CLASSES[clips.test_labels[question]]}": clips.test.frames[question][at]}
 for place, i in enumerate(found.tolist(), start=1):
     rows[f"{place}. {CLASSES[clips.train_labels[i]]}"] = clips.train.frames[i][at]
-wm.viz.strip(rows, [f"frame {t + 1}" for t in at], colours=dict.fromkeys(rows, wm.viz.REAL),
-             alt="A clip and the three clips whose features change most alike, each with the "
-                 "name of its task.")
+wm.viz.strip(rows, [f"frame {t + 1}" for t in at],
+             colours=dict.fromkeys(rows, wm.viz.REAL),
+             alt="A clip and the three clips whose features change most alike, each "
+                 "with the name of its task.")
 
 # %% [markdown]
 # How often is the nearest clip of the same task, and how often does it at least go in the right
@@ -1039,8 +1089,8 @@ for name, order in near.items():
     best, truth = clips.train_labels[order[:, 0]], clips.test_labels
     same, pair = best == truth, best // 2 == truth // 2
     way = float(same[pair].float().mean()) if pair.any() else float("nan")
-    print(f"{name:8} same task {same.float().mean():4.0%}; of {int(pair.sum())} in the same "
-          f"pair, {way:4.0%} in the right direction")
+    print(f"{name:8} same task {same.float().mean():4.0%};",
+          f"of {int(pair.sum())} in the same pair, {way:4.0%} in the right direction")
 
 # %% [markdown]
 # # 6 · What breaks
@@ -1068,7 +1118,7 @@ def shrink(clip, flicker=0.0, seed=0):
     """Eight frames of 32 x 32, if asked with flickering blocks laid over them."""
     frames = clip.frames[:, ::2]
     small = F.avg_pool2d(frames.float().flatten(0, 1), 2).unflatten(0, frames.shape[:2])
-    noise = torch.randn(*small.shape[:3], 16, 16, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(*small.shape[:3], 16, 16, generator=seeded(seed))
     noise = noise.repeat_interleave(2, -1).repeat_interleave(2, -2)
     return Clip((small + 64 * flicker * noise).clamp(0, 255).to(torch.uint8))
 
@@ -1091,11 +1141,12 @@ def train_watched(config, known, held_out, steps, marks=8):
     """A trained system, and the spread of its features on the way."""
     system, spreads = VJEPA(replace(config, max_steps=max(1, steps))), []
     optimisation = system.configure_optimizers()
-    optimiser, schedule = optimisation["optimizer"], optimisation["lr_scheduler"]["scheduler"]
+    optimiser = optimisation["optimizer"]
+    schedule = optimisation["lr_scheduler"]["scheduler"]
     for step in range(steps + 1):
         if step % max(1, steps // marks) == 0:
             spreads.append((step, float(feature_std(layer_normed(system, held_out)))))
-        rows = torch.randint(len(known), (32,), generator=torch.Generator().manual_seed(step))
+        rows = torch.randint(len(known), (32,), generator=seeded(step))
         loss = sum(system.losses(known[rows], step).values())
         optimiser.zero_grad()
         loss.backward()
@@ -1127,16 +1178,21 @@ def measure(system, data):
     """Loss, spread, effective rank, and the probe's accuracy on pairs."""
     loss = float(system.losses(data.test, 0)["prediction"])
     x = layer_normed(system, data.test)
-    probe = table({"": probe_motion(system, data, (0,), epochs=(size["epochs"] + 1) // 2)})[""]
-    return loss, float(feature_std(x)), float(effective_rank(x)), probe["pairs"]
+    probe = probe_motion(system, data, (0,), epochs=(size["epochs"] + 1) // 2)
+    pairs = table({"": probe})[""]["pairs"]
+    return loss, float(feature_std(x)), float(effective_rank(x)), pairs
 
+
+# %% [markdown]
+# **Before you look** once more: the lowest loss?
 
 # %%
 results, spreads = {"never trained": measure(VJEPA(SMALL).eval(), tiny)}, {}
 for name, config in variants.items():
     system, spreads[name] = train_watched(config, tiny.train, tiny.test, size["small"])
     results[name] = measure(system, tiny)
-lines = ["| | loss | spread | effective rank | task or reversal? |", "|---|---|---|---|---|"]
+lines = ["| | loss | spread | effective rank | task or reversal? |",
+         "|---|---|---|---|---|"]
 lines += [f"| {name} | {loss:.2f} | {std:.2f} | {rank:.1f} of {SMALL.encoder.dim} "
           f"| {percent(pairs)} |" for name, (loss, std, rank, pairs) in results.items()]
 Markdown("\n".join(lines) + f"\n\n{size['small']} steps each, one seed.")
@@ -1159,11 +1215,11 @@ trained = {name: result for name, result in results.items() if name != "never tr
 lowest = min(trained, key=lambda name: trained[name][0])
 best = max(trained, key=lambda name: trained[name][3].value)
 flattest, richest = (pick(trained, key=lambda n: trained[n][2]) for pick in (min, max))
-Markdown(f"""The lowest loss, {trained[lowest][0]:.2f}, belongs to *{lowest}*, whose probe gets
-{percent(trained[lowest][3])}. The best probe, {percent(trained[best][3])}, to *{best}*, with a
-loss of {trained[best][0]:.2f}. The features fill the fewest directions,
-{trained[flattest][2]:.1f}, with *{flattest}*, and the most, {trained[richest][2]:.1f}, with
-*{richest}*.""")
+Markdown(f"""The lowest loss, {trained[lowest][0]:.2f}, belongs to *{lowest}*, whose
+probe gets {percent(trained[lowest][3])}. The best probe,
+{percent(trained[best][3])}, to *{best}*, with a loss of {trained[best][0]:.2f}.
+The features fill the fewest directions, {trained[flattest][2]:.1f}, with *{flattest}*,
+and the most, {trained[richest][2]:.1f}, with *{richest}*.""")
 
 # %% [markdown]
 # Where stop-gradient or predictor are missing, the spread falls away, and the loss with it: the collapse that section 2.3 foresaw. (An effective rank of what is left then counts noise.)
@@ -1193,19 +1249,24 @@ for flicker in (0.0, strong):
     for name in ("features", "pixels", "never trained"):
         twin = PIXELS if name == "pixels" else FEATURES
         system = train(twin, data.train, 0 if name == "never trained" else size["small"])
-        twins[name, flicker] = probe_motion(system, data, (0,), epochs=size["epochs"] // 2 + 1)
+        epochs = (size["epochs"] + 1) // 2
+        twins[name, flicker] = probe_motion(system, data, (0,), epochs=epochs)
 found = table(twins)
 lines = ["| predicts | clean clips | with flicker |", "|---|---|---|"]
-lines += [f"| {name} | " + " | ".join(percent(found[name, f]["pairs"]) for f in (0.0, strong))
-          + " |" for name in ("features", "pixels", "never trained")]
+row = lambda name: " | ".join(percent(found[name, f]["pairs"]) for f in (0.0, strong))
+names = "features", "pixels", "never trained"
+lines += [f"| {name} | {row(name)} |" for name in names]
 Markdown("Task or its reversal? (guessing 50 %)\n\n" + "\n".join(lines))
 
+# %% [markdown]
+# As differences:
+
 # %%
-difference = {f: 100 * (found["features", f]["pairs"].value - found["pixels", f]["pairs"].value)
-              for f in (0.0, strong)}
+score = lambda name, f: 100 * found[name, f]["pairs"].value
+difference = {f: score("features", f) - score("pixels", f) for f in (0.0, strong)}
 Markdown(f"Features minus pixels: **{difference[0.0]:+.0f}** points on clean clips, "
-         f"**{difference[strong]:+.0f}** with flicker, after {size['small']} steps each; one "
-         "seed, so believe only what is larger than the intervals.")
+         f"**{difference[strong]:+.0f}** with flicker, after {size['small']} steps "
+         "each; one seed, so believe only what is larger than the intervals.")
 
 # %% [markdown]
 # ## 6.3 · What the probe may not be told
@@ -1243,8 +1304,8 @@ Markdown(f"""
 | encoder: width, blocks | {a.encoder.dim}, {a.encoder.depth} | {b.encoder.dim}, \
 {b.encoder.depth} |
 | parameters of the encoder | {count(a):.1f} M | about {large:.0f} M |
-| predictor: width, blocks | {a.predictor.dim}, {a.predictor.depth} | {b.predictor.dim}, \
-{b.predictor.depth} |
+| predictor: width, blocks | {a.predictor.dim}, {a.predictor.depth} \
+| {b.predictor.dim}, {b.predictor.depth} |
 | hidden | {share(a)} of the places | {share(b)} |
 | the average keeps | {a.ema} | {b.ema} |
 | against collapse, besides | {a.regulariser} | {b.regulariser} |
@@ -1261,8 +1322,9 @@ Markdown(f"""
 # %%
 metrics = card.get("metrics", {})
 flat = lambda v: f"{v:.3g}" if isinstance(v, float) else str(v)
-lines = [f"| {key.replace('_', ' ')} | {flat(value)} |" for key, value in metrics.items()]
-Markdown("| | |\n|---|---|\n" + "\n".join(lines) if lines else "This checkpoint has no figures.")
+lines = [f"| {key.replace('_', ' ')} | {flat(v)} |" for key, v in metrics.items()]
+nothing = "This checkpoint has no figures."
+Markdown("| | |\n|---|---|\n" + "\n".join(lines) if lines else nothing)
 
 # %% [markdown]
 # **The papers' own figures.** V-JEPA's ViT-H/16, frozen, with an attentive probe: **81.9 %** on
@@ -1303,7 +1365,8 @@ for name, hidden in asked.items():
     for label, system in {"yours": run.system, "shipped": vjepa}.items():
         if system.config.encoder.grid[1:] == (rows_, columns_):
             each = [mask_error(system, clips.test[i : i + 1], hidden) for i in range(16)]
-            error, mean = (sum(getattr(e, k) for e in each) / 16 for k in ("mean", "baseline"))
+            error = sum(e.mean for e in each) / len(each)
+            mean = sum(e.baseline for e in each) / len(each)
             print(f"{name:23} {label:8} {error:.2f} ({mean:.2f})")
 
 # %% [markdown]
@@ -1337,8 +1400,9 @@ lines = ["| tier | width, blocks | tubelets | joint batch | steps | devices |",
 for name in ("laptop", "colab", "node", "pod"):
     numbers, config = preset(name)
     e = config.encoder
-    lines.append(f"| {name} | {e.dim}, {e.depth} | {e.tokens:,} | {numbers.batch_size:,} "
-                 f"| {numbers.max_steps:,} | {numbers.devices} |")
+    lines.append(f"| {name} | {e.dim}, {e.depth} | {e.tokens:,} "
+                 f"| {numbers.batch_size:,} | {numbers.max_steps:,} "
+                 f"| {numbers.devices} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
