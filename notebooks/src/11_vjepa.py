@@ -1093,6 +1093,14 @@ for name, order in near.items():
           f"of {int(pair.sum())} in the same pair, {way:4.0%} in the right direction")
 
 # %% [markdown]
+# Compare all four before you praise the first. In the run that we made, the coarse pixels found
+# more clips of the same task than any feature, and the untrained network was no worse than the
+# trained ones: arms that do the same thing under nearly the same camera also *look* alike, and a
+# nearest neighbour weighs all numbers of a code the same. A probe may choose among them; this may
+# not. So a pretty retrieval is no evidence that a feature knows motion.
+
+
+# %% [markdown]
 # # 6 · What breaks
 #
 # ## 6.1 · Collapse, three ways, and two other cures
@@ -1372,10 +1380,11 @@ for name, hidden in asked.items():
 # %% [markdown]
 # <details><summary>What we saw</summary>
 #
-# (a) what moves is harder to guess than what stands still, since nothing around it says how it
-# will look. (b) the less is seen, the more the guess becomes the mean of what is possible, which
-# is safe in L1 and says little. (c) yes, with a network that was trained for minutes: it has met
-# blocks, and a mask of another kind, such as a single place or a comb, is new to it.
+# (a) less of a difference than one would think: the two lie close together, and which of them is
+# larger depended on the network. (b) the less is seen, the more the guess becomes the mean of what
+# is possible, which is safe in L1 and says little; the error rises everywhere. (c) yes: a single
+# place is a mask that training never showed, which hides large blocks, and there the mean of what
+# is seen was the better guess.
 #
 # </details>
 #
