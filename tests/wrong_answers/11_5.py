@@ -52,6 +52,8 @@ def scaled(toy, rhos):
     return sizes, sizes < 0.05
 
 
+VISIBLE_ONLY = {"number_for_bool"}  # right in value
+
 WRONG = [
     ("other_order", (other_order,), "another order"),
     ("all_at_once", (all_at_once,), "take away one thing at a time"),
