@@ -35,7 +35,7 @@ LAPTOP = VJEPAConfig(
     masks=(MaskConfig(blocks=3, scale=0.25, hidden=0.56, visible=0.38),),
     frame_stride=2,
     regulariser="vicreg",
-    regulariser_weight=0.02,
+    regulariser_weight=0.003,
     ema=0.99,
     learning_rate=1e-3,
     warmup_steps=50,

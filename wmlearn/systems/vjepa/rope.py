@@ -51,7 +51,8 @@ def rope_table(positions: Tensor, head_dim: int) -> Tensor:
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Turns pairs of channels: ``x`` [B, N, ..., d], ``table`` [2, N, d] or [2, B, N, d]."""
     cos, sin = table.to(x.dtype).reshape(2, -1, x.shape[1], *[1] * (x.ndim - 3), x.shape[-1])
-    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
+    swapped = torch.stack([second, first], dim=-1).flatten(-2)  # on a CPU faster than flip
     return torch.addcmul(x * cos, swapped, sin)
 
 
@@ -69,8 +70,8 @@ class RopeAttention(nn.Module):
     def forward(self, x: Tensor, table: Tensor, mask: Tensor | None = None) -> Tensor:
         """``x`` [B, N, D]; ``mask`` bool [N, N], true where a row may look at a column."""
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [B, N, 3, heads, d]
-        qk, v = rotate(qkv[:, :, :2], table), qkv[:, :, 2]
-        q, k, v = (part.transpose(1, 2) for part in (qk[:, :, 0], qk[:, :, 1], v))
+        qk, v = qkv.split([2, 1], dim=2)  # unlike slices, parts go back in one copy
+        q, k, v = (part.transpose(1, 2) for part in (*rotate(qk, table).unbind(2), v[:, :, 0]))
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(y.transpose(1, 2).flatten(2))
 
