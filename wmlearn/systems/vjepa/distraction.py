@@ -9,7 +9,6 @@ a probe is asked for the direction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -17,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.evaluate.probe import fit_probe
 from wmlearn.systems.vjepa.config import EncoderConfig, MaskConfig, PredictorConfig, VJEPAConfig
 from wmlearn.systems.vjepa.system import VJEPA
 
@@ -74,39 +72,3 @@ def train(config: VJEPAConfig, clips: Clip, steps: int, batch_size: int = 32) ->
         schedule.step()
         system.update_target()
     return system.eval()
-
-
-def compare(
-    levels: Sequence[float] = (0.0, 1.0, 2.0),
-    steps: int = 300,
-    clips: int = 1024,
-    seed: int = 0,
-    config: VJEPAConfig = SMALL,
-) -> dict[str, list[float]]:
-    """Probe accuracy, 0 to 1, at each level of distraction; guessing gives 0.25.
-
-    Args:
-        levels: of distraction, see :func:`draw_clips`; training and test clips have the same.
-        steps: of training.
-        clips: to train encoder and probe on; a quarter as many test the probe.
-        seed: of everything.
-        config: of both systems.
-
-    Returns:
-        Accuracies by name: ``features``, ``pixels`` and ``random`` (an untrained encoder).
-    """
-    scores: dict[str, list[float]] = {"features": [], "pixels": [], "random": []}
-    for level in levels:
-        generator = torch.Generator().manual_seed(seed)
-        known, labels = draw_clips(clips, level, generator)
-        new, truth = draw_clips(clips // 4, level, generator)
-        config = replace(config, seed=seed)
-        for name in scores:
-            predict = "pixels" if name == "pixels" else "features"
-            trained = train(
-                replace(config, predict=predict), known, 0 if name == "random" else steps
-            )
-            features = trained.features(known), trained.features(new)
-            score = fit_probe((features[0], labels), (features[1], truth), epochs=10, seed=seed)
-            scores[name].append(score.accuracy)
-    return scores
