@@ -137,3 +137,25 @@ def test_ppo_trains_unmodified(diamond):
     agent.learn(256)
     assert agent.num_timesteps == 256
     assert not torch.equal(before, agent.policy.action_net.weight)
+
+
+class Embeddings(Counter):
+    """A world of features: two tokens of three numbers, and no picture."""
+
+    def step(self, state, action, generator=None):
+        features = state.float().view(-1, 1, 1).expand(-1, 2, 3)
+        done = torch.zeros(len(state), dtype=torch.bool)
+        return state + 1, Step(None, action.float(), done, features=features)
+
+
+def test_a_world_of_features_is_a_world_but_no_environment():
+    world = Embeddings()
+    assert isinstance(world, World)
+    state, step = world.step(world.reset(starts()), torch.zeros(5))
+    assert step.frame is None and step.features.shape == (5, 2, 3)
+    env = WorldEnv(world, starts(), num_envs=2)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="features, not frames"):
+        env.step(np.zeros(2, dtype=np.int64))
+    with pytest.raises(ValueError, match="neither"):
+        Step(None, step.reward, step.terminated)

@@ -71,7 +71,7 @@ def save(
     Args:
         folder: where to; made if needed.
         module: has a frozen dataclass ``config``.
-        system: "diamond", "genie" or "actor-critic", what ``load`` builds again.
+        system: "diamond", "genie", "vjepa" or "actor-critic", what ``load`` builds again.
         card: facts about the run (JSON values); config and hash are added here.
         starts: real clips with actions to start dreaming from.
         dtype: of stored weights; ``torch.float16`` halves the file (buffers stay as they are).
@@ -194,10 +194,12 @@ def _build(card: dict[str, Any]) -> nn.Module:
     from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
     from wmlearn.systems.diamond import Diamond, DiamondConfig
     from wmlearn.systems.genie import Genie, GenieConfig
+    from wmlearn.systems.vjepa import VJEPA, VJEPAConfig
 
     kinds = {
         "diamond": (Diamond, DiamondConfig),
         "genie": (Genie, GenieConfig),
+        "vjepa": (VJEPA, VJEPAConfig),
         "actor-critic": (ActorCritic, ActorCriticConfig),
     }
     if card["system"] not in kinds:

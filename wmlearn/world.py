@@ -24,20 +24,29 @@ from wmlearn.data.clip import Clip
 class Step:
     """What a world shows after one action.
 
+    A world that predicts pixels or tokens gives a ``frame``; one that predicts embeddings (JEPA)
+    gives ``features``, and nobody draws them.
+
     Attributes:
-        frame: uint8 ``[B, C, H, W]``.
+        frame: uint8 ``[B, C, H, W]``; ``None`` in a world of features.
         reward: float32 ``[B]``, in the units that the world was trained on.
         terminated: bool ``[B]``.
         expected_sign: float32 ``[B]``, the mean of the reward's sign, -1 to 1; ``None`` where a
             world does not know it.
         end_probability: float32 ``[B]``, of ``terminated``; ``None`` where it is not known.
+        features: float32 ``[B, N, D]``, N tokens of the new frame; ``None`` in a world of frames.
     """
 
-    frame: Tensor
+    frame: Tensor | None
     reward: Tensor
     terminated: Tensor
     expected_sign: Tensor | None = None
     end_probability: Tensor | None = None
+    features: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.frame is None and self.features is None:
+            raise ValueError("A step shows a frame or features; this one has neither.")
 
 
 @runtime_checkable
@@ -49,7 +58,8 @@ class World(Protocol):
 
     Attributes:
         action_space: of one actor, e.g. ``Discrete(4)``.
-        frame_shape: ``(C, H, W)``.
+        frame_shape: ``(C, H, W)``, of the frames that ``reset`` takes, and of those that ``step``
+            gives if it gives any.
         context_frames: how many real frames ``reset`` needs at least.
     """
 
@@ -64,7 +74,10 @@ class World(Protocol):
     def step(
         self, state: Any, action: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Any, Step]:
-        """One step with ``action`` (int64 ``[B]``); all randomness comes from ``generator``."""
+        """One step with ``action`` (int64 ``[B]``, or float32 ``[B, A]`` for continuous ones).
+
+        All randomness comes from ``generator``.
+        """
         ...
 
 
@@ -166,6 +179,11 @@ class WorldEnv(VectorEnv):
         if not self.action_space.contains(actions.astype(self.action_space.dtype)):
             raise ValueError(f"{actions!r} is not in the action space {self.action_space}.")
         self._state, step = self.world.step(self._state, torch.as_tensor(actions), self._generator)
+        if step.frame is None:
+            raise ValueError(
+                "This world gives features, not frames, so there is no picture to observe: plan "
+                "in it (wmlearn.agents), or decode its features first."
+            )
         frames, reward = _images(step.frame), step.reward.cpu().numpy().astype(np.float64)
         terminated = step.terminated.cpu().numpy()
         self._steps += 1

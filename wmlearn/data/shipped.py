@@ -1,117 +1,128 @@
-"""Recorded episodes in a small file that ships with the course, so that no simulator is needed.
+"""Clip sets that come with the repository, so that a chapter needs no simulator.
 
-A packed dataset is a folder::
-
-    dataset.json        as in FORMAT.md, and "sha256" of the two files below
-    frames.xz           the frames of all episodes, uint8 [N, H, W, C], one after the other, by LZMA
-    steps.safetensors   lengths [episodes], and actions, rewards, terminated, truncated [steps]
-
-Pictures of a game repeat themselves so much that CoinRun takes about 130 bytes a frame, without
-loss. ``unpack`` gives the very episodes that were packed.
+A set is a folder in ``assets/clips/``: ``clips.safetensors`` holds each clip as one WebP picture
+of all its frames side by side (a tenth of the size of raw pixels), and ``card.json`` says what they
+show, where they come from and under which licence. ``record("clips/metaworld", out)`` unpacks one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import lzma
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from wmlearn.data.episodes import Episode, EpisodeError, EpisodeStore, EpisodeWriter
+from wmlearn.data.progress import progress_bar
 
-_STEPS = ("actions", "rewards", "terminated", "truncated")
-_FILES = ("frames.xz", "steps.safetensors")
-
-
-def pack(store: EpisodeStore, folder: str | os.PathLike) -> Path:
-    """Writes a dataset with discrete actions as a packed folder."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    episodes = [store[i] for i in range(len(store))]
-    with lzma.open(folder / "frames.xz", "wb", preset=9) as file:
-        for episode in episodes:
-            file.write(np.ascontiguousarray(episode.frames.transpose(0, 2, 3, 1)).tobytes())
-    steps = {name: np.concatenate([getattr(e, name) for e in episodes]) for name in _STEPS}
-    save_file({"lengths": store.lengths, **steps}, folder / "steps.safetensors")
-    info = {**store.info, "sha256": {name: _sha256(folder / name) for name in _FILES}}
-    (folder / "dataset.json").write_text(json.dumps(info, indent=2) + "\n")
-    return folder
+PREFIX = "clips/"
+FORMAT, VERSION = "wmlearn-clips", 1
 
 
-def unpack(
-    folder: str | os.PathLike, out: str | os.PathLike, frames: int | None = None
-) -> EpisodeStore:
-    """Writes a packed dataset as an ordinary one; goes on where it was interrupted.
+def list_clip_sets() -> list[str]:
+    """Ids of the clip sets at hand, for ``record``."""
+    return sorted(PREFIX + path.parent.name for path in _root().glob("*/card.json"))
+
+
+def unpack_clips(env_id: str, out: str | os.PathLike, progress: bool = True) -> EpisodeStore:
+    """Writes a shipped clip set as a passive dataset, one episode per clip.
 
     Args:
-        folder: a packed dataset.
-        out: directory of the dataset; new, or begun by ``unpack``.
-        frames: take the first episodes that hold about this many frames; all by default.
+        env_id: ``"clips/metaworld"``.
+        out: directory of the dataset; one that is complete is left as it is.
+        progress: show a bar.
 
     Raises:
-        EpisodeError: the packed files are missing or are not those that dataset.json describes.
+        EpisodeError: there is no such set, or its file is not the one that its card describes.
     """
-    folder = Path(folder)
-    info = _info(folder)
-    steps = load_file(folder / "steps.safetensors")
-    lengths = steps.pop("lengths").tolist()
-    space = info.pop("action_space")
-    shape = tuple(info.pop("frame_shape"))
-    channels, height, width = shape
-    known = {k: v for k, v in info.items() if k not in ("format", "version", "wmlearn", "sha256")}
-    writer = EpisodeWriter(out, _discrete(space["n"]), shape, action_names=space["names"], **known)
-    done, first = writer.next_index, 0
-    with lzma.open(folder / "frames.xz", "rb") as file:
-        for number, length in enumerate(lengths):
-            if frames is not None and sum(lengths[:number]) >= frames - 1:
-                break
-            raw = file.read(length * height * width * channels)
-            part = slice(first, first := first + length - 1)
-            if number < done:
-                continue
-            pictures = np.frombuffer(raw, np.uint8).reshape(length, height, width, channels)
-            arrays = {name: steps[name][part] for name in _STEPS}
-            writer.write(Episode(pictures.transpose(0, 3, 1, 2), **arrays))
+    folder = _root() / env_id.removeprefix(PREFIX)
+    if not (folder / "card.json").is_file():
+        known = ", ".join(list_clip_sets()) or "none"
+        raise EpisodeError(f"There is no clip set '{env_id}'; there are: {known}.")
+    card = json.loads((folder / "card.json").read_text())
+    file = folder / "clips.safetensors"
+    if not file.is_file() or _sha256(file) != card["sha256"]:
+        raise EpisodeError(f"{file} is missing or changed; fetch the repository's assets again.")
+    try:
+        arrays = load_file(file)
+    except SafetensorError as error:
+        raise EpisodeError(f"{file} is damaged; fetch the repository's assets again.") from error
+    shape = tuple(card["frame_shape"])
+    info = {**card["info"], "env": env_id, "licence": card["licence"]}
+    writer = EpisodeWriter(out, None, shape, **info)
+    ends = arrays["ends"].tolist()
+    with progress_bar(len(ends), writer.next_index, f"unpack {env_id}", progress) as bar:
+        while (i := writer.next_index) < len(ends):
+            data = arrays["webp"][ends[i - 1] if i else 0 : ends[i]].tobytes()
+            writer.write(Episode(frames=_decode(data, shape)))
+            bar.update(1)
     return EpisodeStore(out)
 
 
-def find_clips(env: str, policy: str, frames: int, size: int) -> Path | None:
-    """The shipped folder that holds this many frames of an environment, or None.
+def pack_clips(
+    store: EpisodeStore,
+    places: list[tuple[int, int]],
+    length: int,
+    folder: str | os.PathLike,
+    card: dict[str, Any],
+    quality: int = 50,
+) -> Path:
+    """Makes a clip set out of a dataset.
 
     Args:
-        env: id of the environment; policy: who played; size: height and width of a frame.
+        store: the dataset.
+        places: (episode, first frame) of each clip.
+        length: frames of a clip.
+        folder: where to; its name is the set's.
+        card: ``licence``, ``attribution`` and ``info`` (what dataset.json shall say).
+        quality: of WebP, 1 to 100.
     """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [_encode(store[e].frames[s : s + length], quality) for e, s in places]
+    ends = np.cumsum([len(picture) for picture in pictures])
+    webp = np.frombuffer(b"".join(pictures), np.uint8)
+    save_file({"webp": webp, "ends": ends.astype(np.int64)}, folder / "clips.safetensors")
+    card = {
+        "format": FORMAT,
+        "version": VERSION,
+        "clips": len(places),
+        "frames": length,
+        "frame_shape": list(store.frame_shape),
+        "sha256": _sha256(folder / "clips.safetensors"),
+        **card,
+    }
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    return folder
+
+
+def _encode(frames: NDArray[np.uint8], quality: int) -> bytes:
+    """uint8 ``[T, 3, H, W]`` -> one WebP picture, frames from left to right."""
+    sheet = np.concatenate(list(frames.transpose(0, 2, 3, 1)), axis=1)
+    file = io.BytesIO()
+    Image.fromarray(sheet).save(file, "WEBP", quality=quality, method=6)
+    return file.getvalue()
+
+
+def _decode(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The frames uint8 ``[T, 3, H, W]`` of :func:`_encode`, nearly."""
+    sheet = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    frames = np.stack(np.split(sheet, sheet.shape[1] // shape[2], axis=1))
+    return np.ascontiguousarray(frames.transpose(0, 3, 1, 2))
+
+
+def _root() -> Path:
     from wmlearn.hub import assets_dir
 
-    for file in sorted((assets_dir() / "clips").glob("*/dataset.json")):
-        info = json.loads(file.read_text())
-        fits = info["env"] == env and info["policy"] == policy and info["frame_shape"][1] == size
-        if fits and load_file(file.parent / "steps.safetensors")["lengths"].sum() >= frames - 1:
-            return file.parent
-    return None
-
-
-def _info(folder: Path) -> dict:
-    if not (folder / "dataset.json").is_file():
-        raise EpisodeError(f"{folder} holds no packed dataset: there is no dataset.json in it.")
-    info = json.loads((folder / "dataset.json").read_text())
-    for name, digest in info.get("sha256", dict.fromkeys(_FILES, "")).items():
-        if not (folder / name).is_file() or _sha256(folder / name) != digest:
-            raise EpisodeError(
-                f"{folder / name} is not the file that dataset.json describes (missing, truncated "
-                "or changed): fetch it again."
-            )
-    return info
-
-
-def _discrete(n: int):
-    from gymnasium.spaces import Discrete
-
-    return Discrete(n)
+    return assets_dir() / "clips"
 
 
 def _sha256(path: Path) -> str:

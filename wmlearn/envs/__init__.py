@@ -18,12 +18,14 @@ import gymnasium
 from wmlearn.envs.atari import AtariEnv, atari_games
 from wmlearn.envs.doom import SCENARIOS, DoomEnv
 from wmlearn.envs.keys import env_keys
+from wmlearn.envs.metaworld import MetaWorldEnv, metaworld_tasks
 from wmlearn.envs.pixels import PixelEnv, resize
 from wmlearn.envs.procgen import GAMES, ProcgenEnv
 
 __all__ = [
     "AtariEnv",
     "DoomEnv",
+    "MetaWorldEnv",
     "PixelEnv",
     "ProcgenEnv",
     "env_keys",
@@ -43,8 +45,11 @@ for _game in GAMES:
 
 
 def list_envs() -> list[str]:
-    """The ids that are known by name: the registry and every Atari game that is installed."""
-    return [*registry, *(f"atari/{game}" for game in atari_games())]
+    """The ids that are known by name: the registry, and every Atari game and Meta-World task that
+    is installed.
+    """
+    atari = (f"atari/{game}" for game in atari_games())
+    return [*registry, *atari, *(f"metaworld/{task}" for task in metaworld_tasks())]
 
 
 def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
@@ -53,8 +58,9 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
     Args:
         env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
             ``atari/<game>`` (``atari/breakout``), ``procgen/coinrun``, ``ninja``, ``jumper`` or
-            ``climber`` (each also ``-hard``, with backgrounds), or any Gymnasium id that renders
-            pixels (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
+            ``climber`` (each also ``-hard``, with backgrounds), ``metaworld/<task>``
+            (``metaworld/door-open``), or any Gymnasium id that renders pixels
+            (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.
         **kwargs: passed to the environment, e.g. ``frame_skip``, ``labels`` (ViZDoom).
 
@@ -70,6 +76,8 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
         raise ValueError(
             f"There is no environment {env_id!r}; choose one of {', '.join(registry)}."
         )
+    if env_id.startswith("metaworld/"):
+        return MetaWorldEnv(env_id.removeprefix("metaworld/"), size=size, **kwargs)
     if env_id.startswith("atari/"):
         return AtariEnv(env_id.removeprefix("atari/"), size=size, **kwargs)
     return PixelEnv(env_id, size=size, **kwargs)

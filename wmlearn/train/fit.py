@@ -30,7 +30,7 @@ from wmlearn import hub
 from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.data.record import record
-from wmlearn.data.shipped import find_clips, unpack
+from wmlearn.data.packed import find_clips, unpack
 from wmlearn.nn.precision import bfloat16_is_fast
 from wmlearn.train.history import History, read_history
 from wmlearn.train.run import RunConfig
@@ -40,6 +40,7 @@ from wmlearn.train.tiers import current_tier, get_tier
 RECIPES = {
     "diamond": "wmlearn.systems.diamond.recipe",
     "genie": "wmlearn.systems.genie.recipe",
+    "vjepa": "wmlearn.systems.vjepa.recipe",
     "actor-critic": "wmlearn.agents.recipe",
     "searched-policy": "wmlearn.agents.planning_recipe",
 }
@@ -66,7 +67,7 @@ def fit(system: str, **options: Any) -> Fit:
     """Trains ``system``, recording the data first where there is none; resumes what it finds.
 
     Args:
-        system: "diamond", "genie", or a policy in a learned world: "actor-critic" or
+        system: "diamond", "genie", "vjepa", or a policy in a learned world: "actor-critic" or
             "searched-policy".
         **options: fields of ``RunConfig``, e.g. ``tier="laptop"``; fields of the system's config
             under their full name: ``**{"system.autoregressive_steps": 2}``.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wmlearn.data.episodes import EpisodeError, EpisodeStore
-from wmlearn.data.shipped import find_clips, pack, unpack
+from wmlearn.data.packed import find_clips, pack, unpack
 
 CLIPS = find_clips("procgen/coinrun", "mixed", 10_000, 64)
 
