@@ -193,9 +193,11 @@ def _build(card: dict[str, Any]) -> nn.Module:
     """The untrained module that a card describes; its config is checked against the dataclass."""
     from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
     from wmlearn.systems.diamond import Diamond, DiamondConfig
+    from wmlearn.systems.vjepa2_ac import VJEPA2AC, VJEPA2ACConfig
 
     kinds = {
         "diamond": (Diamond, DiamondConfig),
+        "vjepa2-ac": (VJEPA2AC, VJEPA2ACConfig),
         "actor-critic": (ActorCritic, ActorCriticConfig),
     }
     if card["system"] not in kinds:

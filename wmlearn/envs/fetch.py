@@ -57,7 +57,7 @@ class FetchEnv(gymnasium.Env):
     frame_skip = _SUBSTEPS
 
     def __init__(self, task: str, size: int = 64, max_steps: int = 25) -> None:
-        self.env_id, self._size, self._max_steps = f"fetch/{task}", size, max_steps
+        self.env_id, self._size, self.max_steps = f"fetch/{task}", size, max_steps
         mujoco, self._sim = _simulator(TASKS[task])
         self.has_block = task == "push"
         self.state_names = [f"{part}_{axis}" for part in self._parts() for axis in "xyz"]
@@ -83,13 +83,13 @@ class FetchEnv(gymnasium.Env):
         return self._observe(), self._info()
 
     def step(self, action):
-        if self._steps is None or self._steps >= self._max_steps:
+        if self._steps is None or self._steps >= self.max_steps:
             raise RuntimeError("The episode is over: call reset() before step().")
         self._move(np.asarray(action, np.float64))
         self._steps += 1
         info = self._info()
         reward = 0.0 if info["success"] else -1.0
-        return self._observe(), reward, False, self._steps >= self._max_steps, info
+        return self._observe(), reward, False, self._steps >= self.max_steps, info
 
     def render(self) -> NDArray[np.uint8]:
         return self._frame
