@@ -34,6 +34,9 @@ class CEMConfig:
         samples: K, plans in a round. The paper draws 800.
         elites: the best plans of a round, around which the next round draws. The paper's 10.
         iterations: rounds. The paper's 10.
+        decay: each round draws this many times fewer plans than the one before, but at least twice
+            the elites; the later rounds search in a small place (iCEM, Pinneri et al. 2020, which
+            has 1.25). 1 draws the same number always, as the paper does.
         sum_over_steps: a plan pays at every step; false pays at the last only, as in the paper.
         spread: standard deviation in the first round, in half-widths of the action space.
         least_spread: it never falls below this, so that the search goes on.
@@ -45,6 +48,7 @@ class CEMConfig:
     samples: int = 100
     elites: int = 10
     iterations: int = 5
+    decay: float = 1.0
     sum_over_steps: bool = True
     spread: float = 0.7
     least_spread: float = 0.05
@@ -54,6 +58,13 @@ class CEMConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.elites <= self.samples or min(self.horizon, self.iterations) < 1:
             raise ValueError("CEM needs horizon, iterations >= 1 and 1 <= elites <= samples.")
+        if self.decay < 1:
+            raise ValueError(f"decay is at least 1, the same number always; got {self.decay}.")
+
+    def counts(self) -> list[int]:
+        """How many plans each round draws."""
+        least = min(self.samples, 2 * self.elites)
+        return [max(least, round(self.samples / self.decay**i)) for i in range(self.iterations)]
 
 
 @dataclass(frozen=True)
@@ -101,11 +112,12 @@ def plan(
     generator = generator or torch.Generator().manual_seed(0)
     kind = _Categorical if isinstance(world.action_space, Discrete) else _Gaussian
     search = kind(world.action_space, config, guess)
-    root = expand_state(world.reset(start), config.samples)
+    root = world.reset(start)
     best, best_energy, history = None, float("inf"), []
-    for _ in range(config.iterations):
-        actions = search.draw(generator)
-        paid = rollout_energy(world, root, actions, energy, config.sum_over_steps, generator)
+    for count in config.counts():
+        actions = search.draw(count, generator)
+        state = expand_state(root, count)
+        paid = rollout_energy(world, state, actions, energy, config.sum_over_steps, generator)
         elite = paid.topk(config.elites, largest=False)
         search.learn(actions[elite.indices])
         history.append(elite.values.mean())
@@ -198,8 +210,8 @@ class _Gaussian:
         self.mean = _begin(self.still, guess)
         self.std = config.spread * self.half.expand_as(self.mean)
 
-    def draw(self, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(self.config.samples, *self.mean.shape, generator=generator)
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(count, *self.mean.shape, generator=generator)
         plans = self.mean + self.std * noise
         if self.config.still and len(plans) > 2:
             plans[0], plans[1] = self.mean, self.still
@@ -224,10 +236,8 @@ class _Categorical:
             known = torch.nn.functional.one_hot(guess[: config.horizon], self.count).float()
             self.odds[: len(known)] = 0.5 * self.odds[: len(known)] + 0.5 * known
 
-    def draw(self, generator: torch.Generator) -> Tensor:
-        return torch.multinomial(
-            self.odds, self.config.samples, replacement=True, generator=generator
-        ).T
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.multinomial(self.odds, count, replacement=True, generator=generator).T
 
     def learn(self, elites: Tensor) -> None:
         share = torch.nn.functional.one_hot(elites, self.count).float().mean(0)
