@@ -68,7 +68,10 @@ def test_out_of_reach_it_goes_as_fast_as_the_action_space_allows():
 
 
 def test_summing_over_steps_hurries():
-    target, config = feature_distance(goal(101, 100)), CEMConfig(horizon=4, samples=300, iterations=10)
+    target, config = (
+        feature_distance(goal(101, 100)),
+        CEMConfig(horizon=4, samples=300, iterations=10),
+    )
     hurried = plan(Plane(), start(), target, config).actions
     assert hurried[0, 0] > 0.8 and hurried[1:, 0].abs().max() < 0.3
 

@@ -71,7 +71,7 @@ def save(
     Args:
         folder: where to; made if needed.
         module: has a frozen dataclass ``config``.
-        system: "diamond" or "actor-critic", what ``load`` builds again.
+        system: "diamond", "vjepa" or "actor-critic", what ``load`` builds again.
         card: facts about the run (JSON values); config and hash are added here.
         starts: real clips with actions to start dreaming from.
         dtype: of stored weights; ``torch.float16`` halves the file (buffers stay as they are).
@@ -193,10 +193,12 @@ def _build(card: dict[str, Any]) -> nn.Module:
     """The untrained module that a card describes; its config is checked against the dataclass."""
     from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
     from wmlearn.systems.diamond import Diamond, DiamondConfig
+    from wmlearn.systems.vjepa import VJEPA, VJEPAConfig
     from wmlearn.systems.vjepa2_ac import VJEPA2AC, VJEPA2ACConfig
 
     kinds = {
         "diamond": (Diamond, DiamondConfig),
+        "vjepa": (VJEPA, VJEPAConfig),
         "vjepa2-ac": (VJEPA2AC, VJEPA2ACConfig),
         "actor-critic": (ActorCritic, ActorCriticConfig),
     }

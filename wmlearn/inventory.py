@@ -29,13 +29,19 @@ def run(args: argparse.Namespace) -> None:
 
 def environments() -> Iterator[tuple[str, str]]:
     """Name and remark of what ``wmlearn record`` takes."""
+    from wmlearn.data.shipped import list_clip_sets
     from wmlearn.envs import list_envs
 
     names = list_envs()
     atari = [name for name in names if name.startswith("atari/")]
-    yield from ((name, "") for name in names if name not in atari)
+    arm = [name for name in names if name.startswith("metaworld/")]
+    yield from ((name, "") for name in names if name not in atari + arm)
     if atari:
         yield "atari/<game>", f"{len(atari)} games: {', '.join(n[6:] for n in atari[:4])}, ..."
+    if arm:
+        yield "metaworld/<task>", f"{len(arm)} tasks of a robot arm: door-open, push, ..."
+        yield "metaworld/pairs", "16 of them that undo each other, for chapter 11"
+    yield from ((name, "a shipped clip set, no simulator needed") for name in list_clip_sets())
     yield "<Gymnasium id>", "any that renders pixels, e.g. CarRacing-v3"
     yield "<file>.mp4", "a video, without actions"
 

@@ -202,7 +202,9 @@ class _Gaussian:
 
     def __init__(self, space: Box, config: CEMConfig, guess: Tensor | None) -> None:
         if not isinstance(space, Box) or len(space.shape) != 1:
-            raise ValueError(f"CEM plans with Discrete or one-dimensional Box actions, not {space}.")
+            raise ValueError(
+                f"CEM plans with Discrete or one-dimensional Box actions, not {space}."
+            )
         self.config = config
         self.low, self.high = torch.from_numpy(space.low), torch.from_numpy(space.high)
         self.half = (self.high - self.low) / 2
@@ -295,9 +297,7 @@ class ImageGoalPlanner:
             self._goal, self._energy, self.last = goal, self.distance(goal), None
         guess = None if self.last is None else self.last.actions[1:]
         context = seen.time(seen.length - self.world.context_frames, seen.length)
-        self.last = plan(
-            self.world, context, self._energy, self.config, self._generator, guess
-        )
+        self.last = plan(self.world, context, self._energy, self.config, self._generator, guess)
         first = self.last.actions[0]
         return first.numpy() if first.ndim else int(first)
 

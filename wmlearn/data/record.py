@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from gymnasium.spaces import Discrete
 
+from wmlearn.data import shipped
 from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
 from wmlearn.data.progress import progress_bar
 from wmlearn.data.video import is_video, record_video
@@ -35,7 +36,8 @@ def record(
     is byte for byte the same as an uninterrupted one.
 
     Args:
-        env_id: see ``wmlearn.envs.make``; or the path of a video file (see ``video.record_video``).
+        env_id: see ``wmlearn.envs.make``; or the path of a video file (see ``video.record_video``),
+            ``metaworld/pairs`` (see ``motions``), or a shipped clip set (``clips/metaworld``).
         out: directory of the dataset.
         frames: how many frames the dataset shall hold. The last episode is cut (truncated) there;
             one frame fewer if a lone one, without a step, would be left.
@@ -54,6 +56,12 @@ def record(
     Raises:
         EpisodeError: ``out`` holds something else, or a dataset with other settings.
     """
+    if env_id.startswith(shipped.PREFIX):
+        return shipped.unpack_clips(env_id, out, progress)
+    if env_id == "metaworld/pairs":
+        from wmlearn.data.motions import record_motions
+
+        return record_motions(out, frames, seed, size, progress)
     if is_video(env_id):
         return record_video(env_id, out, frames, size, progress=progress, **env_kwargs)
     if frames < 2:

@@ -21,12 +21,14 @@ from wmlearn.envs.atari import AtariEnv, atari_games
 from wmlearn.envs.doom import SCENARIOS, DoomEnv
 from wmlearn.envs.fetch import TASKS, FetchEnv
 from wmlearn.envs.keys import env_keys
+from wmlearn.envs.metaworld import MetaWorldEnv, metaworld_tasks
 from wmlearn.envs.pixels import PixelEnv, resize
 
 __all__ = [
     "AtariEnv",
     "DoomEnv",
     "FetchEnv",
+    "MetaWorldEnv",
     "PixelEnv",
     "env_keys",
     "list_envs",
@@ -37,15 +39,16 @@ __all__ = [
 
 registry: dict[str, Callable[..., gymnasium.Env]] = {
     f"doom/{name}": (lambda name=name, **kwargs: DoomEnv(name, **kwargs)) for name in SCENARIOS
-} | {
-    f"fetch/{task}": (lambda task=task, **kwargs: FetchEnv(task, **kwargs)) for task in TASKS
-}
+} | {f"fetch/{task}": (lambda task=task, **kwargs: FetchEnv(task, **kwargs)) for task in TASKS}
 """Environment id -> function that makes it. Add your own: ``registry["my/game"] = MyEnv``."""
 
 
 def list_envs() -> list[str]:
-    """The ids that are known by name: the registry and every Atari game that is installed."""
-    return [*registry, *(f"atari/{game}" for game in atari_games())]
+    """The ids that are known by name: the registry, and every Atari game and Meta-World task that
+    is installed.
+    """
+    atari = (f"atari/{game}" for game in atari_games())
+    return [*registry, *atari, *(f"metaworld/{task}" for task in metaworld_tasks())]
 
 
 def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
@@ -53,7 +56,8 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
 
     Args:
         env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
-            ``fetch/reach``, ``fetch/push``, ``atari/<game>`` (``atari/breakout``), or any Gymnasium id that renders pixels
+            ``atari/<game>`` (``atari/breakout``), ``metaworld/<task>`` (``metaworld/door-open``),
+            ``fetch/reach``, ``fetch/push``, or any Gymnasium id that renders pixels
             (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.
         **kwargs: passed to the environment, e.g. ``frame_skip``, ``labels`` (ViZDoom).
@@ -70,6 +74,8 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
         raise ValueError(
             f"There is no environment {env_id!r}; choose one of {', '.join(registry)}."
         )
+    if env_id.startswith("metaworld/"):
+        return MetaWorldEnv(env_id.removeprefix("metaworld/"), size=size, **kwargs)
     if env_id.startswith("atari/"):
         return AtariEnv(env_id.removeprefix("atari/"), size=size, **kwargs)
     return PixelEnv(env_id, size=size, **kwargs)

@@ -65,12 +65,15 @@ class ExpertPolicy:
     def __init__(self, env: gymnasium.Env, seed: int = 0) -> None:
         self._env = env.unwrapped
         env_id = getattr(self._env, "env_id", type(self._env).__name__)
-        if env_id not in EXPERTS:
+        if hasattr(self._env, "expert"):  # a Meta-World task brings its own
+            self._make_act = self._env.expert
+        elif env_id in EXPERTS:
+            self._make_act = EXPERTS[env_id]
+        else:
             raise ValueError(
                 f"There is no scripted expert for {env_id} (only for {', '.join(EXPERTS)}): "
                 "use policy='random' or a function of your own."
             )
-        self._make_act = EXPERTS[env_id]
         self.reset(seed)
 
     def reset(self, seed: int) -> None:

@@ -203,9 +203,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=CEMConfig.iterations)
     parser.add_argument("--last-step", action="store_true", help="pay at the last step only")
     args = parser.parse_args()
-    config = CEMConfig(
-        args.horizon, args.samples, args.elites, args.iterations, not args.last_step
-    )
+    config = CEMConfig(args.horizon, args.samples, args.elites, args.iterations, not args.last_step)
     env = FetchEnv(args.task)
     goals = draw_goals(env, args.goals, args.seed, args.strokes)
     planner = ImageGoalPlanner(load_world(args.world), config)

@@ -37,12 +37,12 @@ class SampleNoise:
         draws = [torch.randn(shape[1:], generator=generator) for generator in self.generators]
         return torch.stack(draws).to(self.device)
 
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), ``[B, ...]``; ``shape[0]`` must be the batch size."""
+        draws = [torch.rand(shape[1:], generator=generator) for generator in self.generators]
+        return torch.stack(draws).to(self.device)
+
     def integers(self, high: int) -> Tensor:
         """int64 ``[B]``, uniform in ``0 .. high - 1``."""
         draws = [torch.randint(high, (), generator=generator) for generator in self.generators]
-        return torch.stack(draws).to(self.device)
-
-    def uniform(self, *shape: int) -> Tensor:
-        """Uniform in [0, 1), ``[B, *shape]``."""
-        draws = [torch.rand(shape, generator=generator) for generator in self.generators]
         return torch.stack(draws).to(self.device)

@@ -36,6 +36,7 @@ from wmlearn.train.tiers import current_tier, get_tier
 # A recipe says how a system is built at each tier: see wmlearn/systems/diamond/recipe.py.
 RECIPES = {
     "diamond": "wmlearn.systems.diamond.recipe",
+    "vjepa": "wmlearn.systems.vjepa.recipe",
     "vjepa2-ac": "wmlearn.systems.vjepa2_ac.recipe",
     "actor-critic": "wmlearn.agents.recipe",
     "searched-policy": "wmlearn.agents.planning_recipe",
@@ -63,7 +64,8 @@ def fit(system: str, **options: Any) -> Fit:
     """Trains ``system``, recording the data first where there is none; resumes what it finds.
 
     Args:
-        system: "diamond", "vjepa2-ac", or a policy in a learned world: "actor-critic" or "searched-policy".
+        system: "diamond", "vjepa" or "vjepa2-ac", or a policy in a learned world: "actor-critic"
+            or "searched-policy".
         **options: fields of ``RunConfig``, e.g. ``tier="laptop"``; fields of the system's config
             under their full name: ``**{"system.autoregressive_steps": 2}``.
     """

@@ -12,11 +12,13 @@ from wmlearn.systems.vjepa.config import (
 from wmlearn.systems.vjepa.encoder import Encoder, to_float
 from wmlearn.systems.vjepa.masks import draw_mask
 from wmlearn.systems.vjepa.predictor import Predictor
+from wmlearn.systems.vjepa.system import VJEPA
 
 __all__ = [
     "LONG_RANGE",
     "PAPER",
     "SHORT_RANGE",
+    "VJEPA",
     "Encoder",
     "EncoderConfig",
     "MaskConfig",

@@ -84,12 +84,12 @@ class MaskConfig:
     blocks: int = 8
     scale: float = 0.15
     aspect: tuple[float, float] = (0.75, 1.5)
-    hidden: float = 0.66
-    visible: float = 0.28
+    hidden: float = 0.62
+    visible: float = 0.3
 
 
 SHORT_RANGE = MaskConfig()
-LONG_RANGE = MaskConfig(blocks=2, scale=0.7, hidden=0.82, visible=0.125)
+LONG_RANGE = MaskConfig(blocks=2, scale=0.7, hidden=0.83, visible=0.125)
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,13 @@ class VJEPAConfig:
         encoder: the video transformer.
         predictor: the narrow transformer.
         masks: kinds of masks; each clip is predicted once under each.
+        frame_stride: every how many frames of a clip the encoder sees one.
+        predict: "features" (the paper), or "pixels": the same network filling in pixels, as
+            VideoMAE does (Tong et al. 2022), for comparison.
         target: whose features are predicted: those of the running average of the encoder ("ema",
             the paper), of the encoder itself behind a stop-gradient ("stop-gradient"), or of the
             encoder itself with gradients ("none"); the last two are ablations.
-        use_predictor: false predicts with a linear map of the mean visible feature: an ablation.
+        use_predictor: false guesses the mean of the visible features everywhere: an ablation.
         regulariser: what else holds features apart: "none" (the paper), "vicreg" (Bardes et al.
             2022: variance and covariance) or "sigreg" (Balestriero & LeCun 2025).
         regulariser_weight: of that term beside the L1 loss.
@@ -120,6 +123,8 @@ class VJEPAConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
     masks: tuple[MaskConfig, ...] = (SHORT_RANGE, LONG_RANGE)
+    frame_stride: int = 1
+    predict: Literal["features", "pixels"] = "features"
     target: Literal["ema", "stop-gradient", "none"] = "ema"
     use_predictor: bool = True
     regulariser: Literal["none", "vicreg", "sigreg"] = "none"

@@ -33,11 +33,11 @@ def counts(config: MaskConfig, height: int, width: int) -> tuple[int, int]:
 
 def draw_blocks(config: MaskConfig, height: int, width: int, noise: SampleNoise) -> Tensor:
     """The places that the blocks cover, bool ``[B, H, W]``."""
-    low, high = config.aspect
-    aspect = low + (high - low) * noise.uniform(config.blocks)
+    batch, (low, high) = len(noise.generators), config.aspect
+    aspect = low + (high - low) * noise.uniform(batch, config.blocks)
     rows, columns = block_size(config, height, width, aspect)  # [B, blocks]
-    top = (noise.uniform(config.blocks) * (height - rows + 1)).long()
-    left = (noise.uniform(config.blocks) * (width - columns + 1)).long()
+    top = (noise.uniform(batch, config.blocks) * (height - rows + 1)).long()
+    left = (noise.uniform(batch, config.blocks) * (width - columns + 1)).long()
     y = torch.arange(height, device=top.device)
     x = torch.arange(width, device=top.device)
     in_rows = (y >= top[..., None]) & (y < (top + rows)[..., None])
@@ -64,7 +64,7 @@ def draw_mask(
     """
     _, height, width = grid
     inside = draw_blocks(config, height, width, noise).flatten(1)
-    order = (inside + 0.5 * noise.uniform(height * width)).argsort(1)
+    order = (inside + 0.5 * noise.uniform(*inside.shape)).argsort(1)
     seen, guessed = counts(config, height, width)
     return _all_times(order[:, :seen], grid), _all_times(order[:, -guessed:], grid)
 

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from wmlearn.systems.vjepa.config import EncoderConfig, PredictorConfig
-from wmlearn.systems.vjepa.rope import EPS, Block, grid_positions, init_weights, rope_table
+from wmlearn.systems.vjepa.rope import (
+    EPS,
+    INIT_STD,
+    Block,
+    grid_positions,
+    init_weights,
+    rope_table,
+)
 
 
 class Predictor(nn.Module):
@@ -21,9 +28,12 @@ class Predictor(nn.Module):
     Args:
         config: its own sizes.
         encoder: the sizes of the encoder whose features it reads and predicts.
+        outputs: numbers that it predicts for each tubelet; default: a feature's.
     """
 
-    def __init__(self, config: PredictorConfig, encoder: EncoderConfig) -> None:
+    def __init__(
+        self, config: PredictorConfig, encoder: EncoderConfig, outputs: int | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.embed = nn.Linear(encoder.dim, config.dim)
@@ -32,10 +42,13 @@ class Predictor(nn.Module):
             Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.dim, eps=EPS)
-        self.out = nn.Linear(config.dim, encoder.dim)
+        self.out = nn.Linear(config.dim, outputs or encoder.dim)
         table = rope_table(grid_positions(encoder.grid), config.dim // config.heads)
         self.register_buffer("rope", table, persistent=False)
         init_weights(self, self.blocks)
+        # Not zeros, as in the published configurations: the norm of a zero token is zero, so at
+        # first it would ask the same at every place.
+        nn.init.trunc_normal_(self.mask_tokens, std=INIT_STD)
 
     def forward(self, features: Tensor, visible: Tensor, hidden: Tensor, kind: int = 0) -> Tensor:
         """The guessed features of ``hidden``.

@@ -1,0 +1,197 @@
+"""V-JEPA as a LightningModule: what is trained, and with which loss.
+
+Bardes et al. 2024 (V-JEPA), section 3; Assran et al. 2025 (V-JEPA 2), section 2.1:
+
+    minimise  || P(E(visible part), where) - sg(E'(whole clip)) ||_1   on the hidden tubelets,
+
+with the encoder E, the predictor P, and E' the running average of E.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmlearn.data.clip import Clip
+from wmlearn.nn.noise import SampleNoise
+from wmlearn.systems.vjepa.collapse import (
+    effective_rank,
+    feature_std,
+    random_directions,
+    sigreg,
+    vicreg,
+)
+from wmlearn.systems.vjepa.config import VJEPAConfig
+from wmlearn.systems.vjepa.encoder import Encoder, take, to_float
+from wmlearn.systems.vjepa.masks import draw_mask
+from wmlearn.systems.vjepa.predictor import Predictor
+
+TOKENS_MEASURED = 1024  # of a batch: enough for statistics of a few hundred channels
+
+
+class VJEPA(L.LightningModule):
+    """Encoder, predictor and target encoder, trained by filling in features.
+
+    Args:
+        config: all numbers; ``wmlearn.systems.vjepa.PAPER`` is V-JEPA 2's ViT-L.
+    """
+
+    def __init__(self, config: VJEPAConfig) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.encoder = Encoder(config.encoder)
+            self.predictor = None
+            if config.use_predictor:
+                outputs = config.encoder.dim
+                if config.predict == "pixels":
+                    outputs = self.encoder.patch_embed.in_features
+                self.predictor = Predictor(config.predictor, config.encoder, outputs)
+        self.target_encoder: nn.Module | None = None
+        if config.predict == "features" and config.target == "ema":
+            self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+
+    # --- the loss ------------------------------------------------------------------------------
+
+    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Loss of one batch of clips ``[B, clip_frames, C, H, W]``."""
+        losses = self.losses(batch, step=self.global_step)
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        return sum(losses.values())
+
+    def losses(self, clip: Clip, step: int = 0) -> dict[str, Tensor]:
+        """The terms of the loss, with the masks that belong to training step ``step``."""
+        patches = self.encoder.cut(self.video(clip))
+        target = self.target(patches)
+        noise = self._noise(step, len(clip))
+        errors = []
+        for kind, mask in enumerate(self.config.masks):
+            visible, hidden = draw_mask(mask, self.config.encoder.grid, noise)
+            guess = self.guess(patches, visible, hidden, kind)
+            errors.append(self._distance(guess, take(target, hidden)))
+        losses = {"prediction": sum(errors) / len(errors)}
+        if self.config.regulariser != "none":
+            weight = self.config.regulariser_weight
+            losses[self.config.regulariser] = weight * self._regulariser(patches, step)
+        return losses
+
+    def target(self, patches: Tensor) -> Tensor:
+        """What shall be predicted, of all tubelets: ``[B, N, P]`` -> ``[B, N, D]``.
+
+        Features are layer-normed, so that their scale cannot shrink to make the task easy.
+        """
+        if self.config.predict == "pixels":  # VideoMAE: each tubelet's pixels, normalised
+            variance, mean = torch.var_mean(patches, -1, keepdim=True)
+            return (patches - mean) / (variance + 1e-6).sqrt()
+        encoder = self.target_encoder or self.encoder
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.target == "none"):
+            features = encoder.encode(patches)
+            return F.layer_norm(features, features.shape[-1:])
+
+    def guess(self, patches: Tensor, visible: Tensor, hidden: Tensor, kind: int = 0) -> Tensor:
+        """The features of ``hidden`` [B, K], from the tubelets ``visible`` [B, M] alone."""
+        features = self.encoder.encode(patches, visible)
+        if self.predictor is None:
+            return features.mean(1, keepdim=True).expand(-1, hidden.shape[1], -1)
+        return self.predictor(features, visible, hidden, kind)
+
+    def video(self, clip: Clip) -> Tensor:
+        """The frames that the encoder looks at, float ``[B, T, C, H, W]``."""
+        config = self.config
+        span = config.frame_stride * (config.encoder.frames - 1) + 1
+        if clip.length < span:
+            raise ValueError(
+                f"{config.encoder.frames} frames, every {config.frame_stride}th, need clips of "
+                f"{span} frames; these have {clip.length}."
+            )
+        return to_float(clip.frames[:, : span : config.frame_stride])
+
+    def _distance(self, guess: Tensor, target: Tensor) -> Tensor:
+        if self.config.predict == "pixels":
+            return F.mse_loss(guess.float(), target)
+        return F.l1_loss(guess.float(), target.float())
+
+    def _regulariser(self, patches: Tensor, step: int) -> Tensor:
+        features = self.encoder.encode(patches).flatten(0, 1)
+        features = features[:: max(1, len(features) // TOKENS_MEASURED)]
+        if self.config.regulariser == "vicreg":
+            return vicreg(features)
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+        directions = random_directions(features.shape[1], generator).to(features.device)
+        return sigreg(features, directions)
+
+    def _noise(self, step: int, batch: int) -> SampleNoise:
+        return SampleNoise(self.config.seed, step, batch, self.global_rank, self.device)
+
+    # --- the running average ---------------------------------------------------------------------
+
+    def on_train_batch_end(self, outputs, batch: Clip, batch_idx: int) -> None:
+        self.update_target()
+
+    @torch.no_grad()
+    def update_target(self) -> None:
+        """E' <- m E' + (1 - m) E."""
+        if self.target_encoder is not None:
+            ours, theirs = list(self.encoder.parameters()), list(self.target_encoder.parameters())
+            torch._foreach_lerp_(theirs, ours, 1 - self.config.ema)
+
+    # --- measuring -----------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def features(self, clip: Clip | Tensor) -> Tensor:
+        """What the trained encoder sees in clips: ``[B, N, D]``, time slowest.
+
+        Args:
+            clip: a Clip, or its frames uint8 ``[B, T, C, H, W]``.
+        """
+        clip = clip if isinstance(clip, Clip) else Clip(clip)
+        encoder = self.target_encoder or self.encoder
+        return encoder(self.video(clip))
+
+    def validation_step(self, batch: Clip, batch_idx: int) -> None:
+        """Loss on held-out clips, and two signs of collapse."""
+        losses = self.losses(batch, step=batch_idx)
+        features = self.features(batch)
+        features = F.layer_norm(features, features.shape[-1:]).flatten(0, 1)
+        features = features[:: max(1, len(features) // TOKENS_MEASURED)]
+        metrics = {
+            "val/prediction": losses["prediction"],
+            "val/feature_std": feature_std(features),
+            "val/effective_rank": effective_rank(features),
+        }
+        self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
+
+    # --- optimisation ----------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> dict:
+        config = self.config
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        groups = [  # biases and norms are not decayed, as in the published code
+            {"params": [p for p in parameters if p.ndim > 1]},
+            {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(
+            groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+
+        def rate(step: int) -> float:
+            warmup = min(1.0, (step + 1) / config.warmup_steps)
+            if not config.max_steps:
+                return warmup
+            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.max_steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
+        if self.config.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
