@@ -162,7 +162,7 @@ class EpisodeStore:
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
         self.info = _read_info(self.path)
-        self.action_space = _space_from_json(self.path, self.info["action_space"])
+        self.action_space = space_from_json(self.path, self.info["action_space"])
         self.frame_shape: tuple[int, int, int] = tuple(self.info["frame_shape"])
         self.files = sorted(self.path.glob("episode-*.safetensors"), key=_index)
         self._headers = [_read_header(file, self.info, self.action_space) for file in self.files]
@@ -412,7 +412,7 @@ def _space_to_json(space: gymnasium.Space | None, names: list[str] | None) -> di
     raise EpisodeError(f"Actions must be Discrete or a Box of one dimension; got {space}.")
 
 
-def _space_from_json(path: Path, space: dict | None) -> gymnasium.Space | None:
+def space_from_json(path: Path, space: dict | None) -> gymnasium.Space | None:
     try:
         if space is None:
             return None

@@ -118,8 +118,8 @@ def make_policy(
     """A policy by name: called with a frame it gives an action; ``reset(seed)`` starts an episode.
 
     Args:
-        name: ``random``, ``expert`` or ``mixed`` (the latter two need ``make(..., labels=True)`` for
-            ViZDoom).
+        name: ``random``, ``expert`` or ``mixed`` (for ViZDoom the latter two need
+            ``make(..., labels=True)``).
         env: the environment that is played.
         seed: of the first episode.
         hold: mean number of steps that a random action is held (see ``RandomPolicy``).

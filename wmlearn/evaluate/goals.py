@@ -122,7 +122,7 @@ def _push_goal(env: FetchEnv, seed: int, strokes: int) -> ImageGoal:
     first = [5, 8] if strokes else []
     left = env.max_steps - (first[-1] if first else 0)
     last = [env.max_steps - left + round(left * (k + 1) / max(strokes, 1)) for k in range(strokes)]
-    until = tuple([*first, *last]) or (env.max_steps,)
+    until = (*first, *last) or (env.max_steps,)
     place = seen[-1][1][3:]
     return ImageGoal(seed, _images([image for image, _ in seen]), until, tuple(place.tolist()))
 

@@ -52,6 +52,8 @@ class VJEPA2AC(L.LightningModule):
             torch.manual_seed(config.seed)
             self.encoder = Encoder(config.encoder).requires_grad_(False)
             self.predictor = ACPredictor(predictor)
+            if config.predict == "change":  # at first nothing moves
+                nn.init.zeros_(self.predictor.out.weight)
             self.inverse = (
                 InverseDynamics(patches, predictor.feature_dim, predictor.action_dim)
                 if config.inverse_weight
