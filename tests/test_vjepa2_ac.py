@@ -147,8 +147,12 @@ def write_dataset(path, episodes=6, names=("gripper_x", "gripper_y", "gripper_z"
         none = np.zeros(8, np.bool_)
         writer.write(
             Episode(
-                clip.frames[0].numpy(), clip.actions[0].numpy(), np.zeros(8, np.float32), none,
-                none, clip.state[0].numpy(),
+                clip.frames[0].numpy(),
+                clip.actions[0].numpy(),
+                np.zeros(8, np.float32),
+                none,
+                none,
+                clip.state[0].numpy(),
             )  # fmt: skip
         )
     return path
@@ -157,9 +161,7 @@ def write_dataset(path, episodes=6, names=("gripper_x", "gripper_y", "gripper_z"
 def test_fit_save_and_load(tmp_path):
     data = write_dataset(tmp_path / "data")
     assert EpisodeStore(data).clip([(0, 2)], 3).state.shape == (1, 3, 3)
-    made = fit(
-        "vjepa2-ac", tier="smoke", data=data, out=tmp_path / "run", progress=False
-    )
+    made = fit("vjepa2-ac", tier="smoke", data=data, out=tmp_path / "run", progress=False)
     motion = np.array(made.system.config.state_per_action)
     assert np.allclose(motion, 0.06 * np.eye(3), atol=1e-3)  # found in the recording
     loaded = wm.load(tmp_path / "run")
