@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wmlearn.teach import diamond  # noqa: F401  registers its checks
+from wmlearn.teach import diamond, vjepa2_ac  # noqa: F401  they register their checks
 from wmlearn.teach.checks import CheckFailed, check
 from wmlearn.teach.grading import Report, Score, grade
 from wmlearn.teach.limits import Run, run_limited
