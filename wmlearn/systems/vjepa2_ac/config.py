@@ -53,6 +53,9 @@ class VJEPA2ACConfig:
             computed with it, as the published code adds an action to the pose.
         predict: what the predictor's output is: the next "features" (the paper), or their "change"
             from the last ones; most of a picture stays as it is.
+        normalise: each "token" to mean 0 and variance 1 over its channels (the paper); or, after
+            that, each channel over the "recording", with a mean for each place. Under a camera that
+            stands still most of a feature says where it is; what is left says what is there.
         rollout_steps: how far the rollout loss looks ahead (the paper's T = 2); 1 for none.
         inverse_weight: of the inverse-dynamics term, which must tell the action from the features
             before it and those predicted after it; 0 for none, as in the paper.
@@ -73,6 +76,7 @@ class VJEPA2ACConfig:
     state_std: tuple[float, ...] = ()
     state_per_action: tuple[tuple[float, ...], ...] = ()
     predict: Literal["features", "change"] = "features"
+    normalise: Literal["token", "recording"] = "token"
     rollout_steps: int = 2
     inverse_weight: float = 0.0
     learning_rate: float = 4.25e-4

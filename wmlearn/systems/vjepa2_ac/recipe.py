@@ -16,6 +16,7 @@ from wmlearn.systems.vjepa2_ac.config import PAPER, ACPredictorConfig, VJEPA2ACC
 from wmlearn.systems.vjepa2_ac.system import VJEPA2AC
 from wmlearn.train.run import RunConfig
 
+SHIPPED = "clips/fetch"  # no simulator needed
 ARM = "gripper_"  # the numbers of Clip.state that the arm knows of itself begin with this
 
 LAPTOP = VJEPA2ACConfig(
@@ -45,17 +46,23 @@ SMOKE = replace(
 def preset(tier: str) -> tuple[RunConfig, VJEPA2ACConfig]:
     """The run and the model of a tier. The encoder must be trained first: ``encoder_from``."""
     common = dict(
-        env="fetch/push", policy="mixed", pad_start=0, pad_end=False, clip_frames=4, ema_decay=0.0
+        env=SHIPPED,
+        policy="mixed",
+        frames=7280,
+        pad_start=0,
+        pad_end=False,
+        clip_frames=4,
+        ema_decay=0.0,
     )
     if tier == "smoke":
         return RunConfig.for_tier(
-            tier, **common, frames=300, batch_size=4, max_steps=4, validate_every=2,
+            tier, **common, batch_size=4, max_steps=4, validate_every=2,
             val_batches=1, checkpoint_every=2, holdout=0.2,
         ), SMOKE  # fmt: skip
     if tier == "laptop":
         common["precision"] = "32-true"  # few CPUs multiply bfloat16 faster
         return RunConfig.for_tier(
-            tier, **common, frames=24_000, batch_size=16, max_steps=1500, max_minutes=5,
+            tier, **common, batch_size=16, max_steps=1500, max_minutes=5,
             holdout=0.05, validate_every=250,
         ), LAPTOP  # fmt: skip
     # From colab on the predictor grows towards the paper's; the arm and its video stay.
@@ -68,9 +75,9 @@ def preset(tier: str) -> tuple[RunConfig, VJEPA2ACConfig]:
         learning_rate=PAPER.learning_rate,
         warmup_steps=steps // 20,
     )
-    common["clip_frames"] = 8
+    recorded = common | dict(env="fetch/push", frames=200_000, clip_frames=8)
     return RunConfig.for_tier(
-        tier, **common, frames=200_000, batch_size=batch, max_steps=steps, validate_every=1000,
+        tier, **recorded, batch_size=batch, max_steps=steps, validate_every=1000,
         checkpoint_every=1000,
     ), big  # fmt: skip
 

@@ -22,6 +22,9 @@ from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
 
 
+MEASURED = 20  # training batches for the features' mean and spread
+
+
 class InverseDynamics(nn.Module):
     """Which action lies between the features of two frames?"""
 
@@ -61,10 +64,13 @@ class VJEPA2AC(L.LightningModule):
             )
         for name in ("state_mean", "state_std", "state_per_action"):
             self.register_buffer(name, torch.tensor(getattr(config, name)), persistent=False)
+        # Of the features in the recording; ``on_fit_start`` measures them.
+        self.register_buffer("feature_mean", torch.zeros(patches, predictor.feature_dim))
+        self.register_buffer("feature_std", torch.ones(predictor.feature_dim))
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
-        """Features of each frame by itself, ``[B, T, N, D]``, normalised token by token.
+        """Features of each frame by itself, ``[B, T, N, D]``, normalised.
 
         Args:
             frames: uint8 ``[B, T, C, H, W]``; each one is shown as a still clip of one tubelet.
@@ -73,12 +79,22 @@ class VJEPA2AC(L.LightningModule):
         still = to_float(frames).flatten(0, 1)[:, None]
         still = still.expand(-1, self.config.encoder.tubelet_size, -1, -1, -1)
         features = self.encoder(still)
-        return F.layer_norm(features, features.shape[-1:]).unflatten(0, (batch, time))
+        features = F.layer_norm(features, features.shape[-1:]).unflatten(0, (batch, time))
+        return (features - self.feature_mean) / self.feature_std
 
     def arm(self, state: Tensor) -> Tensor:
         """The arm's own numbers of ``Clip.state`` ``[..., >= S]``, standardised: ``[..., S]``."""
         own = state[..., : len(self.config.state_mean)]
         return (own - self.state_mean) / self.state_std
+
+    def on_fit_start(self) -> None:
+        """Measures the features' mean and spread on the first clips, once."""
+        measured = bool((self.feature_std != 1).any())
+        if self.config.normalise == "recording" and not measured:
+            frames = [self.trainer.datamodule.train_batch(k).frames for k in range(MEASURED)]
+            z = self.encode(torch.cat(frames).to(self.device)).flatten(0, 1)
+            self.feature_mean.copy_(z.mean(0))
+            self.feature_std.copy_((z - z.mean(0)).square().mean((0, 1)).sqrt().clamp(min=1e-3))
 
     def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
         """Loss of one batch of clips ``[B, T, C, H, W]`` with actions and states."""
@@ -120,6 +136,8 @@ class VJEPA2AC(L.LightningModule):
     def next_features(self, features: Tensor, output: Tensor) -> Tensor:
         """What the predictor's ``output`` for ``features`` says of the next frame's."""
         guess = features + output if self.config.predict == "change" else output
+        if self.config.normalise == "recording":
+            return guess
         return F.layer_norm(guess, guess.shape[-1:])
 
     def validation_step(self, batch: Clip, batch_idx: int) -> None:
