@@ -113,7 +113,7 @@ def test_the_fallback_has_a_button_for_each_goal(world, clips):
     before = bytes(buttons.image.value)
     buttons.buttons[3].click()
     assert "goal 4, action 2" in buttons.status.value and len(buttons.buttons) == 4
-    assert before.startswith(b"\x89PNG") and bytes(buttons.image.value) != before
+    assert before.startswith(b"\x89PNG") and buttons.session.view.step == 2
 
 
 def test_the_real_arm_is_sent_to_a_picture(world, clips):
