@@ -6,6 +6,8 @@ features are nearest (``NearestFrame``): a way to look at features, and no part 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -146,8 +148,9 @@ class GoalSession:
 
         if not _failed:  # some drivers end the whole process at a second attempt
             try:
-                env = make(env_id, size=self.world.frame_shape[-1], max_steps=10**9)
-                env.reset(seed=0)
+                with contextlib.redirect_stderr(io.StringIO()):  # its news of other robots
+                    env = make(env_id, size=self.world.frame_shape[-1], max_steps=10**9)
+                    env.reset(seed=0)
                 return env
             except Exception as error:  # whatever a missing package or driver raises
                 _failed.append(str(error).strip().split("\n")[0] or type(error).__name__)

@@ -21,7 +21,6 @@ from wmlearn.systems.vjepa.encoder import Encoder, to_float
 from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
 
-
 MEASURED = 20  # training batches for the features' mean and spread
 
 
