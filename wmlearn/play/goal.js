@@ -34,7 +34,7 @@ function makeSide(name, label, words, [height, width], shownWidth) {
 function render({ model, el }) {
   const config = model.get("config");
   const [height, width] = config.shape;
-  const small = 96;
+  const small = 84;
   const url = URL.createObjectURL(new Blob([model.get("sheet")], { type: "image/png" }));
 
   const real = config.real &&
