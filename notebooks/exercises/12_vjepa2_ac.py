@@ -213,21 +213,25 @@ def _slope(plans):
 
 
 _mean, _std = cem(
-    _slope, torch.zeros(3, 1), torch.ones(3, 1), 40, 4, 2, 0.1, torch.Generator().manual_seed(3)
-)
+    _slope, torch.zeros(3, 1), torch.ones(3, 1), 40, 4, 2, 0.1,
+    torch.Generator().manual_seed(3),
+)  # fmt: skip
 assert [len(plans) for plans in _rounds] == [40, 40]
 assert all(plans.abs().max() <= 1 for plans in _rounds)
 _sorted = _rounds[1][_rounds[1].sum((1, 2)).argsort()][:4]
 assert torch.allclose(_mean, _sorted.mean(0), atol=1e-5), "mean of the elites"
-assert torch.allclose(_std, _sorted.std(0, correction=0).clamp(min=0.1), atol=1e-5), "spread"
+_spread = _sorted.std(0, correction=0).clamp(min=0.1)
+assert torch.allclose(_std, _spread, atol=1e-5), "spread"
 _one = cem(
     lambda plans: (plans - 0.3).square().sum((1, 2)),
-    torch.zeros(1, 1), torch.ones(1, 1), 30, 1, 5, 0.02, torch.Generator().manual_seed(4),
+    torch.zeros(1, 1), torch.ones(1, 1), 30, 1, 5, 0.02,
+    torch.Generator().manual_seed(4),
 )  # fmt: skip
 assert abs(float(_one[0]) - 0.3) < 0.1 and abs(float(_one[1]) - 0.02) < 1e-6, "one elite"
 _far = cem(
     lambda plans: (plans - 0.9).abs().sum((1, 2)),
-    torch.zeros(1, 1), torch.full((1, 1), 0.1), 50, 5, 20, 0.1, torch.Generator().manual_seed(5),
+    torch.zeros(1, 1), torch.full((1, 1), 0.1), 50, 5, 20, 0.1,
+    torch.Generator().manual_seed(5),
 )  # fmt: skip
 assert abs(float(_far[0]) - 0.9) < 0.1, "each round goes on from the last"
 ### END HIDDEN TESTS
@@ -368,8 +372,9 @@ def _fake(limit, horizon):
 
 _p, _r, _trusted = experiment(_fake, [1.0, 1.2, 2.0, 3.0], [1, 2], 0.5)
 assert sorted(_asked) == [(a, h) for a in (1.0, 1.2, 2.0, 3.0) for h in (1, 2)]
-assert torch.allclose(torch.as_tensor(_p)[:, 0].float(), torch.tensor([1.0, 1.2, 2.0, 3.0]))
-assert torch.allclose(torch.as_tensor(_r)[:, 1].float(), torch.tensor([1.0, 1.2, 3.0, 4.0]))
+_p, _r = torch.as_tensor(_p).float(), torch.as_tensor(_r).float()
+assert torch.allclose(_p[:, 0], torch.tensor([1.0, 1.2, 2.0, 3.0]))
+assert torch.allclose(_r[:, 1], torch.tensor([1.0, 1.2, 3.0, 4.0])), "deeds"
 assert _trusted == 1.2, "every horizon"
 _hole = lambda a, h: (torch.zeros(2), torch.full((2,), float(a == 2.0)))
 assert experiment(_hole, [1.0, 2.0, 3.0], [1], 0.5)[2] == 1.0, "a hole ends the trust"
