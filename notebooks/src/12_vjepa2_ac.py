@@ -105,9 +105,9 @@ from wmlearn.agents.cem import CEMConfig
 from wmlearn.train.tiers import current_tier
 
 SIZES = {
-    "laptop": dict(minutes=3, overfit=120, small=200, pairs=1500, landscapes=40,
+    "laptop": dict(minutes=3, overfit=300, small=200, pairs=1500, landscapes=40,
                    windows=60, starts=5, reach=6, push=4, search=CEMConfig()),
-    "smoke": dict(minutes=1, overfit=40, small=2, pairs=100, landscapes=2, windows=4,
+    "smoke": dict(minutes=1, overfit=160, small=2, pairs=100, landscapes=2, windows=4,
                   starts=1, reach=1, push=1,
                   search=CEMConfig(samples=4, elites=2, iterations=1)),
 }
@@ -478,7 +478,7 @@ few = z[:8], batch.actions[:8], states[:8]
 net = Predictor(replace(system.config.predictor, dim=64, depth=2, heads=2))
 nn.init.zeros_(net.out.weight)
 nn.init.zeros_(net.out.bias)
-optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
+optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
 by_heart = []
 for _ in range(size["overfit"]):
     loss = sum(ac_losses(net, *few))
