@@ -99,17 +99,17 @@ def complete(config: VJEPA2ACConfig, run: RunConfig, store: EpisodeStore) -> VJE
             f"{height} x {width}: record with --image_size={side}."
         )
     steps = max(config.rollout_steps + 1, 2)
-    if not steps <= run.clip_frames <= config.predictor.frames + 1:
+    if run.clip_frames < steps:
         raise ValueError(
-            f"clip_frames={run.clip_frames} must be from {steps} (rollout_steps + 1) to "
-            f"{config.predictor.frames + 1} (the predictor's frames + 1)."
+            f"clip_frames={run.clip_frames} is too short: rollout_steps + 1 = {steps}."
         )
     episodes = [store[i] for i in range(len(store))]
     states = np.concatenate([e.state[:, : len(arm)] for e in episodes])
     change = np.concatenate([np.diff(e.state[:, : len(arm)], axis=0) for e in episodes])
     actions = np.concatenate([e.actions for e in episodes])
     per_action = np.linalg.lstsq(actions, change, rcond=None)[0].T
-    numbers = dict(action_dim=space.shape[0], state_dim=len(arm))
+    # It looks back on no more frames than it learns from: later places in time would be untrained.
+    numbers = dict(action_dim=space.shape[0], state_dim=len(arm), frames=run.clip_frames - 1)
     return replace(
         config,
         seed=run.seed,
