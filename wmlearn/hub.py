@@ -85,6 +85,8 @@ def save(
     _replace(folder / "model.safetensors", lambda path: save_file(weights, path))
     if starts is not None:
         tensors = {"frames": starts.frames, "actions": starts.actions}
+        if starts.state is not None:
+            tensors["state"] = starts.state
         tensors = {name: value.contiguous() for name, value in tensors.items()}
         _replace(folder / "starts.safetensors", lambda path: save_file(tensors, path))
     card = {
@@ -162,7 +164,7 @@ def load_starts(name: str | Path) -> Clip:
         raise CheckpointError(f"The checkpoint '{name}' comes without start clips ({path}).")
     try:
         tensors = load_file(path)
-        return Clip(frames=tensors["frames"], actions=tensors["actions"])
+        return Clip(tensors["frames"], tensors["actions"], state=tensors.get("state"))
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
 
@@ -195,11 +197,13 @@ def _build(card: dict[str, Any]) -> nn.Module:
     from wmlearn.systems.diamond import Diamond, DiamondConfig
     from wmlearn.systems.genie import Genie, GenieConfig
     from wmlearn.systems.vjepa import VJEPA, VJEPAConfig
+    from wmlearn.systems.vjepa2_ac import VJEPA2AC, VJEPA2ACConfig
 
     kinds = {
         "diamond": (Diamond, DiamondConfig),
         "genie": (Genie, GenieConfig),
         "vjepa": (VJEPA, VJEPAConfig),
+        "vjepa2-ac": (VJEPA2AC, VJEPA2ACConfig),
         "actor-critic": (ActorCritic, ActorCriticConfig),
     }
     if card["system"] not in kinds:

@@ -40,6 +40,7 @@ class Episode:
         rewards: float32 ``[T]``.
         terminated: bool ``[T]``.
         truncated: bool ``[T]``.
+        state: float32 ``[T + 1, S]``, what the simulator knows; None where it was not recorded.
     """
 
     frames: NDArray[np.uint8]
@@ -47,6 +48,7 @@ class Episode:
     rewards: NDArray[np.float32] | None = None
     terminated: NDArray[np.bool_] | None = None
     truncated: NDArray[np.bool_] | None = None
+    state: NDArray[np.float32] | None = None
 
 
 class EpisodeWriter:
@@ -77,11 +79,13 @@ class EpisodeWriter:
         for pattern in (".dataset.json.*.tmp", ".episode-*.tmp"):  # what a kill may leave
             for leftover in self.path.glob(pattern):
                 leftover.unlink(missing_ok=True)
+        state_names = info.pop("state_names", None)
         info = {
             "format": FORMAT,
             "version": VERSION,
             "action_space": _space_to_json(action_space, info.pop("action_names", None)),
             "frame_shape": list(frame_shape),
+            **({} if state_names is None else {"state_names": list(state_names)}),
             **info,
             "wmlearn": _wmlearn_version(),
         }
@@ -158,7 +162,7 @@ class EpisodeStore:
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
         self.info = _read_info(self.path)
-        self.action_space = _space_from_json(self.path, self.info["action_space"])
+        self.action_space = space_from_json(self.path, self.info["action_space"])
         self.frame_shape: tuple[int, int, int] = tuple(self.info["frame_shape"])
         self.files = sorted(self.path.glob("episode-*.safetensors"), key=_index)
         self._headers = [_read_header(file, self.info, self.action_space) for file in self.files]
@@ -205,6 +209,8 @@ class EpisodeStore:
             raise ValueError(f"A clip batch needs clips and frames; got {batch} of {length}.")
         frames = np.empty((batch, length, *self.frame_shape), np.uint8)
         padded = np.zeros((batch, length), np.bool_)
+        names = self.info.get("state_names")
+        state = None if names is None else np.zeros((batch, length, len(names)), np.float32)
         passive = self.action_space is None
         if not passive:
             steps = (batch, length - 1)
@@ -229,6 +235,9 @@ class EpisodeStore:
             first, last = start + pad, max(stop - over, 0)
             frames[row, :pad], frames[row, end:] = episode.frames[0], episode.frames[-1]
             frames[row, pad:end] = episode.frames[first:last]
+            if state is not None:
+                state[row, :pad], state[row, end:] = episode.state[0], episode.state[-1]
+                state[row, pad:end] = episode.state[first:last]
             padded[row, :pad], padded[row, end:] = True, True
             if not passive and (last := last - 1) > first:
                 between = slice(pad, end - 1)
@@ -237,10 +246,11 @@ class EpisodeStore:
                 terminated[row, between] = episode.terminated[first:last]
                 truncated[row, between] = episode.truncated[first:last]
         mask = torch.from_numpy(padded)
+        known = None if state is None else torch.from_numpy(state)
         if passive:
-            return Clip(torch.from_numpy(frames), padded=mask)
+            return Clip(torch.from_numpy(frames), state=known, padded=mask)
         columns = map(torch.from_numpy, (frames, actions, rewards, terminated, truncated))
-        return Clip(*columns, padded=mask)
+        return Clip(*columns, state=known, padded=mask)
 
     def _open_map(self, index: int) -> Episode:
         with open(self.files[index], "rb") as file:
@@ -283,6 +293,9 @@ def _read_info(path: Path) -> dict[str, Any]:
     shape = info.get("frame_shape")
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
         raise EpisodeError(f"{file} must have frame_shape [C, H, W]; got {shape!r}.")
+    names = info.get("state_names")
+    if names is not None and not (isinstance(names, list) and all(type(n) is str for n in names)):
+        raise EpisodeError(f"{file} must have state_names as a list of words; got {names!r}.")
     if "action_space" not in info:
         raise EpisodeError(f"{file} must have action_space (null for a passive video).")
     return info
@@ -339,6 +352,8 @@ def _check_arrays(path: Path, arrays: dict, info: dict, space: gymnasium.Space |
         )
         wanted["rewards"] = (np.float32, (steps,))
         wanted["terminated"] = wanted["truncated"] = (np.bool_, (steps,))
+    if (names := info.get("state_names")) is not None:
+        wanted["state"] = (np.float32, (steps + 1, len(names)))
     for name, (dtype, shape) in wanted.items():
         if name not in arrays:
             raise EpisodeError(f"{path} has no {name}: write them as FORMAT.md says.")
@@ -397,7 +412,7 @@ def _space_to_json(space: gymnasium.Space | None, names: list[str] | None) -> di
     raise EpisodeError(f"Actions must be Discrete or a Box of one dimension; got {space}.")
 
 
-def _space_from_json(path: Path, space: dict | None) -> gymnasium.Space | None:
+def space_from_json(path: Path, space: dict | None) -> gymnasium.Space | None:
     try:
         if space is None:
             return None

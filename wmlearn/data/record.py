@@ -76,6 +76,7 @@ def record(
             (3, size, size),
             env=env_id,
             action_names=getattr(env.unwrapped, "action_names", None),
+            state_names=getattr(env.unwrapped, "state_names", None),
             policy=policy if named else getattr(policy, "__name__", type(policy).__name__),
             hold=hold if named and policy != "expert" else None,
             seed=seed,
@@ -97,19 +98,23 @@ def record(
 
 def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -> Episode:
     """One episode of at most ``max_steps`` steps."""
-    frame, _ = env.reset(seed=env_seed)
+    frame, info = env.reset(seed=env_seed)
     if hasattr(act, "reset"):
         act.reset(policy_seed)
     frames, actions, rewards, terminated, truncated = [frame], [], [], [], []
+    known = getattr(env.unwrapped, "state_names", None) is not None
+    states = [info["state"]] if known else []
     for step in range(1, max_steps + 1):
         action = act(frame)
-        frame, reward, ended, cut, _ = env.step(action)
+        frame, reward, ended, cut, info = env.step(action)
         cut = bool(cut) or (step == max_steps and not ended)
         frames.append(frame)
         actions.append(action)
         rewards.append(reward)
         terminated.append(bool(ended))
         truncated.append(cut)
+        if known:
+            states.append(info["state"])
         if ended or cut:
             break
     kind = np.int64 if isinstance(env.action_space, Discrete) else np.float32
@@ -119,6 +124,7 @@ def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -
         rewards=np.array(rewards, np.float32),
         terminated=np.array(terminated),
         truncated=np.array(truncated),
+        state=np.array(states, np.float32) if known else None,
     )
 
 

@@ -20,11 +20,18 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from wmlearn.data.episodes import Episode, EpisodeError, EpisodeStore, EpisodeWriter
+from wmlearn.data.episodes import (
+    Episode,
+    EpisodeError,
+    EpisodeStore,
+    EpisodeWriter,
+    space_from_json,
+)
 from wmlearn.data.progress import progress_bar
 
 PREFIX = "clips/"
 FORMAT, VERSION = "wmlearn-clips", 1
+KNOWN = ("actions", "rewards", "terminated", "truncated", "state")  # beside frames, where recorded
 
 
 def list_clip_sets() -> list[str]:
@@ -33,10 +40,10 @@ def list_clip_sets() -> list[str]:
 
 
 def unpack_clips(env_id: str, out: str | os.PathLike, progress: bool = True) -> EpisodeStore:
-    """Writes a shipped clip set as a passive dataset, one episode per clip.
+    """Writes a shipped clip set as a dataset, one episode per clip.
 
     Args:
-        env_id: ``"clips/metaworld"``.
+        env_id: ``"clips/metaworld"`` (passive), or ``"clips/fetch"`` (with actions and states).
         out: directory of the dataset; one that is complete is left as it is.
         progress: show a bar.
 
@@ -57,12 +64,14 @@ def unpack_clips(env_id: str, out: str | os.PathLike, progress: bool = True) -> 
         raise EpisodeError(f"{file} is damaged; fetch the repository's assets again.") from error
     shape = tuple(card["frame_shape"])
     info = {**card["info"], "env": env_id, "licence": card["licence"]}
-    writer = EpisodeWriter(out, None, shape, **info)
+    space = space_from_json(folder, card.get("action_space"))
+    writer = EpisodeWriter(out, space, shape, **info)
     ends = arrays["ends"].tolist()
     with progress_bar(len(ends), writer.next_index, f"unpack {env_id}", progress) as bar:
         while (i := writer.next_index) < len(ends):
             data = arrays["webp"][ends[i - 1] if i else 0 : ends[i]].tobytes()
-            writer.write(Episode(frames=_decode(data, shape)))
+            known = {name: arrays[name][i] for name in KNOWN if name in arrays}
+            writer.write(Episode(frames=_decode(data, shape), **known))
             bar.update(1)
     return EpisodeStore(out)
 
@@ -90,13 +99,19 @@ def pack_clips(
     pictures = [_encode(store[e].frames[s : s + length], quality) for e, s in places]
     ends = np.cumsum([len(picture) for picture in pictures])
     webp = np.frombuffer(b"".join(pictures), np.uint8)
-    save_file({"webp": webp, "ends": ends.astype(np.int64)}, folder / "clips.safetensors")
+    arrays = {"webp": webp, "ends": ends.astype(np.int64)}
+    for name in KNOWN:
+        last = length if name == "state" else length - 1
+        if getattr(store[0], name) is not None:
+            arrays[name] = np.stack([getattr(store[e], name)[s : s + last] for e, s in places])
+    save_file(arrays, folder / "clips.safetensors")
     card = {
         "format": FORMAT,
         "version": VERSION,
         "clips": len(places),
         "frames": length,
         "frame_shape": list(store.frame_shape),
+        "action_space": store.info["action_space"],
         "sha256": _sha256(folder / "clips.safetensors"),
         **card,
     }

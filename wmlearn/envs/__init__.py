@@ -6,6 +6,9 @@ Whatever the game, an observation is uint8 ``[size, size, 3]`` (height, width, R
 * ``action_names``: one name per discrete action (``["noop", "left", "right", "attack"]``), else
   ``None``;
 * ``env_id`` and ``frame_skip`` (game frames per step).
+
+An environment that knows more than its picture shows has ``state_names``, and in the ``info`` of
+``reset`` and ``step`` a ``state``, float32 with a number for each name.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import gymnasium
 
 from wmlearn.envs.atari import AtariEnv, atari_games
 from wmlearn.envs.doom import SCENARIOS, DoomEnv
+from wmlearn.envs.fetch import TASKS, FetchEnv
 from wmlearn.envs.keys import env_keys
 from wmlearn.envs.metaworld import MetaWorldEnv, metaworld_tasks
 from wmlearn.envs.pixels import PixelEnv, resize
@@ -25,6 +29,7 @@ from wmlearn.envs.procgen import GAMES, ProcgenEnv
 __all__ = [
     "AtariEnv",
     "DoomEnv",
+    "FetchEnv",
     "MetaWorldEnv",
     "PixelEnv",
     "ProcgenEnv",
@@ -37,7 +42,7 @@ __all__ = [
 
 registry: dict[str, Callable[..., gymnasium.Env]] = {
     f"doom/{name}": (lambda name=name, **kwargs: DoomEnv(name, **kwargs)) for name in SCENARIOS
-}
+} | {f"fetch/{task}": (lambda task=task, **kwargs: FetchEnv(task, **kwargs)) for task in TASKS}
 for _game in GAMES:
     registry[f"procgen/{_game}"] = partial(ProcgenEnv, _game)
     registry[f"procgen/{_game}-hard"] = partial(ProcgenEnv, _game, mode="hard", backgrounds=True)
@@ -59,7 +64,8 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
         env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
             ``atari/<game>`` (``atari/breakout``), ``procgen/coinrun``, ``ninja``, ``jumper`` or
             ``climber`` (each also ``-hard``, with backgrounds), ``metaworld/<task>``
-            (``metaworld/door-open``), or any Gymnasium id that renders pixels
+            (``metaworld/door-open``), ``fetch/reach``, ``fetch/push``, or any Gymnasium id that
+            renders pixels
             (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.
         **kwargs: passed to the environment, e.g. ``frame_skip``, ``labels`` (ViZDoom).
@@ -72,7 +78,7 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
         raise ValueError(f"size must be at least 1 pixel; got {size}.")
     if env_id in registry:
         return registry[env_id](size=size, **kwargs)
-    if env_id.startswith(("doom/", "procgen/")):
+    if env_id.startswith(("doom/", "fetch/", "procgen/")):
         raise ValueError(
             f"There is no environment {env_id!r}; choose one of {', '.join(registry)}."
         )

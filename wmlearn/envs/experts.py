@@ -1,4 +1,4 @@
-"""Who plays: random play, scripted experts for ViZDoom and CoinRun, and mixtures of both.
+"""Who plays: random play, scripted experts (ViZDoom, CoinRun, Fetch), and mixtures of both.
 
     python -m wmlearn.envs.experts doom/basic expert --episodes 100
 
@@ -17,8 +17,10 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from wmlearn.envs import make
+from wmlearn.envs.fetch import STEP
 
 POLICIES = ("random", "expert", "mixed")
+PUSH_HEIGHT = 0.43  # metres: the height at which the gripper pushes a block of the Fetch task
 
 
 class RandomPolicy:
@@ -58,7 +60,7 @@ class RandomPolicy:
 
 
 class ExpertPolicy:
-    """The scripted expert of an environment; ViZDoom's read ``env.unwrapped.labels()``."""
+    """A scripted expert; it reads what the simulator knows (``labels()``, places), not pixels."""
 
     def __init__(self, env: gymnasium.Env, seed: int = 0) -> None:
         self._env = env.unwrapped
@@ -265,6 +267,39 @@ def _coinrun() -> Callable:
     return act
 
 
+def _reach() -> Callable:
+    """Straight to the goal."""
+    return lambda env: _towards(env, env.goal)
+
+
+def _push() -> Callable:
+    """Over the block's far side, down behind it, and through it to the goal."""
+
+    def act(env) -> np.ndarray:
+        gripper, block, way = env.gripper, env.block, (env.goal - env.block)[:2]
+        distance = np.linalg.norm(way)
+        if distance < 0.015:
+            return np.zeros(3, np.float32)
+        way, offset = way / distance, (block - gripper)[:2]
+        ahead, aside = way @ offset, abs(way[0] * offset[1] - way[1] * offset[0])
+        low = gripper[2] < PUSH_HEIGHT + 0.02
+        if low and aside < 0.025 and 0.0 < ahead < 0.11:
+            stroke = gripper[:2] + way * min(distance + max(ahead - 0.04, 0), 0.06)
+            stroke += (offset - way * ahead) * 0.5  # keep the block in the middle
+            return _towards(env, [*stroke, PUSH_HEIGHT])
+        behind = block[:2] - way * 0.075
+        gap = np.linalg.norm(behind - gripper[:2])
+        if gap > 0.03 and gripper[2] < PUSH_HEIGHT + 0.06 and np.linalg.norm(offset) < 0.12:
+            return _towards(env, [*gripper[:2], PUSH_HEIGHT + 0.09])
+        return _towards(env, [*behind, PUSH_HEIGHT + (0.09 if gap > 0.02 else 0)])
+
+    return act
+
+
+def _towards(env, place) -> np.ndarray:
+    return np.clip((np.asarray(place) - env.gripper) / STEP, -1, 1).astype(np.float32)
+
+
 SCRIPTS_WITH_LABELS: dict[str, Callable[[], Callable]] = {
     "doom/basic": _basic,
     "doom/health-gathering": _health_gathering,
@@ -276,6 +311,8 @@ EXPERTS: dict[str, Callable[[], Callable]] = {
     **SCRIPTS_WITH_LABELS,
     "procgen/coinrun": _coinrun,
     "procgen/coinrun-hard": _coinrun,
+    "fetch/reach": _reach,
+    "fetch/push": _push,
 }
 """Environment id -> function that makes the expert of one episode, ``act(env) -> action``."""
 

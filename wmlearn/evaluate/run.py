@@ -28,6 +28,7 @@ from wmlearn.evaluate.card import (
 )
 from wmlearn.evaluate.controllability import derangement, train_probe
 from wmlearn.evaluate.cost import measure_cost
+from wmlearn.evaluate.features import judge_features
 from wmlearn.evaluate.fidelity import RandomFeatures, frechet_estimate, psnr, ssim
 from wmlearn.evaluate.latent_actions import score_latent_actions
 from wmlearn.evaluate.rollout import draw_windows, infer_batches, rollout_batches
@@ -186,6 +187,10 @@ def run(args: argparse.Namespace) -> None:
 
     facts = hub.read_card(args.checkpoint)
     world = hub.load_world(args.checkpoint)
+    if hasattr(world, "encode"):
+        store, _, held_out = _split(args.data, args.holdout)
+        print(judge_features(world, store, held_out, args.horizons, args.clips))
+        return
     networks = {hub.find(name).name: hub.load(name) for name in args.policy}
     ranked = {
         f"{share:.0%} random": Mixture(Player(network), int(world.action_space.n), share)

@@ -29,8 +29,8 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQD
 from wmlearn import hub
 from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
-from wmlearn.data.record import record
 from wmlearn.data.packed import find_clips, unpack
+from wmlearn.data.record import record
 from wmlearn.nn.precision import bfloat16_is_fast
 from wmlearn.train.history import History, read_history
 from wmlearn.train.run import RunConfig
@@ -41,6 +41,7 @@ RECIPES = {
     "diamond": "wmlearn.systems.diamond.recipe",
     "genie": "wmlearn.systems.genie.recipe",
     "vjepa": "wmlearn.systems.vjepa.recipe",
+    "vjepa2-ac": "wmlearn.systems.vjepa2_ac.recipe",
     "actor-critic": "wmlearn.agents.recipe",
     "searched-policy": "wmlearn.agents.planning_recipe",
 }
@@ -67,8 +68,8 @@ def fit(system: str, **options: Any) -> Fit:
     """Trains ``system``, recording the data first where there is none; resumes what it finds.
 
     Args:
-        system: "diamond", "genie", "vjepa", or a policy in a learned world: "actor-critic" or
-            "searched-policy".
+        system: "diamond", "genie", "vjepa" or "vjepa2-ac", or a policy in a learned world:
+            "actor-critic" or "searched-policy".
         **options: fields of ``RunConfig``, e.g. ``tier="laptop"``; fields of the system's config
             under their full name: ``**{"system.autoregressive_steps": 2}``.
     """

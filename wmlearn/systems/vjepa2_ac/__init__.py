@@ -1,1 +1,16 @@
 """V-JEPA 2-AC: a world model over frozen V-JEPA 2 features (Assran et al. 2025, section 3)."""
+
+from wmlearn.systems.vjepa2_ac.config import PAPER, ACPredictorConfig, VJEPA2ACConfig
+from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
+from wmlearn.systems.vjepa2_ac.system import VJEPA2AC
+from wmlearn.systems.vjepa2_ac.world import ACState, VJEPA2ACWorld
+
+__all__ = [
+    "PAPER",
+    "ACPredictor",
+    "ACPredictorConfig",
+    "ACState",
+    "VJEPA2AC",
+    "VJEPA2ACConfig",
+    "VJEPA2ACWorld",
+]

@@ -1,0 +1,181 @@
+"""V-JEPA 2-AC as a LightningModule: a predictor of features over an encoder that never changes.
+
+V-JEPA 2 (Assran et al. 2025), section 3.1 and equations 2 to 4; facebookresearch/vjepa2,
+app/vjepa_droid/train.py.
+
+Shapes: B clips, T frames, N patches of a frame, D the encoder's width, A and S numbers in an
+action and in the arm's state.
+"""
+
+from __future__ import annotations
+
+import math
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmlearn.data.clip import Clip
+from wmlearn.systems.vjepa.encoder import Encoder, to_float
+from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
+from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
+
+MEASURED = 20  # training batches for the features' mean and spread
+
+
+class InverseDynamics(nn.Module):
+    """Which action lies between the features of two frames?"""
+
+    def __init__(self, patches: int, dim: int, actions: int, width: int = 8) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(2 * dim, width)
+        self.head = nn.Sequential(
+            nn.Linear(patches * width, 128), nn.GELU(), nn.Linear(128, actions)
+        )
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """Two times ``[..., N, D]`` -> the action ``[..., A]``."""
+        return self.head(self.narrow(torch.cat([before, after], dim=-1)).flatten(-2))
+
+
+class VJEPA2AC(L.LightningModule):
+    """A frozen V-JEPA encoder, and a predictor of what an action does to its features.
+
+    Args:
+        config: all numbers.
+    """
+
+    def __init__(self, config: VJEPA2ACConfig) -> None:
+        super().__init__()
+        self.config = config
+        predictor, patches = config.predictor, config.predictor.grid_side**2
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.encoder = Encoder(config.encoder).requires_grad_(False)
+            self.predictor = ACPredictor(predictor)
+            if config.predict == "change":  # at first nothing moves
+                nn.init.zeros_(self.predictor.out.weight)
+            self.inverse = (
+                InverseDynamics(patches, predictor.feature_dim, predictor.action_dim)
+                if config.inverse_weight
+                else None
+            )
+        for name in ("state_mean", "state_std", "state_per_action"):
+            self.register_buffer(name, torch.tensor(getattr(config, name)), persistent=False)
+        # Of the features in the recording; ``on_fit_start`` measures them.
+        self.register_buffer("feature_mean", torch.zeros(patches, predictor.feature_dim))
+        self.register_buffer("feature_std", torch.ones(predictor.feature_dim))
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Features of each frame by itself, ``[B, T, N, D]``, normalised.
+
+        Args:
+            frames: uint8 ``[B, T, C, H, W]``; each one is shown as a still clip of one tubelet.
+        """
+        batch, time = frames.shape[:2]
+        still = to_float(frames).flatten(0, 1)[:, None]
+        still = still.expand(-1, self.config.encoder.tubelet_size, -1, -1, -1)
+        features = self.encoder(still)
+        features = F.layer_norm(features, features.shape[-1:]).unflatten(0, (batch, time))
+        return (features - self.feature_mean) / self.feature_std
+
+    def arm(self, state: Tensor) -> Tensor:
+        """The arm's own numbers of ``Clip.state`` ``[..., >= S]``, standardised: ``[..., S]``."""
+        own = state[..., : len(self.config.state_mean)]
+        return (own - self.state_mean) / self.state_std
+
+    def on_fit_start(self) -> None:
+        """Measures the features' mean and spread on the first clips, once."""
+        measured = bool((self.feature_std != 1).any())
+        if self.config.normalise == "recording" and not measured:
+            frames = [self.trainer.datamodule.train_batch(k).frames for k in range(MEASURED)]
+            z = self.encode(torch.cat(frames).to(self.device)).flatten(0, 1)
+            self.feature_mean.copy_(z.mean(0))
+            self.feature_std.copy_((z - z.mean(0)).square().mean((0, 1)).sqrt().clamp(min=1e-3))
+
+    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Loss of one batch of clips ``[B, T, C, H, W]`` with actions and states."""
+        losses = self.losses(batch)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()})
+        return sum(losses.values())
+
+    def losses(self, clip: Clip) -> dict[str, Tensor]:
+        """L1 with the real frame before (teacher forcing), and with the model's own (rollout)."""
+        clip.require("actions", "state")
+        z, actions, states = self.encode(clip.frames), clip.actions, self.arm(clip.state)
+        real = clip.real_frames[:, 1:] & clip.real_frames[:, :-1]
+        steps = clip.length - 1
+        guess = self.predict(z[:, :steps], actions, states[:, :steps])  # frames 1 to T - 1
+        losses = {"teacher_forcing": _l1(guess, z[:, 1:], real)}
+
+        rollout, error = torch.cat([z[:, :1], guess[:, :1]], dim=1), z.new_zeros(())
+        ahead = self.config.rollout_steps
+        for k in range(2, ahead + 1):
+            following = self.predict(rollout, actions[:, :k], states[:, :k])[:, -1:]
+            error = error + _l1(following, z[:, k : k + 1], real[:, k - 1 : k])
+            rollout = torch.cat([rollout, following], dim=1)
+        if ahead > 1:
+            losses["rollout"] = error / (ahead - 1)
+        if self.inverse is not None:
+            seen = self.inverse(z[:, :steps], z[:, 1:]), self.inverse(z[:, :steps], guess)
+            errors = [((a - actions).square().mean(-1) * real).mean() for a in seen]
+            losses["inverse"] = self.config.inverse_weight * sum(errors)
+        return losses
+
+    def predict(self, features: Tensor, actions: Tensor, states: Tensor) -> Tensor:
+        """Features after each action, ``[B, T, N, D]``, normalised as those of real frames are.
+
+        Args: ``features`` [B, T, N, D], ``actions`` [B, T, A], ``states`` [B, T, S] (``arm``).
+        """
+        output = self.predictor(features.flatten(1, 2), actions, states)
+        return self.next_features(features, output.view_as(features))
+
+    def next_features(self, features: Tensor, output: Tensor) -> Tensor:
+        """What the predictor's ``output`` for ``features`` says of the next frame's."""
+        guess = features + output if self.config.predict == "change" else output
+        if self.config.normalise == "recording":
+            return guess
+        return F.layer_norm(guess, guess.shape[-1:])
+
+    def validation_step(self, batch: Clip, batch_idx: int) -> None:
+        """L1 of the next features on held-out clips, beside copying the last ones."""
+        z, states = self.encode(batch.frames), self.arm(batch.state)
+        guess = self.predict(z[:, :-1], batch.actions, states[:, :-1])
+        metrics = {
+            "val/l1": (guess - z[:, 1:]).abs().mean(),
+            "val/l1_copy": (z[:, :-1] - z[:, 1:]).abs().mean(),
+        }
+        self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
+
+    def configure_optimizers(self) -> dict:
+        config = self.config
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+
+        def rate(step: int) -> float:
+            warmup = min(1.0, (step + 1) / config.warmup_steps)
+            if not config.max_steps:
+                return warmup
+            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.max_steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
+        if self.config.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
+
+    def world(self):
+        """The learned world of features, to plan in (a :class:`VJEPA2ACWorld`)."""
+        from wmlearn.systems.vjepa2_ac.world import VJEPA2ACWorld
+
+        return VJEPA2ACWorld(self)
+
+
+def _l1(guess: Tensor, target: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute difference of ``[B, T, N, D]``; only where ``real`` [B, T]."""
+    return ((guess - target).abs().mean((-2, -1)) * real).sum() / real.sum().clamp(min=1)

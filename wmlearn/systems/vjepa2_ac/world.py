@@ -1,0 +1,125 @@
+"""A trained V-JEPA 2-AC as a World: its steps show features, and nothing is ever drawn.
+
+The predictor is block-causal: what it computed for past frames does not change when a new one
+comes. So the keys and values of all past frames are kept in the state, and a step costs one frame.
+
+Shapes: B plans, L blocks, M tokens of past frames, N patches of a frame, D the encoder's width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from gymnasium.spaces import Box
+from torch import Tensor
+
+from wmlearn.data.clip import Clip
+from wmlearn.systems.vjepa.rope import rotate
+from wmlearn.systems.vjepa2_ac.predictor import CONDITION_TOKENS
+from wmlearn.systems.vjepa2_ac.system import VJEPA2AC
+from wmlearn.world import Step
+
+
+@dataclass(frozen=True)
+class ACState:
+    """Where a plan stands.
+
+    Attributes:
+        features: ``[B, N, D]``, of the newest frame.
+        arm: ``[B, S]``, the arm's pose there, in the environment's units.
+        past: ``[B, L, 2, heads, M, d]``, keys (turned by their positions) and values of the frames
+            before.
+    """
+
+    features: Tensor
+    arm: Tensor
+    past: Tensor
+
+
+class VJEPA2ACWorld:
+    """The learned world of features (the ``World`` protocol).
+
+    It is deterministic: the generator is not used. The arm's pose after an action is the pose
+    before it plus ``state_per_action`` times the action. When the predictor's longest memory is
+    full, all but the newest frame is forgotten.
+
+    Args:
+        system: a trained :class:`VJEPA2AC`.
+    """
+
+    context_frames = 1
+
+    def __init__(self, system: VJEPA2AC) -> None:
+        self.system = system.eval()
+        config = system.config
+        side, channels = config.encoder.image_size, config.encoder.image_channels
+        self.frame_shape = (channels, side, side)
+        self.action_space = Box(np.float32(config.low), np.float32(config.high), dtype=np.float32)
+        self._blocks = list(system.predictor.blocks)
+        self._tokens = CONDITION_TOKENS + config.predictor.grid_side**2
+
+    @torch.no_grad()
+    def reset(self, context: Clip) -> ACState:
+        """The state after a real clip with states; with more than one frame, also with actions."""
+        context.require("state")
+        recent = min(context.length, self.system.config.predictor.frames)
+        context = context.time(context.length - recent, context.length)
+        features = self.encode(context.frames)
+        arm = context.state[..., : len(self.system.config.state_mean)]
+        heads = self._blocks[0].attention.heads
+        width = self.system.config.predictor.dim // heads
+        past = features.new_zeros(len(context), len(self._blocks), 2, heads, 0, width)
+        for t in range(recent - 1):
+            state = ACState(features[:, t], arm[:, t], past)
+            past = self._advance(state, context.actions[:, t])[1]
+        return ACState(features[:, -1], arm[:, -1], past)
+
+    @torch.no_grad()
+    def step(
+        self, state: ACState, action: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[ACState, Step]:
+        """One step with ``action`` float32 ``[B, A]``; ``Step.features`` is ``[B, N, D]``."""
+        action = action.to(state.features)
+        if state.past.shape[4] >= self._tokens * self.system.config.predictor.frames:
+            state = ACState(state.features, state.arm, state.past[..., :0, :])
+        features, past = self._advance(state, action)
+        arm = state.arm + action @ self.system.state_per_action.T
+        batch = len(action)
+        step = Step(
+            frame=None,
+            reward=features.new_zeros(batch),
+            terminated=torch.zeros(batch, dtype=torch.bool, device=features.device),
+            features=features,
+        )
+        return ACState(features, arm, past), step
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Features of uint8 frames ``[B, T, C, H, W]``, e.g. of goal images: ``[B, T, N, D]``."""
+        return self.system.encode(frames.to(self.system.device))
+
+    def _advance(self, state: ACState, action: Tensor) -> tuple[Tensor, Tensor]:
+        """``ACPredictor.forward`` for one more frame: its features, and the longer past."""
+        predictor = self.system.predictor
+        before = state.past.shape[4]
+        table = predictor.rope[:, before : before + self._tokens]
+        condition = [
+            predictor.action_encoder(action)[:, None],
+            predictor.state_encoder(self.system.arm(state.arm))[:, None],
+        ]
+        x = torch.cat([*condition, predictor.embed(state.features)], dim=1)
+        kept = []
+        for number, block in enumerate(self._blocks):
+            attention = block.attention
+            qkv = attention.qkv(block.norm1(x)).unflatten(-1, (3, attention.heads, -1))
+            qk = rotate(qkv[:, :, :2], table).permute(2, 0, 3, 1, 4)  # [2, B, heads, tokens, d]
+            new = torch.stack([qk[1], qkv[:, :, 2].transpose(1, 2)], dim=1)
+            kv = torch.cat([state.past[:, number], new], dim=3) if before else new
+            y = F.scaled_dot_product_attention(qk[0], kv[:, 0], kv[:, 1])
+            x = x + attention.out(y.transpose(1, 2).flatten(2))
+            x = x + block.mlp(block.norm2(x))
+            kept.append(kv)
+        output = predictor.out(predictor.norm(x[:, CONDITION_TOKENS:]))
+        return self.system.next_features(state.features, output), torch.stack(kept, dim=1)
