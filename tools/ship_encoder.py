@@ -2,7 +2,8 @@
 
     wmlearn fit vjepa --tier laptop --data data/metaworld --env metaworld/pairs --frames 40960 \\
         --out runs/ship --max_steps 7000 --max_minutes 14
-    wmlearn fit vjepa ... --out runs/pixels --system.predict pixels --system.regulariser none
+    wmlearn fit vjepa ... --out runs/pixels --max_steps 4000 --max_minutes 0 \\
+        --system.predict pixels --system.regulariser none
     python tools/ship_encoder.py runs/ship vjepa-metaworld --data data/metaworld --twin runs/pixels
 """
 
@@ -10,17 +11,36 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
+import time
 from pathlib import Path
 
 import torch
 
 from wmlearn import hub
+from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluate.motion import motion_clips, probe_motion, table
 from wmlearn.systems.vjepa import VJEPA
 
 KEPT = ("tier", "env", "data", "frames", "steps", "batch_size", "minutes", "seed",
         "hardware", "platform", "torch", "commit")  # fmt: skip
+
+
+def step_times(*systems: VJEPA, clip: Clip, repeats: int = 50) -> list[float]:
+    """Median CPU seconds of a training step of each system, taken in turns."""
+    optimizers = [system.configure_optimizers()["optimizer"] for system in systems]
+    seconds: list[list[float]] = [[] for _ in systems]
+    for step in range(repeats):
+        for system, optimizer, each in zip(systems, optimizers, seconds, strict=True):
+            began = time.process_time()
+            loss = sum(system.losses(clip, step).values())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            system.update_target()
+            each.append(time.process_time() - began)
+    return [statistics.median(each) for each in seconds]
 
 
 def main() -> None:
@@ -45,7 +65,12 @@ def main() -> None:
     if args.twin:
         module = hub.load(args.twin)
         scores["pixels"] = probe_motion(module, clips, args.seeds)
+        scores["pixels, one frame"] = probe_motion(module, clips, args.seeds, one_frame=True)
+        fresh = VJEPA(system.config), VJEPA(module.config)
+        ours, theirs = step_times(*fresh, clip=clips.train[: card["batch_size"]])
         twin = {key: module.card[key] for key in ("steps", "minutes")}
+        twin["cpu_of_a_step"] = round(theirs / ours, 2)  # the encoder's is 1
+        twin["cpu_of_the_run"] = round(theirs * twin["steps"] / (ours * card["steps"]), 2)
     found = table(scores)
     card["metrics"] = {
         f"{name}: {'task or its reversal' if kind == 'pairs' else '16 classes'}": round(
