@@ -122,7 +122,8 @@ def test_the_solution_passes_visible_and_hidden_tests_in_time(number, capsys):
     check(number, *solutions(number))
     exec(hidden_tests(number), dict(solved(CALLS[number][0])))
     assert time.process_time() - start < 30
-    assert capsys.readouterr().out.startswith(f"{number} ")
+    said = capsys.readouterr().out.splitlines()  # the answer itself may print as well
+    assert any(line.startswith(f"{number} ") for line in said)
 
 
 @pytest.mark.parametrize("number", NUMBERS)

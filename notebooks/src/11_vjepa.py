@@ -25,7 +25,7 @@
 #
 # | Tier | Your machine | The whole notebook computes for | of it live training | Memory |
 # |---|---|---|---|---|
-# | `laptop` | 2 CPU cores | about 15 minutes | at most 5 | 3 GB |
+# | `laptop` | 2 CPU cores | about 10 minutes | at most 5 | 2 GB |
 # | `colab` | one GPU with 16 GB | hours (section 9) | a deeper model, all frames | 12 GB of the GPU |
 # | `smoke` | any; a test | a minute | seconds, and learns nothing | 1 GB |
 #
