@@ -59,7 +59,8 @@ import wmlearn as wm
 world = wm.load_world("genie-coinrun")
 starts = wm.hub.load_starts("genie-coinrun")  # frames of levels it has never seen
 latents = [f"latent {k}" for k in range(world.action_space.n)]
-wm.play(world, context=starts, names=latents, keys={str(k): k for k in range(len(latents))})
+digits = {str(k): k for k in range(len(latents))}
+wm.play(world, context=starts, names=latents, keys=digits)
 
 # %% [markdown]
 # One real frame of a level goes in; everything after it is dreamed. While you press nothing, latent
@@ -82,8 +83,9 @@ from torch import nn
 from wmlearn.train.tiers import current_tier
 
 SIZES = {
-    "laptop": dict(frames=10_000, holdout=0.1, overfit=80, small=200, clips=32, horizon=16,
-                   long=64, scored=200, episodes=30, clone=300, lengths=(1, 2, 4, 8, 16)),
+    "laptop": dict(frames=10_000, holdout=0.1, overfit=80, small=200, clips=32,
+                   horizon=16, long=64, scored=200, episodes=30, clone=300,
+                   lengths=(1, 2, 4, 8, 16)),
     "smoke": dict(frames=600, holdout=0.2, overfit=10, small=2, clips=2, horizon=4,
                   long=6, scored=8, episodes=1, clone=2, lengths=(1, 2)),
 }
@@ -103,14 +105,10 @@ began = time.monotonic()
 
 # %%
 from wmlearn.data.datamodule import ClipDataModule
-from wmlearn.data.episodes import EpisodeStore
+from wmlearn.data.packed import find_clips, unpack
 
-shipped = wm.hub.assets_dir() / "clips" / "coinrun"
-if shipped.is_dir() and tier != "smoke":
-    store = EpisodeStore(shipped)  # needs no game
-else:
-    store = wm.record("procgen/coinrun", f"data/coinrun-chapter-{size['frames']}",
-                      frames=size["frames"], policy="mixed", hold=5.0, seed=9)
+packed = find_clips("procgen/coinrun", "mixed", size["frames"], 64)  # needs no game
+store = unpack(packed, f"data/coinrun-{size['frames']}", size["frames"])
 data = ClipDataModule(store, batch_size=16, length=5, holdout=size["holdout"])
 print(f"{store.num_frames} frames in {len(store)} episodes,")
 print(f"of which the last {len(data.splits['val'])} are held out.")
@@ -162,14 +160,15 @@ with wm.viz.style():
               "frame\n$x_{t+1}$": (9.1, 1, wm.viz.DREAM)}
     for text, (x, y, colour) in places.items():
         box(axis, x, y, text, colour)
-    for a, b in (((1.6, 1.2), (2.2, 1.8)), ((1.6, 0.8), (2.1, 0.2)), ((4.3, 2), (4.7, 2)),
-                 ((5.7, 1.8), (6.3, 1.4)), ((4.4, 0.1), (6.2, 0.7)), ((8, 1), (8.6, 1))):
+    for a, b in (((1.6, 1.2), (2.2, 1.8)), ((1.6, 0.8), (2.1, 0.2)),
+                 ((4.3, 2), (4.7, 2)), ((5.7, 1.8), (6.3, 1.4)),
+                 ((4.4, 0.1), (6.2, 0.7)), ((8, 1), (8.6, 1))):
         axis.annotate("", b, a, arrowprops=dict(arrowstyle="->", color=wm.viz.NEUTRAL))
     axis.set(xlim=(0, 9.8), ylim=(-0.6, 2.6))
     axis.axis("off")
-wm.viz.Figure(figure, "Frames go to the latent action model, which gives one of eight codes, and "
-                      "to the tokeniser; codes and tokens go to the dynamics model, which "
-                      "gives the next frame.")
+wm.viz.Figure(figure, "Frames go to the latent action model, which gives one of eight "
+                      "codes, and to the tokeniser; codes and tokens go to the dynamics "
+                      "model, which gives the next frame.")
 
 # %% [markdown]
 # The **latent action model** sees a frame and the next one, and may write down *one of eight
@@ -191,15 +190,16 @@ wm.viz.Figure(figure, "Frames go to the latent action model, which gives one of 
 
 # %%
 def k_means(x, k, rounds=30, tries=20):
-    """The best of several runs: codes [N], and the mean squared distance to the centres."""
+    """The best of several runs: codes [N], mean squared distance to the centres."""
     best = None
     for seed in range(tries):
         draw = torch.Generator().manual_seed(seed)
         centres = x[torch.randperm(len(x), generator=draw)[:k]]
         for _ in range(rounds):
             codes = torch.cdist(x, centres).argmin(1)
-            centres = torch.stack([x[codes == i].mean(0) if (codes == i).any() else centres[i]
-                                   for i in range(k)])
+            full = [x[codes == i] for i in range(k)]
+            centres = torch.stack([part.mean(0) if len(part) else centres[i]
+                                   for i, part in enumerate(full)])
         error = (x - centres[codes]).square().sum(1).mean()
         best = min(best or (error, codes), (error, codes), key=lambda pair: pair[0])
     return best[1], float(best[0])
@@ -214,7 +214,7 @@ enemy = 4 * torch.randint(0, 2, (600,), generator=draw).float() - 2
 
 # %%
 def tells(codes, truth):
-    """Share of `truth` that is named right if each code stands for its likeliest value."""
+    """Share of `truth` named right if each code stands for its likeliest value."""
     return sum((truth[codes == c] == truth[codes == c].mode().values).sum().item()
                for c in codes.unique()) / len(codes)
 
@@ -277,10 +277,10 @@ wm.viz.curves(cost, size["lengths"], xlabel="frames T (64 tokens each)", log="xy
 # %%
 T = size["lengths"][-1]
 pairs = (64 * T) ** 2 / (T * 64**2 + 64 * T**2)
-Markdown(f"At {T} frames, full attention takes **{cost['full'][-1]:.0f} ms** and "
-         f"the ST transformer **{cost['spatio-temporal'][-1]:.0f} ms** for the same width and "
-         f"depth; full attention compares {pairs:.0f} times as many pairs. (A good part of both is "
-         "spent outside of attention, in layers that grow linearly in either case.)")
+Markdown(f"At {T} frames, full attention takes **{cost['full'][-1]:.0f} ms** and the ST "
+         f"transformer **{cost['spatio-temporal'][-1]:.0f} ms** for the same width and "
+         f"depth; full attention compares {pairs:.0f} times as many pairs. (A good part "
+         "of both is spent outside of attention, in layers that grow linearly.)")
 
 # %% [markdown]
 # The split has a second use. The past of a place is only *its own* past, so while one plays, its
@@ -341,6 +341,10 @@ class STBlock(nn.Module):
         return x + self.ffn(self.norms[2](x))
 
 
+# %% [markdown]
+# And the stack of blocks, with a learnt vector for each place of the picture:
+
+# %%
 class ST(nn.Module):
     """[B, T, S, D] -> [B, T, S, D]"""
 
@@ -417,7 +421,8 @@ from wmlearn.nn.quantize import code_counts, fraction_used, perplexity
 even, one, two = torch.arange(8), torch.zeros(8).long(), torch.tensor([0, 5] * 4)
 for name, codes in {"all alike": even, "two of them": two, "collapsed": one}.items():
     counts = code_counts(codes, 8)
-    print(f"{name:12} perplexity {perplexity(counts):.1f}, used {fraction_used(counts):.0%}")
+    alive = f"perplexity {perplexity(counts):.1f}, used {fraction_used(counts):.0%}"
+    print(f"{name:12} {alive}")
 assert perplexity(code_counts(one, 8)) == 1
 
 # %% [markdown]
@@ -438,11 +443,12 @@ class Tokenizer(nn.Module):
         self.patch, space, pixels = patch, (64 // patch) ** 2, 3 * patch**2
         self.codebook = nn.Parameter(torch.randn(num_codes, code_dim))
         self.encoder_in, self.encoder = nn.Linear(pixels, dim), ST(dim, 1, heads, space)
-        self.to_code, self.decoder_in = nn.Linear(dim, code_dim), nn.Linear(code_dim, dim)
+        self.to_code = nn.Linear(dim, code_dim)
+        self.decoder_in = nn.Linear(code_dim, dim)
         self.decoder, self.decoder_out = ST(dim, 1, heads, space), nn.Linear(dim, pixels)
 
     def forward(self, frames):
-        """Frames [B, T, C, H, W] in -1..1 -> patches drawn again, tokens [B, T, S], loss."""
+        """Frames [B, T, C, H, W] in -1..1 -> patches again, tokens [B, T, S], loss."""
         patches = patchify(frames, self.patch)
         x = self.to_code(self.encoder(self.encoder_in(patches)))
         vectors, tokens, loss = quantize(x, self.codebook)
@@ -494,7 +500,8 @@ class LatentActions(nn.Module):
         self.codebook = nn.Parameter(torch.randn(num_actions, action_dim))
         self.encoder_in, self.encoder = nn.Linear(pixels, dim), ST(dim, 1, heads, space)
         self.to_action = nn.Linear(dim, action_dim)
-        self.decoder_in, self.decoder_action = nn.Linear(pixels, dim), nn.Linear(action_dim, dim)
+        self.decoder_in = nn.Linear(pixels, dim)
+        self.decoder_action = nn.Linear(action_dim, dim)
         self.decoder, self.decoder_out = ST(dim, 1, heads, space), nn.Linear(dim, pixels)
 
     def forward(self, frames):
@@ -550,7 +557,7 @@ class Dynamics(nn.Module):
 
 
 def masked_loss(dynamics, tokens, actions, hide):
-    """Mean cross entropy over the hidden tokens; hide: bool [B, T, S], not the first frame."""
+    """Mean cross entropy over hidden tokens; hide: bool [B, T, S], no first frame."""
     hidden = torch.where(hide, dynamics.mask, tokens)
     return F.cross_entropy(dynamics(hidden, actions.detach())[hide], tokens[hide])
 
@@ -586,7 +593,7 @@ import math
 
 @torch.no_grad()
 def fill_in(dynamics, past, actions, passes):
-    """The next frame's tokens [B, S]; past [B, T, S], actions [B, T, A]; likeliest tokens."""
+    """The next frame's likeliest tokens [B, S]; past [B, T, S], actions [B, T, A]."""
     new = torch.full_like(past[:, 0], dynamics.mask)
     for i in range(passes):
         logits = dynamics(torch.cat([past, new[:, None]], 1), actions)[:, -1]
@@ -632,9 +639,14 @@ for parameter in library.parameters():
     nn.init.normal_(parameter, std=0.1)
 
 
+# %% [markdown]
+# The library's weights, into your pieces:
+
+# %%
 def copy(mine, theirs):
     """Loads the library's weights, layer by layer, into yours."""
-    named = sorted(theirs.state_dict().items(), key=lambda pair: "codebook" not in pair[0])
+    named = theirs.state_dict().items()
+    named = sorted(named, key=lambda pair: "codebook" not in pair[0])
     weights = [weight for name, weight in named if "usage" not in name]
     mine.load_state_dict(dict(zip(mine.state_dict(), weights, strict=True)))
 
@@ -671,9 +683,11 @@ assert torch.equal(ours[1], theirs.codes) and torch.equal(acts[1], their_acts.co
 past = library.dynamics.transformer.empty_past(2, 8)
 for t in range(4):
     pressed = vectors[:, t - 1] if t else None
-    _, past = library.dynamics.step_logits(tokens[:, t], pressed, torch.full((2,), t), past)
+    when = torch.full((2,), t)
+    _, past = library.dynamics.step_logits(tokens[:, t], pressed, when, past)
 uniform = torch.zeros(4, 2, 64, 2)  # of no use at temperature 0
-cached = library.dynamics.sample(vectors[:, 3], torch.full((2,), 4), past, uniform, 4, 0.0)
+when = torch.full((2,), 4)
+cached = library.dynamics.sample(vectors[:, 3], when, past, uniform, 4, 0.0)
 again = fill_in(my_dynamics, tokens[:, :4], vectors, 4)
 print(f"{(cached == again).float().mean():.0%} of the tokens are the same")
 assert torch.equal(cached, again)
@@ -718,9 +732,9 @@ yours = run.system.world()
 
 # %%
 steps, dream_db = zip(*run.history["val/psnr"])
-db = {"dream": dream_db} | {
-    name: [value for _, value in run.history[key]]
-    for name, key in (("copy last frame", "val/psnr_copy"), ("tokeniser", "val/psnr_tokenizer"))}
+values = lambda key: [value for _, value in run.history[key]]
+db = {"dream": dream_db, "copy last frame": values("val/psnr_copy"),
+      "tokeniser": values("val/psnr_tokenizer")}
 wm.viz.curves(db, steps, xlabel="training step", ylabel="PSNR of the next frame (dB)",
               colours={"copy last frame": wm.viz.NEUTRAL, "tokeniser": wm.viz.REAL})
 
@@ -797,7 +811,8 @@ Markdown(f"""{len(clips)} held-out clips, one seed:
 | next frame, against copying (dB) | {gap("shipped", "copy first frame", 0)} \
 | {gap("yours", "copy first frame", 0)} |
 | $\\Delta_{at + 1}$PSNR: inferred against random latents (dB) \
-| {gap("shipped", "shipped, random latents", at)} | {gap("yours", "yours, random latents", at)} |
+| {gap("shipped", "shipped, random latents", at)} \
+| {gap("yours", "yours, random latents", at)} |
 """)
 
 # %% [markdown]
@@ -832,7 +847,7 @@ with torch.no_grad():
 as_bytes = lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round().byte()
 wm.viz.strip({"real": some[:, 0], "64 tokens": as_bytes(back)[:, 0]}, [""] * 6,
              colours={"real": wm.viz.REAL},
-             alt="Six real frames, and below each what the tokeniser draws from its tokens.")
+             alt="Six real frames, below each what the tokeniser draws from its tokens.")
 
 # %% [markdown]
 # How good is that, and how much of the codebook is alive on held-out frames?
@@ -866,7 +881,7 @@ with wm.viz.style():
     plt.close(figure)
     axis.imshow(sheet.permute(1, 2, 0))
     axis.axis("off")
-wm.viz.Figure(figure, "A sheet of 48 small patches, the most used codes of the tokeniser.")
+wm.viz.Figure(figure, "A sheet of 48 small patches, the tokeniser's most used codes.")
 
 # %% [markdown]
 # The codes are no fixed patches: the decoder looks at the neighbours and at the past as well, so
@@ -914,6 +929,9 @@ seen, pressed = meanings(genie, "val", 7)
 table = table_of(seen, pressed, world.action_space.n)
 shares = table / table.sum(1, keepdim=True).clamp(min=1)
 
+# %% [markdown]
+# The same as a picture, a row for each latent:
+
 # %%
 with wm.viz.style():
     figure, axis = plt.subplots(figsize=(5.4, 3.4))
@@ -922,13 +940,14 @@ with wm.viz.style():
     for k, row in enumerate(shares):
         for a, share in enumerate(row):
             colour = "white" if share > 0.5 else "black"
-            axis.text(a, k, f"{share:.0%}", ha="center", va="center", color=colour, fontsize=8)
+            axis.text(a, k, f"{share:.0%}", ha="center", va="center", color=colour,
+                      fontsize=8)
     axis.set_xticks(range(len(names)), names, rotation=20)
     axis.set_yticks(range(len(shares)), [f"latent {k} ({n:.0f}×)"
                                          for k, n in enumerate(table.sum(1))])
     axis.grid(False)
-wm.viz.Figure(figure, "A table: eight latents down, six true actions across, and how often each "
-                      "action was pressed when the latent was seen.")
+wm.viz.Figure(figure, "A table: eight latents down, six true actions across, how often "
+                      "each action was pressed when the latent was seen.")
 
 # %% [markdown]
 # A latent stands for a *change of the picture*, not for a button. In the air a jump button changes
@@ -946,17 +965,27 @@ parts = {
 }
 
 
+# %% [markdown]
+# Names from one half, marks on the other:
+
+# %%
 def named_right(system, part, classes):
     """Accuracy of the latents' names, and of always naming the most frequent one."""
     (la, aa), (lb, ab) = meanings(system, "val", 7), meanings(system, "val", 8)
     ta, tb = (torch.tensor(part)[a] for a in (aa, ab))
-    pairs = torch.zeros(64, classes).index_put_((la, ta), torch.tensor(1.0), accumulate=True)
+    one = torch.tensor(1.0)
+    pairs = torch.zeros(64, classes).index_put_((la, ta), one, accumulate=True)
     best = pairs.sum(0).argmax()
     meaning = torch.where(pairs.sum(1) > 0, pairs.argmax(1), best)
-    each = [(meaning[lb] == tb)[tb == c].float().mean() for c in tb.unique()]
-    return (meaning[lb] == tb).float().mean(), (tb == best).float().mean(), sum(each) / len(each)
+    right, often = (meaning[lb] == tb).float(), (tb == best).float()
+    each = [right[tb == c].mean() for c in tb.unique()]
+    return right.mean(), often.mean(), sum(each) / len(each)
 
 
+# %% [markdown]
+# The shipped world, and yours:
+
+# %%
 lines = ["| | system | right | most frequent one | mean over classes | chance |",
          "|---|---|---|---|---|---|"]
 for what, part in parts.items():
@@ -988,7 +1017,7 @@ sketch
 # of 13 lines as text, as below, and give it to `paint`.)
 
 # %%
-wm.play(world, context=sketch.clip, names=latents, keys={str(k): k for k in range(len(latents))})
+wm.play(world, context=sketch.clip, names=latents, keys=digits)
 
 # %% [markdown]
 # The same without hands, so that it can be compared: three drawn levels, and what the world makes
@@ -1007,9 +1036,10 @@ fill = " ############# ############# ############# ############# #############"
 drawn = {"stairs": STAIRS + fill, "pillars": PILLARS + fill, "bridge": BRIDGE + fill}
 to_right = int(shares[:, names.index("right")].argmax())
 rows = {name: hold(world, paint(level), to_right, 6) for name, level in drawn.items()}
-rows = {name: torch.cat([paint(drawn[name])[None], frames]) for name, frames in rows.items()}
+rows = {name: torch.cat([paint(drawn[name])[None], frames])
+        for name, frames in rows.items()}
 wm.viz.strip(rows, ["drawn", *(f"step {t}" for t in range(1, 7))],
-             alt="Three drawn levels, each with six dreamed frames while one latent is held.")
+             alt="Three drawn levels, each with six frames dreamed under one latent.")
 
 # %% [markdown]
 # Third, **another game**. Ninja, Jumper and Climber (of the same collection) have other heroes,
@@ -1031,8 +1061,8 @@ foreign = {game: frame for game, frame in foreign.items() if frame is not None}
 rows = {game: torch.stack([frame, *(hold(world, frame, k, 3)[-1] for k in range(8))])
         for game, frame in foreign.items()}
 titles = ["real start", *(f"latent {k}" for k in range(8))]
-wm.viz.strip(rows, titles, alt="The first frame of three other games, and beside each what is "
-             "dreamed after three steps of each of the latents.") if rows else \
+wm.viz.strip(rows, titles, alt="The first frame of three other games, beside each what "
+             "is dreamed after three steps of each of the latents.") if rows else \
     print('The other games need: pip install "wmlearn[procgen]"')
 
 # %% [markdown]
@@ -1043,14 +1073,16 @@ wm.viz.strip(rows, titles, alt="The first frame of three other games, and beside
 # %%
 def prompt_report(frame):
     with torch.no_grad():
-        back = genie.tokenizer.decode(genie.tokenizer.encode(frame[None, None] / 127.5 - 1))
+        tokens = genie.tokenizer.encode(frame[None, None] / 127.5 - 1)
+        back = genie.tokenizer.decode(tokens)
     ends = torch.stack([hold(world, frame, k, 3)[-1] for k in range(8)]).float()
     return float(psnr(as_bytes(back)[0, 0], frame)), float(ends.std(0).mean())
 
 
-for game, frame in {"coinrun": begin, "drawn": paint(drawn["stairs"]), **foreign}.items():
+prompts = {"coinrun": begin, "drawn": paint(drawn["stairs"]), **foreign}
+for game, frame in prompts.items():
     db, spread = prompt_report(frame)
-    print(f"{game:8} tokeniser {db:4.1f} dB; latents make a difference of {spread:4.1f} of 255")
+    print(f"{game:8} tokeniser {db:4.1f} dB; latents differ by {spread:4.1f} of 255")
 
 # %% [markdown]
 # The paper's model walks into sketches, photographs and generated pictures; it has 11 billion
@@ -1080,6 +1112,10 @@ class Clone(nn.Module):
         return self.layers(frames.flatten(1, 2) / 127.5 - 1)
 
 
+# %% [markdown]
+# Its training is that of any classifier:
+
+# %%
 def clone(frames, labels, classes, steps):
     """Trains on pairs of frames uint8 [N, 2, C, H, W] and labels [N]."""
     torch.manual_seed(0)
@@ -1119,8 +1155,12 @@ class ClonePlayer:
         return chosen if self.dictionary is None else self.draw(self.dictionary[chosen])
 
 
+# %% [markdown]
+# The dictionary itself, from labelled steps of ordinary play:
+
+# %%
 def dictionary(samples):
-    """Odds of the true actions for each latent [8, A] from this many labelled samples."""
+    """Odds of the true actions for each latent [8, A], from so many labels."""
     few = data.clips("train", max(1, samples // 4), 5, seed=11)
     latents = genie.infer_actions(video(few).frames).flatten()
     table = table_of(latents, few.actions.flatten(), world.action_space.n)
@@ -1141,16 +1181,21 @@ try:
 except ImportError:
     watched = None
 if watched is not None:
-    film = ClipDataModule(watched, length=4, holdout=0.0).clips("train", size["scored"] * 4, 4)
-    pairs, true = film.frames[:, 1:3], film.actions[:, 2]  # what followed the second frame
+    films = ClipDataModule(watched, length=4, holdout=0.0)
+    film = films.clips("train", size["scored"] * 4, 4)
+    pairs, true = film.frames[:, 1:3], film.actions[:, 2]  # followed the second frame
     seen = genie.infer_actions(video(film).frames)[:, 2]
     players = {"random keys": "random",
                "oracle": ClonePlayer(clone(pairs, true, len(names), size["clone"]))}
     by_latents = clone(pairs, seen, world.action_space.n, size["clone"])
     for samples in (20, 200):
-        players[f"latents, {samples} labelled"] = ClonePlayer(by_latents, dictionary(samples))
+        player = ClonePlayer(by_latents, dictionary(samples))
+        players[f"latents, {samples} labelled"] = player
     returns = {name: play_episodes(player, "procgen/coinrun", size["episodes"], seed=500,
                                    max_steps=200) for name, player in players.items()}
+
+# %% [markdown]
+# What did each of them earn?
 
 # %%
 if watched is not None:
@@ -1184,8 +1229,8 @@ from dataclasses import replace
 from wmlearn.nn.quantize import VectorQuantizer
 from wmlearn.systems.genie.recipe import LAPTOP
 
-LAM_ONLY = dict(actions_span=(0.0, 1.0), tokenizer_span=(1.0, 1.0), dynamics_span=(1.0, 1.0),
-                max_steps=size["small"])
+LAM_ONLY = dict(actions_span=(0.0, 1.0), tokenizer_span=(1.0, 1.0),
+                dynamics_span=(1.0, 1.0), max_steps=size["small"])
 
 
 def train_actions(config, cut=False, seed=0, tokenizer=None):
@@ -1221,6 +1266,10 @@ def eyes_of(**changes):
     return replace(LAPTOP, actions=replace(LAPTOP.actions, **changes))
 
 
+# %% [markdown]
+# The four, one after the other:
+
+# %%
 versions = {
     "all in place": train_actions(LAPTOP),
     "no straight-through": train_actions(LAPTOP, cut=True),
@@ -1229,6 +1278,10 @@ versions = {
 }
 
 
+# %% [markdown]
+# The three questions:
+
+# %%
 def action_report(system):
     """The decoder's error, the perplexity of the codes, and the named directions."""
     part = parts["direction"]
@@ -1242,7 +1295,11 @@ def action_report(system):
     return f"{inferred.reconstruction:.4f} | {many:.1f} of 8 | {balanced:.0%}"
 
 
-lines = ["| | decoder's error | perplexity | direction, mean over classes (chance 33%) |",
+# %% [markdown]
+# Their answers:
+
+# %%
+lines = ["| | decoder's error | perplexity | direction, by class (chance 33%) |",
          "|---|---|---|---|"]
 Markdown("\n".join(lines + [f"| {name} | {action_report(s)} |"
                             for name, s in versions.items()]))
@@ -1267,7 +1324,7 @@ SHORT = replace(LAPTOP, dynamics=replace(LAPTOP.dynamics, depth=2, dim=96, heads
 
 
 def look(step, split="train", count=16):
-    """Tokens [B, T, S] and the vectors of latent actions, from the trained live model."""
+    """Tokens [B, T, S] and vectors of latent actions, from the live model."""
     clip = video(data.clips(split, count, 5, seed=1000 + step))
     with torch.no_grad():
         tokens = run.system.tokenizer.encode(clip.frames / 127.5 - 1)
@@ -1275,6 +1332,10 @@ def look(step, split="train", count=16):
         return tokens, run.system.actions.quantizer.vectors(codes)
 
 
+# %% [markdown]
+# A training run with a flaw on purpose:
+
+# %%
 def train_dynamics(flaw="", action="added"):
     """A dynamics model with one flaw, and the loss that it reports at the end."""
     from wmlearn.systems.genie import Dynamics as Library
@@ -1293,7 +1354,8 @@ def train_dynamics(flaw="", action="added"):
         hide = torch.rand(tokens.shape, generator=draw) < rate[:, None, None]
         hide[:, 0] &= flaw == "first frame masked"
         hidden = torch.where(hide, model.mask_token, tokens)
-        targets = torch.full_like(tokens, words - 1) if flaw == "targets after masking" else tokens
+        spoilt = flaw == "targets after masking"
+        targets = torch.full_like(tokens, words - 1) if spoilt else tokens
         loss = F.cross_entropy(model(hidden, vectors)[hide], targets[hide])
         optimiser.zero_grad()
         loss.backward()
@@ -1302,9 +1364,12 @@ def train_dynamics(flaw="", action="added"):
     return model, sum(reported[-10:]) / len(reported[-10:])
 
 
+# %% [markdown]
+# The question that counts, as a function:
+
 # %%
 def at_play(model):
-    """Of the tokens that change in the last frame, the share that one pass names right."""
+    """Of the last frame's tokens that change, the share that one pass names right."""
     tokens, vectors = look(0, "val", size["scored"])
     hidden = tokens.clone()
     hidden[:, -1] = model.mask_token
@@ -1314,11 +1379,28 @@ def at_play(model):
     return (named == tokens[:, -1])[changed].float().mean()
 
 
+# %% [markdown]
+# Train all four, and ask them:
+
+# %%
 flaws = {name: train_dynamics("" if name == "all in place" else name)
-         for name in ("all in place", "targets after masking", "half of a frame always open",
-                      "first frame masked")}
-Markdown("| | loss that it reports | changed tokens named right |\n|---|---|---|\n" + "\n".join(
-    f"| {name} | {loss:.2f} | {at_play(model):.1%} |" for name, (model, loss) in flaws.items()))
+         for name in ("all in place", "targets after masking",
+                      "half of a frame always open", "first frame masked")}
+
+
+# %% [markdown]
+# And show them as a table:
+
+# %%
+def table_of_losses(head, models):
+    """Markdown: the loss that each model reports, and what it names right at play."""
+    rows = [f"| {name} | {loss:.2f} | {at_play(model):.1%} |"
+            for name, (model, loss) in models.items()]
+    top = [f"| {head} | changed tokens named right |", "|---|---|---|"]
+    return Markdown("\n".join(top + rows))
+
+
+table_of_losses(" | loss that it reports", flaws)
 
 # %% [markdown]
 # The lowest loss belongs to the model that has learned to say "mask". A loss is an answer to the
@@ -1343,6 +1425,10 @@ def likeness(frames):
     return float((10 * torch.log10(255**2 / mse)).mean())
 
 
+# %% [markdown]
+# The long dreams:
+
+# %%
 def long_dream(world, frames, steps):
     """Frames [T, B, C, H, W] under random latents, each held for four steps."""
     draw = torch.Generator().manual_seed(2)
@@ -1352,12 +1438,16 @@ def long_dream(world, frames, steps):
 
 
 begins = clips.frames[:4, 0]
-long = {"likeliest tokens": long_dream(genie.world(temperature=0.0), begins, size["long"]),
-        "drawn tokens": long_dream(genie.world(temperature=1.0), begins, size["long"])}
+choices = {"likeliest tokens": 0.0, "drawn tokens": 1.0}
+long = {name: long_dream(genie.world(temperature=t), begins, size["long"])
+        for name, t in choices.items()}
 every = max(1, size["long"] // 32)
 drift = {name: [likeness(f) for f in frames[::every]] for name, frames in long.items()}
 fresh = likeness(data.clips("val", 50, 1, seed=13).frames[:, 0])
 print(f"Real frames that were held out: {fresh:.1f} dB")
+
+# %% [markdown]
+# Both curves:
 
 # %%
 wm.viz.curves(drift, range(1, size["long"] + 1, every), xlabel="steps dreamed",
@@ -1370,7 +1460,7 @@ wm.viz.curves(drift, range(1, size["long"] + 1, every), xlabel="steps dreamed",
 times = sorted({round(i * (size["long"] - 1) / 5) for i in range(6)})
 wm.viz.strip({name: frames[times, 0] for name, frames in long.items()},
              [f"step {t + 1}" for t in times],
-             alt="Two long dreams, one with the likeliest and one with drawn tokens, at six times.")
+             alt="Two long dreams, by the likeliest and by drawn tokens, at six times.")
 
 # %% [markdown]
 # A dream of tokens cannot blur, as DIAMOND's did: each patch is some word of the vocabulary. It
@@ -1400,7 +1490,7 @@ Markdown("| the latent action model sees | decoder's error (own units) | perplex
 
 # %%
 def train_tokenizer(**changes):
-    """PSNR of held-out frames and the perplexity of the tokens after a short training."""
+    """PSNR of held-out frames, perplexity of the tokens, after a short training."""
     config = replace(LAPTOP, tokenizer=replace(LAPTOP.tokenizer, **changes),
                      max_steps=size["small"])
     system = Genie(config)
@@ -1420,9 +1510,14 @@ def train_tokenizer(**changes):
         tokens = model.encode(many / 127.5 - 1)
         db = psnr(as_bytes(model.decode(tokens)), many).mean()
     used = code_counts(tokens, config.tokenizer.vocabulary)
-    return f"{db:.1f} | {perplexity(used):.0f} of {len(used)} | {fraction_used(used):.0%}"
+    share = fraction_used(used)
+    return f"{db:.1f} | {perplexity(used):.0f} of {len(used)} | {share:.0%}"
 
 
+# %% [markdown]
+# Side by side:
+
+# %%
 kinds = {"VQ": dict(quantizer="vq", num_codes=512),
          "FSQ": dict(quantizer="fsq", fsq_levels=(8, 8, 8))}
 Markdown("| | PSNR (dB) | perplexity | codes used |\n|---|---|---|---|\n" + "\n".join(
@@ -1434,8 +1529,7 @@ Markdown("| | PSNR (dB) | perplexity | codes used |\n|---|---|---|---|\n" + "\n"
 
 # %%
 ways = {"added": flaws["all in place"], "prepended": train_dynamics(action="prepended")}
-Markdown("| the action is | loss | changed tokens named right |\n|---|---|---|\n" + "\n".join(
-    f"| {name} | {loss:.2f} | {at_play(model):.1%} |" for name, (model, loss) in ways.items()))
+table_of_losses("the action is | loss", ways)
 
 # %% [markdown]
 # The paper reports that adding helped control, and pixels did better than tokens (a higher
@@ -1457,7 +1551,8 @@ Markdown(f"""
 |---|---|---|
 | tokens of a frame | {a.tokens_per_frame} | {b.tokens_per_frame} |
 | words of the tokeniser | {a.tokenizer.vocabulary} | {b.tokenizer.vocabulary} |
-| widths: tokeniser, actions, dynamics | {a.tokenizer.dim}, {a.actions.dim}, {a.dynamics.dim} \
+| widths: tokeniser, actions, dynamics \
+| {a.tokenizer.dim}, {a.actions.dim}, {a.dynamics.dim} \
 | {b.tokenizer.dim}, {b.actions.dim}, {b.dynamics.dim} |
 | the latent action model sees | {a.actions.sees} | {b.actions.sees} |
 | its decoder sees | the {a.actions.past} frame{"s" * (a.actions.past == "all")} \
@@ -1551,7 +1646,7 @@ _ = interact(explore, latent=IntSlider(to_right, 0, 7), passes=IntSlider(2, 1, 8
 # Now with your hands: the world that **you** have trained, from your own drawing.
 
 # %%
-wm.play(yours, context=sketch.clip, names=latents, keys={str(k): k for k in range(len(latents))})
+wm.play(yours, context=sketch.clip, names=latents, keys=digits)
 
 # %% [markdown]
 # # 9 · Scale it
