@@ -27,6 +27,7 @@ from wmlearn.systems.genie import (
 )
 from wmlearn.systems.genie.config import DynamicsConfig
 from wmlearn.systems.genie.recipe import SMOKE, complete, initialise, preset
+from wmlearn.systems.genie.world import keep_still
 from wmlearn.train.fit import fit
 
 TINY = GenieConfig(
@@ -94,9 +95,21 @@ def test_every_parameter_learns_and_the_cache_is_the_full_forward_pass(changes, 
             tokens[:, 4], pressed[:, 3], state.time, state.dynamics
         )
     assert torch.allclose(step, full, atol=1e-4)
-    drawn = world._remember(state, tokens[:, 4], pressed[:, 3])[1]
+    drawn = world._remember(state, tokens[:, 4], pressed[:, 3]).decoded
     whole = to_uint8(model.tokenizer.decode(tokens))[:, 4]
     assert (drawn.int() - whole.int()).abs().max() <= 1
+
+
+def test_what_stays_still_keeps_its_pixels():
+    shown, before = torch.randint(0, 256, (2, 1, 3, 8, 8), dtype=torch.uint8)
+    now = before.clone()
+    now[0, 1, 5, 6] = before[0, 1, 5, 6] ^ 128  # one pixel of the lower right patch, one channel
+    now[0, 0, 0, 0] = before[0, 0, 0, 0] ^ 1  # and hardly anything in the upper left one
+    frame = keep_still(shown, before, now, patch=4, still_below=8.0)
+    assert frame[..., 4:, 4:].equal(now[..., 4:, 4:])
+    assert frame[..., :4, :].equal(shown[..., :4, :])
+    assert frame[..., 4:, :4].equal(shown[..., 4:, :4])
+    assert keep_still(shown, before, now, patch=4, still_below=0.0).equal(now)
 
 
 def test_training_never_looks_at_what_was_pressed(frames):

@@ -27,6 +27,8 @@ class TokenizerConfig:
         fsq_levels: values of each coordinate, for "fsq"; their product is the number of codes.
         beta: weight of the commitment term.
         quantizer_weight: weight of the quantiser's loss beside the reconstruction's.
+        still_below: at play, a patch in which no pixel changes by as much as this many grey levels
+            between two decoded frames is not drawn anew (0: all are, as in the paper).
     """
 
     patch: int = 4
@@ -40,6 +42,7 @@ class TokenizerConfig:
     fsq_levels: tuple[int, ...] = (8, 5, 5, 5)
     beta: float = 0.25
     quantizer_weight: float = 1.0
+    still_below: float = 0.0
 
     @property
     def vocabulary(self) -> int:

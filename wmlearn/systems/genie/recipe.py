@@ -27,10 +27,12 @@ PASSIVE = True  # the loaders serve frames alone: what was pressed cannot reach 
 # counts relative to its change, since falls and jumps change so much more than steps that most of
 # the eight codes would go to them; its decoder sees one frame alone, so that a code stands for a
 # motion, and not for its change; in training half of the frames stay whole, as the past is at play;
-# a frame is filled in within two passes.
+# a frame is filled in within two passes, and what does not change is not drawn anew, so that it
+# stays as sharp as the first picture.
 LAPTOP = GenieConfig(
     tokenizer=TokenizerConfig(
         patch=8, dim=96, encoder_depth=1, decoder_depth=2, heads=3, num_codes=512, code_dim=16,
+        still_below=8.0,
     ),
     actions=LatentActionConfig(
         shrink=4,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gymnasium
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
@@ -21,11 +22,15 @@ class GenieState:
         time: int64 ``[B]``, number of the next frame.
         dynamics: keys and values of the dynamics' last P frames ``[B, depth, S, 2, h, P, d]``.
         decoder: those of the tokeniser's decoder.
+        decoded: the last frame as the decoder drew it, uint8 ``[B, C, H, W]``.
+        shown: the last frame as it is seen: patches that stay still are kept from earlier ones.
     """
 
     time: Tensor
     dynamics: Tensor
     decoder: Tensor
+    decoded: Tensor
+    shown: Tensor
 
 
 class GenieWorld:
@@ -78,10 +83,12 @@ class GenieWorld:
             torch.zeros(batch, dtype=torch.int64, device=self.device),
             system.dynamics.transformer.empty_past(batch, window, self.device),
             system.tokenizer.decoder.empty_past(batch, window, self.device),
+            decoded=frames[:, -1],
+            shown=frames[:, -1],
         )
         for t in range(frames.shape[1]):
-            state, _ = self._remember(state, tokens[:, t], pressed[:, t - 1] if t else None)
-        return state
+            state = self._remember(state, tokens[:, t], pressed[:, t - 1] if t else None)
+        return replace(state, shown=frames[:, -1])
 
     @torch.inference_mode()
     def step(
@@ -96,19 +103,39 @@ class GenieWorld:
         tokens = system.dynamics.sample(
             pressed, state.time, state.dynamics, uniform, self.steps, self.temperature
         )
-        state, frame = self._remember(state, tokens, pressed)
+        state = self._remember(state, tokens, pressed)
         nothing = torch.zeros(batch, device=self.device)
-        return state, Step(frame, nothing, nothing > 0)
+        return state, Step(state.shown, nothing, nothing > 0)
 
-    def _remember(
-        self, state: GenieState, tokens: Tensor, pressed: Tensor | None
-    ) -> tuple[GenieState, Tensor]:
-        """The state after a frame of these tokens ``[B, S]``, and that frame, uint8."""
-        dynamics, decoder = self.system.dynamics, self.system.tokenizer
-        _, past = dynamics.step_logits(tokens, pressed, state.time, state.dynamics)
-        frame, drawn = decoder.decode_step(tokens, state.time, state.decoder)
-        return GenieState(state.time + 1, past, drawn), to_uint8(frame)
+    def _remember(self, state: GenieState, tokens: Tensor, pressed: Tensor | None) -> GenieState:
+        """The state after a frame of these tokens ``[B, S]``."""
+        dynamics, tokenizer = self.system.dynamics, self.system.tokenizer
+        config = self.system.config.tokenizer
+        _, seen = dynamics.step_logits(tokens, pressed, state.time, state.dynamics)
+        picture, drawn = tokenizer.decode_step(tokens, state.time, state.decoder)
+        decoded = to_uint8(picture)
+        shown = keep_still(state.shown, state.decoded, decoded, config.patch, config.still_below)
+        return GenieState(state.time + 1, seen, drawn, decoded, shown)
 
     @property
     def device(self) -> torch.device:
         return self.system.device
+
+
+def keep_still(
+    shown: Tensor, before: Tensor, now: Tensor, patch: int, still_below: float
+) -> Tensor:
+    """The decoded frame ``now``; patches that did not change since ``before`` stay as shown.
+
+    A decoder blurs every patch a little. What it would draw as it did a frame ago need not be drawn
+    again, so that it stays as sharp as the first picture.
+
+    Args:
+        shown, before, now: uint8 ``[B, C, H, W]``: the last frame as seen, and as decoded; the new
+            one as decoded.
+        patch: side of a patch in pixels.
+        still_below: grey levels; a patch whose largest change is below it is still.
+    """
+    change = (now.float() - before.float()).abs().amax(1, keepdim=True)
+    still = F.max_pool2d(change, patch) < still_below
+    return torch.where(F.interpolate(still.float(), scale_factor=patch) > 0, shown, now)
