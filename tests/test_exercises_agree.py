@@ -1,0 +1,116 @@
+"""Solutions of exercises are the library's own functions, written differently; and what chapters
+break on purpose is refused.
+"""
+
+from __future__ import annotations
+
+import torch
+from test_exercises import ROOT, hint_of, solved
+
+DIAMOND = solved(ROOT / "notebooks/exercises/04_diamond.ipynb")
+JEPA = solved(ROOT / "notebooks/exercises/11_vjepa.ipynb")
+ARM = solved(ROOT / "notebooks/exercises/12_vjepa2_ac.ipynb")
+
+
+def test_the_loss_that_sees_the_future_is_refused():
+    assert "a future frame leaks" in hint_of("04.4", DIAMOND["broken_loss"])
+
+
+def test_the_leaking_loss_and_the_average_the_wrong_way_round_are_refused():
+    assert "the mask leaks" in hint_of("11.4", JEPA["broken_loss"], JEPA["broken_follow"])
+    assert "wrong way round" in hint_of("11.4", JEPA["loss"], JEPA["broken_follow"])
+
+
+def test_the_forgetful_planner_is_refused():
+    assert "thrown away" in hint_of("12.4", ARM["broken_choose"])
+
+
+def test_coefficients():
+    from wmlearn.systems.diamond.config import DenoiserConfig
+    from wmlearn.systems.diamond.denoiser import Denoiser
+
+    config = DenoiserConfig(channels=(32,), depths=(1,), attention=(False,), cond_channels=16)
+    sigma = torch.tensor([0.002, 0.4, 3.0, 20.0])
+    ours = DIAMOND["coefficients"](sigma, config.sigma_data, config.sigma_offset_noise)
+    library = Denoiser(config).precondition(sigma)
+    for mine, theirs in zip(ours, library, strict=True):
+        torch.testing.assert_close(mine, theirs.flatten())
+
+
+def test_euler_sampler():
+    from wmlearn.systems.diamond.config import SamplerConfig
+    from wmlearn.systems.diamond.sampler import noise_levels, sample
+
+    config = SamplerConfig(num_steps=5)
+    levels = DIAMOND["noise_levels"](5)
+    torch.testing.assert_close(levels, noise_levels(config))
+    toy = DIAMOND["TwoFutures"](0.7)
+    noise = torch.randn(100, 1, generator=torch.Generator().manual_seed(0))
+    ours = DIAMOND["euler_sample"](
+        lambda x, sigma: toy.denoise(x, sigma.expand(len(x)), None, None), noise, levels
+    )
+    torch.testing.assert_close(ours, sample(toy, None, None, noise, config))
+
+
+def test_lambda_returns():
+    from wmlearn.agents.returns import lambda_returns
+
+    generator = torch.Generator().manual_seed(0)
+    rewards, values = torch.randn(2, 4, 15, generator=generator)
+    ended = torch.rand(4, 15, generator=generator) < 0.2
+    never = torch.zeros_like(ended)  # in imagination only the horizon cuts
+    torch.testing.assert_close(
+        DIAMOND["lambda_returns"](rewards, values, ended, never, 0.985, 0.95),
+        lambda_returns(rewards, values, ended, 0.985, 0.95),
+    )
+
+
+def test_rotary_positions():
+    from wmlearn.systems.vjepa.rope import grid_positions, rope_table, rotate
+
+    positions = grid_positions((2, 3, 4))
+    x = torch.randn(24, 7, generator=torch.Generator().manual_seed(0))
+    ours = JEPA["turn"](x[:, :6], JEPA["rotary_angles"](positions, 6))
+    # with one pair an axis, the textbook's and the published order of speeds are the same
+    theirs = rotate(x[None, :, :6], rope_table(positions, 6))[0]
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_gauges_of_collapse():
+    from wmlearn.systems.vjepa.collapse import effective_rank, feature_std
+
+    x = torch.randn(50, 8, generator=torch.Generator().manual_seed(0)) @ torch.randn(8, 8)
+    torch.testing.assert_close(JEPA["feature_std"](x), feature_std(x))
+    torch.testing.assert_close(JEPA["effective_rank"](x), effective_rank(x))
+
+
+def test_block_causal_mask():
+    from wmlearn.systems.vjepa2_ac.predictor import block_causal_mask
+
+    assert torch.equal(ARM["frame_mask"](4, 6), block_causal_mask(4, 6))
+
+
+def test_teacher_forced_and_rollout_losses():
+    from dataclasses import replace
+
+    from wmlearn.data.clip import Clip
+    from wmlearn.systems.vjepa2_ac import VJEPA2AC
+    from wmlearn.systems.vjepa2_ac.recipe import SMOKE
+
+    zeros, ones, draw = (0.0,) * 3, (1.0,) * 3, torch.Generator().manual_seed(0)
+    config = replace(
+        SMOKE, low=(-1.0,) * 3, high=ones, state_mean=zeros, state_std=ones,
+        state_per_action=((0.0,) * 3,) * 3, rollout_steps=3, inverse_weight=0.0,
+    )  # fmt: skip
+    system = VJEPA2AC(config)
+    side = config.encoder.image_size
+    clip = Clip(
+        torch.randint(0, 256, (2, 4, 3, side, side), generator=draw).to(torch.uint8),
+        actions=torch.randn(2, 3, 3, generator=draw),
+        state=torch.randn(2, 4, 3, generator=draw),
+    )
+    z = system.encode(clip.frames)
+    mine = ARM["losses"](system.predict, z, clip.actions, clip.state, 3)
+    theirs = system.losses(clip)
+    torch.testing.assert_close(mine[0], theirs["teacher_forcing"])
+    torch.testing.assert_close(mine[1], theirs["rollout"])
