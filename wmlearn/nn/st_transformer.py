@@ -60,11 +60,14 @@ class TemporalAttention(nn.Module):
         Rotating T copies of the weights gives the same as rotating the T N queries and keys, and
         there are fewer numbers in the weights.
         """
-        affine = torch.cat([self.qkv.weight, self.qkv.bias[:, None]], dim=1)  # [3 D, D + 1]
-        qk, v = affine.unflatten(0, (3, self.heads, -1)).split([2, 1])  # [2 or 1, h, d, D + 1]
-        qk = rotate(qk.transpose(-1, -2), rotation[:, :, None, None, None]).transpose(-1, -2)
-        qkv = torch.cat([qk, v.expand(len(x), -1, -1, -1, -1)], dim=1).flatten(1, 3)
-        return torch.baddbmm(qkv[:, None, :, -1], x, qkv[..., :-1].transpose(1, 2))
+
+        def at_each_time(weight: Tensor) -> Tensor:  # [n, 3 D] -> [T, n, 3 D]
+            qk, v = weight.unflatten(-1, (3, self.heads, -1)).split([2, 1], dim=1)
+            qk = rotate(qk, rotation[:, :, None, None, None])  # [T, n, 2, h, d]
+            return torch.cat([qk, v.expand(len(x), -1, -1, -1, -1)], dim=2).flatten(2)
+
+        weight, bias = at_each_time(self.qkv.weight.T), at_each_time(self.qkv.bias[None])
+        return torch.baddbmm(bias, x, weight)
 
     def step(
         self, x: Tensor, rotation: Tensor, past: Tensor, seen: Tensor
@@ -103,13 +106,12 @@ def rotation_angles(times: Tensor, width: int, base: float = 100.0) -> Tensor:
 class STBlock(nn.Module):
     """Spatial attention, causal temporal attention, one feed-forward layer; each added to x."""
 
-    def __init__(self, dim: int, heads: int, ffn: int = 4) -> None:
+    def __init__(self, dim: int, heads: int, ffn: int = 4, gelu: str = "tanh") -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
         self.spatial, self.temporal = SpatialAttention(dim, heads), TemporalAttention(dim, heads)
-        self.ffn = nn.Sequential(
-            nn.Linear(dim, ffn * dim), nn.GELU(approximate="tanh"), nn.Linear(ffn * dim, dim)
-        )
+        gate = nn.GELU(approximate={"tanh": "tanh", "exact": "none"}[gelu])
+        self.ffn = nn.Sequential(nn.Linear(dim, ffn * dim), gate, nn.Linear(ffn * dim, dim))
 
     def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
         """``[T, B, S, D]`` -> ``[T, B, S, D]``."""
@@ -133,13 +135,14 @@ class STTransformer(nn.Module):
         depth: blocks.
         heads: h.
         space: S, tokens of a frame.
+        gelu: "tanh" or "exact": of the feed-forward layers.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, space: int) -> None:
+    def __init__(self, dim: int, depth: int, heads: int, space: int, gelu: str = "tanh") -> None:
         super().__init__()
         self.head_width = dim // heads
         self.places = nn.Parameter(0.02 * torch.randn(space, dim))
-        self.blocks = nn.ModuleList(STBlock(dim, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(STBlock(dim, heads, gelu=gelu) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
         for block in self.blocks:  # residual branches start small
             for layer in (block.spatial.out, block.temporal.out, block.ffn[2]):
