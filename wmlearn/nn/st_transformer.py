@@ -23,9 +23,9 @@ class SpatialAttention(nn.Module):
         self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, T, S, D]`` -> ``[B, T, S, D]``."""
-        qkv = self.qkv(x).flatten(0, 1).unflatten(-1, (3, self.heads, -1))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # 3 x [B T, h, S, d]
+        """``[..., S, D]`` -> ``[..., S, D]``."""
+        qkv = self.qkv(x).flatten(0, -3).unflatten(-1, (3, self.heads, -1))
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))  # [frames, h, S, d]
         y = F.scaled_dot_product_attention(q, k, v)
         return self.out(y.transpose(1, 2).reshape(x.shape))
 
@@ -42,34 +42,51 @@ class TemporalAttention(nn.Module):
         self.heads = heads
         self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
-    def forward(
-        self,
-        x: Tensor,
-        rotation: Tensor,
-        past: Tensor | None = None,
-        seen: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """``[B, T, S, D]`` -> ``[B, T, S, D]`` and the new keys and values.
+    def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
+        """All frames of a video: ``[T, B, S, D]`` -> ``[T, B, S, D]``.
 
         Args:
-            x: the frames to compute.
-            rotation: cos and sin ``[2, ..., T, d / 2]`` of these frames' times.
-            past: keys and values ``[B, S, 2, h, P, d]`` of P earlier frames; then T must be 1.
+            x: the frames.
+            rotation: cos and sin ``[2, T, d / 2]`` of their times.
+        """
+        qkv = self._rotated_qkv(x.flatten(1, 2), rotation).unflatten(-1, (3, self.heads, -1))
+        q, k, v = (part.permute(1, 2, 0, 3) for part in qkv.unbind(2))  # [B S, h, T, d]
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out(y.permute(2, 0, 1, 3).reshape(x.shape))
+
+    def _rotated_qkv(self, x: Tensor, rotation: Tensor) -> Tensor:
+        """``[T, N, D]`` -> queries and keys rotated by their frame's time, values: ``[T, N, 3 D]``.
+
+        Rotating T copies of the weights gives the same as rotating the T N queries and keys, and
+        there are fewer numbers in the weights.
+        """
+
+        def at_each_time(weight: Tensor) -> Tensor:  # [n, 3 D] -> [T, n, 3 D]
+            qk, v = weight.unflatten(-1, (3, self.heads, -1)).split([2, 1], dim=1)
+            qk = rotate(qk, rotation[:, :, None, None, None])  # [T, n, 2, h, d]
+            return torch.cat([qk, v.expand(len(x), -1, -1, -1, -1)], dim=2).flatten(2)
+
+        weight, bias = at_each_time(self.qkv.weight.T), at_each_time(self.qkv.bias[None])
+        return torch.baddbmm(bias, x, weight)
+
+    def step(
+        self, x: Tensor, rotation: Tensor, past: Tensor, seen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One frame after cached ones: ``[B, S, D]`` -> ``[B, S, D]``, and its keys and values.
+
+        Args:
+            x: the frame.
+            rotation: cos and sin ``[2, B, d / 2]`` of its time.
+            past: keys and values ``[B, S, 2, h, P, d]`` of P earlier frames.
             seen: bool ``[B, P + 1]``, which of the past frames and this one there are.
         """
-        batch, time, space, dim = x.shape
-        qkv = self.qkv(x).view(batch, time, space, 3, self.heads, dim // self.heads)
-        qkv = qkv.permute(3, 0, 2, 4, 1, 5)  # [3, B, S, h, T, d]
-        qk, v = rotate(qkv[:2], rotation), qkv[2]
-        q, kv = qk[0], torch.stack([qk[1], v], dim=2)  # [B, S, h, T, d], [B, S, 2, h, T, d]
-        k, v = (kv if past is None else torch.cat([past, kv], dim=4)).flatten(0, 1).unbind(1)
-        if past is None:
-            y = F.scaled_dot_product_attention(q.flatten(0, 1), k, v, is_causal=True)
-        else:
-            mask = seen.repeat_interleave(space, dim=0)[:, None, None]
-            y = F.scaled_dot_product_attention(q.flatten(0, 1), k, v, attn_mask=mask)
-        y = y.view(batch, space, self.heads, time, -1).permute(0, 3, 1, 2, 4)
-        return self.out(y.reshape(x.shape)), kv
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, 1, -1)).unbind(2)  # [B, S, h, 1, d]
+        q, k = (rotate(part, rotation[:, :, None, None, None]) for part in (q, k))
+        new = torch.stack([k, v], dim=2)  # [B, S, 2, h, 1, d]
+        k, v = torch.cat([past, new], dim=4).flatten(0, 1).unbind(1)
+        mask = seen.repeat_interleave(x.shape[1], dim=0)[:, None, None]
+        y = F.scaled_dot_product_attention(q.flatten(0, 1), k, v, attn_mask=mask)
+        return self.out(y.reshape(x.shape)), new
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
@@ -89,20 +106,25 @@ def rotation_angles(times: Tensor, width: int, base: float = 100.0) -> Tensor:
 class STBlock(nn.Module):
     """Spatial attention, causal temporal attention, one feed-forward layer; each added to x."""
 
-    def __init__(self, dim: int, heads: int, ffn: int = 4) -> None:
+    def __init__(self, dim: int, heads: int, ffn: int = 4, gelu: str = "tanh") -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
         self.spatial, self.temporal = SpatialAttention(dim, heads), TemporalAttention(dim, heads)
-        self.ffn = nn.Sequential(
-            nn.Linear(dim, ffn * dim), nn.GELU(approximate="tanh"), nn.Linear(ffn * dim, dim)
-        )
+        gate = nn.GELU(approximate={"tanh": "tanh", "exact": "none"}[gelu])
+        self.ffn = nn.Sequential(nn.Linear(dim, ffn * dim), gate, nn.Linear(ffn * dim, dim))
 
-    def forward(self, x: Tensor, rotation: Tensor, *past: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, T, S, D]`` -> ``[B, T, S, D]`` and the temporal keys and values."""
+    def forward(self, x: Tensor, rotation: Tensor) -> Tensor:
+        """``[T, B, S, D]`` -> ``[T, B, S, D]``."""
         x = x + self.spatial(self.norms[0](x))
-        y, kv = self.temporal(self.norms[1](x), rotation, *past)
+        x = x + self.temporal(self.norms[1](x), rotation)
+        return x + self.ffn(self.norms[2](x))
+
+    def step(self, x: Tensor, *past: Tensor) -> tuple[Tensor, Tensor]:
+        """One frame ``[B, S, D]`` -> ``[B, S, D]``; the rest as in ``TemporalAttention.step``."""
+        x = x + self.spatial(self.norms[0](x))
+        y, new = self.temporal.step(self.norms[1](x), *past)
         x = x + y
-        return x + self.ffn(self.norms[2](x)), kv
+        return x + self.ffn(self.norms[2](x)), new
 
 
 class STTransformer(nn.Module):
@@ -113,13 +135,14 @@ class STTransformer(nn.Module):
         depth: blocks.
         heads: h.
         space: S, tokens of a frame.
+        gelu: "tanh" or "exact": of the feed-forward layers.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, space: int) -> None:
+    def __init__(self, dim: int, depth: int, heads: int, space: int, gelu: str = "tanh") -> None:
         super().__init__()
         self.head_width = dim // heads
         self.places = nn.Parameter(0.02 * torch.randn(space, dim))
-        self.blocks = nn.ModuleList(STBlock(dim, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(STBlock(dim, heads, gelu=gelu) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
         for block in self.blocks:  # residual branches start small
             for layer in (block.spatial.out, block.temporal.out, block.ffn[2]):
@@ -129,10 +152,10 @@ class STTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, T, S, D]`` -> ``[B, T, S, D]``; a frame depends on no later one."""
         rotation = rotation_angles(torch.arange(x.shape[1], device=x.device), self.head_width)
-        x = x + self.places
+        x = (x + self.places).transpose(0, 1).contiguous()  # time first: see the module's docstring
         for block in self.blocks:
-            x, _ = block(x, rotation)
-        return self.norm(x)
+            x = block(x, rotation)
+        return self.norm(x).transpose(0, 1)
 
     def step(self, x: Tensor, time: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """One frame after cached ones: equal to the last frame of :meth:`forward`.
@@ -145,16 +168,16 @@ class STTransformer(nn.Module):
         Returns:
             ``[B, S, D]`` and the cache with this frame in its last slot, the oldest one dropped.
         """
-        rotation = rotation_angles(time, self.head_width)[:, :, None, None, None]
+        rotation = rotation_angles(time, self.head_width)
         slots = torch.arange(past.shape[5] + 1, device=x.device)
         seen = slots >= past.shape[5] - time[:, None]
-        x = (x + self.places)[:, None]
+        x = x + self.places
         new = []
         for block, kept in zip(self.blocks, past.unbind(1), strict=True):
-            x, kv = block(x, rotation, kept, seen)
+            x, kv = block.step(x, rotation, kept, seen)
             new.append(kv)
         cache = torch.cat([past[:, :, :, :, :, 1:], torch.stack(new, dim=1)], dim=5)
-        return self.norm(x)[:, 0], cache
+        return self.norm(x), cache
 
     def empty_past(self, batch: int, window: int, device: torch.device | None = None) -> Tensor:
         """The cache before the first frame: ``[B, depth, S, 2, h, P, d]`` for P = ``window``."""

@@ -24,7 +24,8 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch.accelerators import XLAAccelerator
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from wmlearn import hub
 from wmlearn.data.datamodule import ClipDataModule
@@ -181,7 +182,10 @@ def _trainer(run: RunConfig, out: Path, history: History) -> L.Trainer:
         ),
     ]
     if run.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=run.ema_decay))
+        # As Lightning's EMAWeightAveraging, but of all weights in one call instead of one by one;
+        # buffers are copied: an average of integers would be rounded down.
+        average = get_ema_multi_avg_fn(run.ema_decay)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
     show = run.progress and not os.environ.get("CI")
     if show:
         # Lightning's default bar redraws so often that a small model trains several times slower.

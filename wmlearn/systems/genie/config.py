@@ -10,6 +10,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+# The approximation by tanh, which the JAX code for Genie takes, or the function itself: they differ
+# by less than 0.0005. On a CPU the function takes a third of the time: 6 % of a training step.
+GELU = Literal["tanh", "exact"]
+
 
 @dataclass(frozen=True)
 class TokenizerConfig:
@@ -21,6 +25,7 @@ class TokenizerConfig:
         encoder_depth: ST blocks of the encoder.
         decoder_depth: ST blocks of the decoder.
         heads: of each attention.
+        gelu: of the feed-forward layers.
         quantizer: "vq" (the paper) or "fsq" (Mentzer et al. 2023).
         num_codes: size of the codebook, for "vq".
         code_dim: width of a code, for "vq".
@@ -36,6 +41,7 @@ class TokenizerConfig:
     encoder_depth: int = 8
     decoder_depth: int = 8
     heads: int = 8
+    gelu: GELU = "tanh"
     quantizer: Literal["vq", "fsq"] = "vq"
     num_codes: int = 1024
     code_dim: int = 32
@@ -65,6 +71,7 @@ class LatentActionConfig:
         dim: width D of the ST transformers.
         depth: ST blocks of the encoder, and of the decoder.
         heads: of each attention.
+        gelu: of the feed-forward layers.
         past: frames that the decoder sees: "all" earlier ones (the paper), or only the "last" one.
             With one picture alone it cannot tell the speed, so the code must.
         relative: 0 for the mean square error of the paper. Above 0, each frame's error is divided
@@ -83,6 +90,7 @@ class LatentActionConfig:
     dim: int = 512
     depth: int = 8
     heads: int = 8
+    gelu: GELU = "tanh"
     past: Literal["all", "last"] = "all"
     relative: float = 0.0
     beta: float = 0.25
@@ -97,6 +105,7 @@ class DynamicsConfig:
         dim: width D of the ST transformer.
         depth: ST blocks.
         heads: of each attention.
+        gelu: of the feed-forward layers.
         action: "added" to the tokens of the frame it leads to (the paper), or "prepended" to them
             as a token of its own.
         mask_min: in training the share of masked tokens is drawn from mask_min .. 1 for each clip.
@@ -111,6 +120,7 @@ class DynamicsConfig:
     dim: int = 512
     depth: int = 12
     heads: int = 8
+    gelu: GELU = "tanh"
     action: Literal["added", "prepended"] = "added"
     mask_min: float = 0.5
     whole_frames: float = 0.0

@@ -37,7 +37,9 @@ class Dynamics(nn.Module):
         self.action_in = nn.Linear(action_dim, config.dim)
         self.no_action = nn.Parameter(torch.zeros(config.dim))  # nothing led to the first frame
         places = space + self.prepended
-        self.transformer = STTransformer(config.dim, config.depth, config.heads, places)
+        self.transformer = STTransformer(
+            config.dim, config.depth, config.heads, places, config.gelu
+        )
         self.out = nn.Linear(config.dim, vocabulary)
 
     def features(self, tokens: Tensor, actions: Tensor) -> Tensor:
@@ -67,10 +69,11 @@ class Dynamics(nn.Module):
             masked: by how many to divide, where processes share a batch: their mean number.
         """
         hidden = torch.where(mask, self.mask_token, tokens)
-        logits = self(hidden, actions)[:, 1:].float()  # the first frame is given
+        logits = self.out(self.features(hidden, actions)[:, 1:]).float()  # the first is given
         targets, weight = tokens[:, 1:], mask[:, 1:].float()
         each = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
-        hit = (logits.detach().argmax(-1) == targets).float()
+        logits = logits.detach()
+        hit = (logits.gather(-1, targets[..., None])[..., 0] == logits.amax(-1)).float()
         total = (weight.sum() if masked is None else masked).clamp(min=1)
         return (each * weight.flatten()).sum() / total, (hit * weight).sum() / total
 

@@ -52,12 +52,12 @@ class LatentActionModel(nn.Module):
         self.config = config
         dim, depth, heads = config.dim, config.depth, config.heads
         self.encoder_in = nn.Linear(patch_dim, dim)
-        self.encoder = STTransformer(dim, depth, heads, space)
+        self.encoder = STTransformer(dim, depth, heads, space, config.gelu)
         self.to_action = nn.Linear(dim, config.action_dim)
         self.quantizer = VectorQuantizer(config.num_actions, config.action_dim, config.beta)
         self.decoder_in = nn.Linear(patch_dim, dim)
         self.decoder_action = nn.Linear(config.action_dim, dim)
-        self.decoder = STTransformer(dim, depth, heads, space)
+        self.decoder = STTransformer(dim, depth, heads, space, config.gelu)
         self.decoder_out = nn.Linear(dim, patch_dim)
         nn.init.zeros_(self.decoder_out.weight)  # the first guess: nothing changes
         nn.init.zeros_(self.decoder_out.bias)

@@ -63,6 +63,8 @@ class Genie(L.LightningModule):
         losses, codes = self.losses(batch, parts, step)
         self._chosen = {name: chosen.detach() for name, chosen in codes.items()}
         self.log_dict({f"train/{name}": value for name, value in losses.items()})
+        if parts and self._single_process:
+            return sum(losses.values())
         idle = [p for name in PARTS if name not in parts for p in self._part(name).parameters()]
         return sum(losses.values()) + 0.0 * sum(p.flatten()[0] for p in idle)  # DDP waits for all
 
@@ -140,8 +142,11 @@ class Genie(L.LightningModule):
 
     def _of_all_processes(self, x: Tensor) -> Tensor:
         """``[...]`` of each process -> ``[processes, ...]``."""
-        alone = self._trainer is None or self.trainer.world_size == 1
-        return x[None] if alone else self.all_gather(x).view(-1, *x.shape)
+        return x[None] if self._single_process else self.all_gather(x).view(-1, *x.shape)
+
+    @property
+    def _single_process(self) -> bool:
+        return self._trainer is None or self.trainer.world_size == 1
 
     # --- validation and optimiser ----------------------------------------------------------------
 
@@ -203,8 +208,13 @@ class Genie(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         """Each part's gradient is clipped apart, as when they are trained one after the other."""
+        parts = self.parts_at(self.global_step)
         for name in PARTS:
-            torch.nn.utils.clip_grad_norm_(self._part(name).parameters(), self.config.max_grad_norm)
+            if name in parts:
+                norm = self.config.max_grad_norm
+                torch.nn.utils.clip_grad_norm_(self._part(name).parameters(), norm)
+            else:
+                self._part(name).zero_grad(set_to_none=True)  # the optimiser leaves it alone
 
     def _span(self, name: str) -> tuple[float, float]:
         return getattr(self.config, f"{name}_span")

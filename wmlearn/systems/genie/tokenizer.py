@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.nn.quantize import FSQ, VectorQuantizer
@@ -52,10 +53,10 @@ class Tokenizer(nn.Module):
         else:
             self.quantizer = FSQ(config.fsq_levels)
         self.encoder_in = nn.Linear(patch_dim, dim)
-        self.encoder = STTransformer(dim, config.encoder_depth, heads, space)
+        self.encoder = STTransformer(dim, config.encoder_depth, heads, space, config.gelu)
         self.to_code = nn.Linear(dim, self.quantizer.dim)
         self.decoder_in = nn.Linear(self.quantizer.dim, dim)
-        self.decoder = STTransformer(dim, config.decoder_depth, heads, space)
+        self.decoder = STTransformer(dim, config.decoder_depth, heads, space, config.gelu)
         self.decoder_out = nn.Linear(dim, patch_dim)
 
     def forward(self, frames: Tensor) -> Tokenized:
@@ -63,7 +64,7 @@ class Tokenizer(nn.Module):
         patches = patchify(frames, self.config.patch)
         quantized = self.quantizer(self.to_code(self.encoder(self.encoder_in(patches))))
         drawn = self._draw(quantized.vectors)
-        error = (drawn - patches).square().mean()
+        error = F.mse_loss(drawn, patches)
         loss = error + self.config.quantizer_weight * quantized.loss
         return Tokenized(quantized.codes, drawn, loss, error)
 
