@@ -1,6 +1,6 @@
 """Trains a system for a few steps under XLA, on the CPU, beside PyTorch: what a TPU would run.
 
-    python3 -m venv .xla && .xla/bin/pip install torch==2.9.0 torch_xla==2.9.0 -e ".[envs]"
+    python3 -m venv .xla && .xla/bin/pip install torch==2.9.0 torch_xla==2.9.0 -e ".[envs,procgen]"
     .xla/bin/python tools/check_xla.py [SYSTEM] [STEPS]
 
 It takes 7 GB of disk and is therefore no part of the tests. It fails when a step makes XLA compile
