@@ -1494,7 +1494,8 @@ Markdown(f"""
 | whole frames left open in training | {a.dynamics.whole_frames:.0%} \
 | {b.dynamics.whole_frames:.0%} |
 | passes to fill in a frame | {a.dynamics.steps} | {b.dynamics.steps} |
-| a patch is drawn anew | if it changes by {a.tokenizer.still_below:.0f} of 255 or more | always |
+| a patch is drawn anew | if it changes by {a.tokenizer.still_below:.0f} of 255 or more \
+| always |
 | parameters | {count(a):.1f} M | {count(b):.0f} M (with this code) |
 """)
 
