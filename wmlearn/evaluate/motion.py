@@ -61,7 +61,7 @@ def motion_clips(store: EpisodeStore, length: int = 15, holdout: float = 0.25) -
 
 
 def both_ways(clips: MotionClips) -> MotionClips:
-    """Every clip twice: as filmed, and played backwards under the label of the motion it then shows.
+    """Every clip twice: as filmed, and backwards under the label of the motion that it then shows.
 
     A door that closes, played backwards, opens. So a class and its reversal consist of the very
     same pictures, and neither a pose nor a scene tells them apart. That an arm moves differently
