@@ -172,7 +172,7 @@ print(f"each of {clips.train.length} frames ({seconds:.2f} seconds).")
 # the last row, the guess, has in its holes the colours of the row above.
 
 # %%
-from wmlearn.play.mask import centre_block
+from wmlearn.play.mask import centre_block, paint
 
 
 def colour_basis(features):
@@ -211,8 +211,7 @@ filled = goal.scatter(1, inside[..., None].expand_as(guessed), guessed)
 basis, middle = colour_basis(goal), clips.test.length // 2
 chosen = [0, 1, 2, 3, 4]
 frames = clips.test.frames[chosen, middle]
-covered = frames.clone()
-covered[:, :, 16:48, 16:48] = 118
+covered = paint(frames, centre_block(vjepa).float().expand(5, -1, -1), wm.viz.NEUTRAL, 1)
 rows = {"real": frames, "seen": covered,
         "target": torch.cat([colours(goal[i], basis, grid)[:1] for i in chosen]),
         "guess": torch.cat([colours(filled[i], basis, grid)[:1] for i in chosen])}
@@ -701,8 +700,6 @@ for kind in (SHORT, LONG):
 # Four masks of each kind on one frame; grey is hidden. **Look for** how much of the arm is left.
 
 # %%
-from wmlearn.play.mask import paint
-
 masks, picture = {}, clips.test.frames[:1, 7]
 for name, kind in {"short-range": SHORT, "long-range": LONG}.items():
     _, hidden = draw_mask(SampleNoise(1, 0, 4), **kind)
@@ -1325,7 +1322,7 @@ Markdown(f"Features minus pixels: **{difference[0.0]:+.0f}** points on clean cli
 # single frame shows an open drawer or a closed one; a network that has never seen anything move
 # would shine. The clips of this chapter are cut from the middle, and still one frame of a clip as
 # filmed gives most of the answer away, as section 4.1 measured: the first version of this chapter
-# asked that way, and found hardly any difference between a trained network, an untrained one and
+# asked that way, and found little difference between a trained network, an untrained one and
 # one frame. Played both ways, the question is about motion alone. (Sections 6.1 and 6.2 compare
 # networks on clips as filmed, with this leak in all rows; so read the differences there, not the
 # height.) Other leaks that the library's clips avoid: a goal mark that only one of the two tasks
