@@ -237,3 +237,14 @@ def test_sizes_that_do_not_fit_are_refused():
 def test_take_selects_tokens():
     x = torch.arange(12.0).view(1, 4, 3)
     assert take(x, torch.tensor([[3, 1]]))[0, :, 0].tolist() == [9.0, 3.0]
+
+
+def test_clips_are_turned_round_in_training_only():
+    always, never = (VJEPA(replace(TINY, reverse=share)) for share in (1.0, 1e-9))
+    batch = clips()
+    turned = Clip(batch.frames.flip(1))
+    assert_close(always.losses(batch, 3)["prediction"], never.losses(turned, 3)["prediction"])
+    assert always.losses(batch, 3) != never.losses(batch, 3)
+    assert torch.equal(always.features(batch), never.features(batch))
+    half = VJEPA(replace(TINY, reverse=0.5)).losses(batch, 3)["prediction"]
+    assert half not in (always.losses(batch, 3)["prediction"], never.losses(batch, 3)["prediction"])

@@ -1,10 +1,13 @@
 """Puts a pre-trained V-JEPA into assets/checkpoints, with its probes beside what they must beat.
 
-    wmlearn fit vjepa --tier laptop --data data/metaworld --env metaworld/pairs --frames 40960 \\
-        --out runs/ship --max_steps 7000 --max_minutes 14
-    wmlearn fit vjepa ... --out runs/pixels --max_steps 4000 --max_minutes 0 \\
-        --system.predict pixels --system.regulariser none
-    python tools/ship_encoder.py runs/ship vjepa-metaworld --data data/metaworld --twin runs/pixels
+    DATA="--tier laptop --data data/metaworld --env metaworld/pairs --frames 40960 --max_minutes 0"
+    PIXELS="--system.predict pixels --system.regulariser none"
+    wmlearn fit vjepa $DATA --max_steps 600 --out runs/1
+    wmlearn fit vjepa $DATA --max_steps 600 --out runs/2 --init runs/1 --seed 1
+    wmlearn fit vjepa $DATA $PIXELS --max_steps 690 --out runs/p1
+    wmlearn fit vjepa $DATA $PIXELS --max_steps 690 --out runs/p2 --init runs/p1 --seed 1
+    python tools/ship_encoder.py vjepa-metaworld --data data/metaworld --runs runs/1 runs/2 \\
+        --twin runs/p1 runs/p2
 """
 
 from __future__ import annotations
@@ -13,18 +16,39 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from wmlearn import hub
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
-from wmlearn.evaluate.motion import motion_clips, probe_motion, table
+from wmlearn.evaluate.motion import (
+    MotionClips,
+    both_ways,
+    development,
+    few_labels,
+    motion_clips,
+    probe_motion,
+    table,
+)
 from wmlearn.systems.vjepa import VJEPA
 
+FEW = 10  # labelled clips of a class, each both ways; there are 60
+RATES = (1e-3, 3e-3)  # of the probe
 KEPT = ("tier", "env", "data", "frames", "steps", "batch_size", "minutes", "seed",
         "hardware", "platform", "torch", "commit")  # fmt: skip
+
+
+def whole(runs: Sequence[Path]) -> dict[str, float]:
+    """Steps and minutes of all runs together."""
+    cards = [hub.read_card(run) for run in runs]
+    return {
+        "steps": sum(card["steps"] for card in cards),
+        "minutes": round(sum(card["minutes"] for card in cards), 2),
+    }
 
 
 def step_times(*systems: VJEPA, clip: Clip, repeats: int = 50) -> list[float]:
@@ -43,60 +67,101 @@ def step_times(*systems: VJEPA, clip: Clip, repeats: int = 50) -> list[float]:
     return [statistics.median(each) for each in seconds]
 
 
+def choose_rate(system: nn.Module, clips: MotionClips) -> float:
+    """The probe's learning rate that suits this encoder best, on development clips."""
+    trial = few_labels(both_ways(development(clips)), FEW)
+    found = {
+        rate: probe_motion(system, trial, epochs=40, learning_rate=rate)[0].pairs for rate in RATES
+    }
+    return max(RATES, key=found.__getitem__)
+
+
+def measure(
+    system: nn.Module, clips: MotionClips, seeds: Sequence[int], one_frame: bool = False
+) -> dict:
+    """``{test: {"pairs" or "all": ...}}`` and, under "rate", the probe's learning rate.
+
+    Args:
+        system: the encoder.
+        clips: as filmed.
+        seeds: of the probes.
+        one_frame: also measure what its features of one frame tell.
+    """
+    both, rate = both_ways(clips), choose_rate(system, clips)
+    few = few_labels(both, FEW)
+    tests = {
+        "ten labels": (few, dict(epochs=40)),
+        "all labels": (both, {}),
+        "as filmed": (clips, {}),
+    }
+    if one_frame:
+        tests["ten labels, one frame"] = (few, dict(epochs=40, one_frame=True))
+        tests["as filmed, one frame"] = (clips, dict(one_frame=True))
+    scores = {
+        test: probe_motion(system, data, seeds, learning_rate=rate, **options)
+        for test, (data, options) in tests.items()
+    }
+    return table(scores) | {"rate": rate}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("name", help="the name it is shipped under")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="one after the other")
+    parser.add_argument(
+        "--twin", type=Path, nargs="+", required=True, help="runs of the pixel twin"
+    )
     parser.add_argument("--data", type=Path, required=True, help="what it is probed on")
-    parser.add_argument("--twin", type=Path, help="folder of the run that fills in pixels")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the probes")
     args = parser.parse_args()
-    system = hub.load(args.run)
+    system, twin = hub.load(args.runs[-1]), hub.load(args.twin[-1])
     clips = motion_clips(EpisodeStore(args.data))
+    encoders = {"features": system, "random": VJEPA(system.config).eval(), "pixels": twin}
     scores = {
-        "features": probe_motion(system, clips, args.seeds),
-        "one frame": probe_motion(system, clips, args.seeds, one_frame=True),
+        name: measure(encoder, clips, args.seeds, one_frame=encoder is system)
+        for name, encoder in encoders.items()
     }
-    random = VJEPA(system.config).eval()
-    scores["random"] = probe_motion(random, clips, args.seeds)
-    scores["random, one frame"] = probe_motion(random, clips, args.seeds, one_frame=True)
+    ship(args, system, twin, clips, scores)
+
+
+def ship(args: argparse.Namespace, system: VJEPA, twin: VJEPA, clips: MotionClips, scores) -> None:
+    """Writes the checkpoint with its card and its evaluation."""
+    rates = {name: each.pop("rate") for name, each in scores.items()}
     card = {key: system.card[key] for key in KEPT if system.card.get(key) is not None}
-    twin = None
-    if args.twin:
-        module = hub.load(args.twin)
-        scores["pixels"] = probe_motion(module, clips, args.seeds)
-        scores["pixels, one frame"] = probe_motion(module, clips, args.seeds, one_frame=True)
-        fresh = VJEPA(system.config), VJEPA(module.config)
-        ours, theirs = step_times(*fresh, clip=clips.train[: card["batch_size"]])
-        twin = {key: module.card[key] for key in ("steps", "minutes")}
-        twin["cpu_of_a_step"] = round(theirs / ours, 2)  # the encoder's is 1
-        twin["cpu_of_the_run"] = round(theirs * twin["steps"] / (ours * card["steps"]), 2)
-    found = table(scores)
+    card |= whole(args.runs)
+    fresh = VJEPA(system.config), VJEPA(twin.config)
+    ours, theirs = step_times(*fresh, clip=clips.train[: card["batch_size"]])
+    spent = whole(args.twin)
+    spent["cpu_of_a_step"] = round(theirs / ours, 2)  # the encoder's is 1
+    spent["cpu_of_the_run"] = round(theirs * spent["steps"] / (ours * card["steps"]), 2)
     card["metrics"] = {
-        f"{name}: {'task or its reversal' if kind == 'pairs' else '16 classes'}": round(
-            found[name][kind].value, 3
+        f"{name}, {test}: {'motion or its reversal' if kind == 'pairs' else '16 motions'}": round(
+            kinds[kind].value, 3
         )
         for kind in ("pairs", "all")
-        for name in scores
+        for name, each in scores.items()
+        for test, kinds in each.items()
     }
     card["training"] = {
-        "probe": f"attentive, {len(clips.train)} clips to learn from, {len(clips.test)} of other "
-        f"episodes to test; mean of seeds {args.seeds}",
-        "pixel_twin": twin,
+        "runs": len(args.runs),
+        "probe": f"attentive, mean of seeds {args.seeds}, its learning rate chosen for each "
+        f"encoder on development clips: {rates}",
+        "pixel_twin": spent,
     }
     target = hub.assets_dir() / "checkpoints" / args.name
     hub.save(target, system, "vjepa", card, dtype=torch.float16)
     evaluation = {
         name: {
-            kind: {"value": each.value, "low": each.low, "high": each.high}
-            for kind, each in kinds.items()
+            test: {kind: vars(value) for kind, value in kinds.items()}
+            for test, kinds in each.items()
         }
-        | {"pairs_by_seed": [score.pairs for score in scores[name]]}
-        for name, kinds in found.items()
+        for name, each in scores.items()
     }
     (target / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n")
-    for name, kinds in found.items():
-        print(f"{name:18} pairs {kinds['pairs'].format(3)}  all {kinds['all'].format(3)}")
+    for name, each in scores.items():
+        for test, kinds in each.items():
+            pairs, motions = (kinds[kind].format(3) for kind in ("pairs", "all"))
+            print(f"{name:9} {test:24} reversal {pairs}  16 motions {motions}")
     size = sum(path.stat().st_size for path in target.iterdir()) / 1e6
     print(f"{target}: {size:.1f} MB")
 

@@ -53,11 +53,13 @@ class ProbeScore:
         pair_hits: bool ``[m]``, of the clips whose class has a reversal, whether it beat that;
             ``None`` without pairs.
         logits: float32 ``[n, classes]``.
+        ways: how often each clip is there: 2 where the second half is the first one backwards.
     """
 
     hits: Tensor
     pair_hits: Tensor | None
     logits: Tensor
+    ways: int = 1
 
     @property
     def accuracy(self) -> float:

@@ -101,6 +101,8 @@ class VJEPAConfig:
         predictor: the narrow transformer.
         masks: kinds of masks; each clip is predicted once under each.
         frame_stride: every how many frames of a clip the encoder sees one.
+        reverse: share of the clips that are played backwards in training, chosen at random. With
+            0.5 no scene goes with one direction of motion only, so the direction has to be seen.
         predict: "features" (the paper), or "pixels": the same network filling in pixels, as
             VideoMAE does (Tong et al. 2022), for comparison.
         target: whose features are predicted: those of the running average of the encoder ("ema",
@@ -124,6 +126,7 @@ class VJEPAConfig:
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
     masks: tuple[MaskConfig, ...] = (SHORT_RANGE, LONG_RANGE)
     frame_stride: int = 1
+    reverse: float = 0.0
     predict: Literal["features", "pixels"] = "features"
     target: Literal["ema", "stop-gradient", "none"] = "ema"
     use_predictor: bool = True

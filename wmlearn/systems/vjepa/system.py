@@ -67,9 +67,13 @@ class VJEPA(L.LightningModule):
 
     def losses(self, clip: Clip, step: int = 0) -> dict[str, Tensor]:
         """The terms of the loss, with the masks that belong to training step ``step``."""
-        patches = self.encoder.cut(self.video(clip))
-        target = self.target(patches)
         noise = self._noise(step, len(clip))
+        video = self.video(clip)
+        if self.config.reverse:
+            backwards = noise.uniform(len(clip), 1, 1, 1, 1) < self.config.reverse
+            video = torch.where(backwards, video.flip(1), video)
+        patches = self.encoder.cut(video)
+        target = self.target(patches)
         errors, seen = [], []
         for kind, mask in enumerate(self.config.masks):
             visible, hidden = draw_mask(mask, self.config.encoder.grid, noise)
