@@ -102,7 +102,8 @@ def test_a_guess_is_where_the_search_begins():
 
 def test_later_rounds_draw_fewer_plans():
     assert CEMConfig(samples=100, elites=10, iterations=4, decay=2).counts() == [100, 50, 25, 20]
-    assert CEMConfig(samples=100, iterations=3).counts() == [100] * 3
+    assert CEMConfig(samples=100, iterations=3, decay=1).counts() == [100] * 3
+    assert sum(CEMConfig().counts()) == 336  # instead of 500
 
 
 def test_energy_of_given_plans():

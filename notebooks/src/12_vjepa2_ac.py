@@ -544,7 +544,7 @@ theirs = system.predictor.state_dict().values()
 mine.load_state_dict(dict(zip(mine.state_dict(), theirs, strict=True)))
 mine.eval()
 config = CEMConfig(horizon=2, samples=50, elites=5, iterations=3, sum_over_steps=False,
-                   momentum=0.0, still=False)
+                   momentum=0.0, still=False, decay=1.0)
 start, goal = held[:1].time(0, 1), world.encode(held.frames[:1, 3:4])[:, 0]
 z0, pose = world.encode(start.frames)[:, 0], start.state[:, 0, :3]
 

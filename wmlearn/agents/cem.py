@@ -31,12 +31,12 @@ class CEMConfig:
 
     Attributes:
         horizon: H, steps of a plan.
-        samples: K, plans in a round. The paper draws 800.
+        samples: K, plans in the first round. The paper draws 800.
         elites: the best plans of a round, around which the next round draws. The paper's 10.
         iterations: rounds. The paper's 10.
         decay: each round draws this many times fewer plans than the one before, but at least twice
-            the elites; the later rounds search in a small place (iCEM, Pinneri et al. 2020, which
-            has 1.25). 1 draws the same number always, as the paper does.
+            the elites: the later rounds search in a small place (iCEM, Pinneri et al. 2020, whose
+            1.25 this is). 1 draws the same number always, as the paper does.
         sum_over_steps: a plan pays at every step; false pays at the last only, as in the paper.
         spread: standard deviation in the first round, in half-widths of the action space.
         least_spread: it never falls below this, so that the search goes on.
@@ -48,7 +48,7 @@ class CEMConfig:
     samples: int = 100
     elites: int = 10
     iterations: int = 5
-    decay: float = 1.0
+    decay: float = 1.25
     sum_over_steps: bool = True
     spread: float = 0.7
     least_spread: float = 0.05

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from wmlearn.envs.pixels import pixel_space
 
 TASKS = {"reach": "FetchReach-v4", "push": "FetchPush-v4"}
-WORKSPACE = np.array([[1.09, 0.50, 0.42], [1.59, 1.00, 0.70]])
+WORKSPACE = np.array([[1.10, 0.51, 0.42], [1.58, 0.99, 0.70]])
 """Metres, lowest and highest x, y, z of the gripper: what the camera sees."""
 STEP = 0.064
 """Metres that the gripper moves along an axis for an action of 1."""
 CLOSE = 0.05
 """Metres: nearer to the goal is success, as Gymnasium-Robotics counts it."""
 _SUBSTEPS = 2  # environment steps of 0.04 s in an action
-_CAMERA = dict(azimuth=90.0, elevation=-28.0, distance=0.88, lookat=(1.34, 0.75, 0.53))
+_CAMERA = dict(azimuth=135.0, elevation=-40.0, distance=1.02, lookat=(1.34, 0.75, 0.535))
 _BLOCK_COLOUR = (0.9, 0.25, 0.1, 1.0)
 
 

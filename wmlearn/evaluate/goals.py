@@ -201,9 +201,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=CEMConfig.samples)
     parser.add_argument("--elites", type=int, default=CEMConfig.elites)
     parser.add_argument("--iterations", type=int, default=CEMConfig.iterations)
+    parser.add_argument("--decay", type=float, default=CEMConfig.decay)
     parser.add_argument("--last-step", action="store_true", help="pay at the last step only")
     args = parser.parse_args()
-    config = CEMConfig(args.horizon, args.samples, args.elites, args.iterations, not args.last_step)
+    names = ("horizon", "samples", "elites", "iterations", "decay")
+    given = {name: getattr(args, name) for name in names}
+    config = CEMConfig(**given, sum_over_steps=not args.last_step)
     env = FetchEnv(args.task)
     goals = draw_goals(env, args.goals, args.seed, args.strokes)
     planner = ImageGoalPlanner(load_world(args.world), config)

@@ -3,7 +3,7 @@
 The predictor is block-causal: what it computed for past frames does not change when a new one
 comes. So the keys and values of all past frames are kept in the state, and a step costs one frame.
 
-Shapes: B plans, L blocks, M tokens of past frames, N patches of a frame, D the encoder's width.
+Shapes: B plans, M tokens of past frames, N patches of a frame, D the encoder's width.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ class ACState:
     Attributes:
         features: ``[B, N, D]``, of the newest frame.
         arm: ``[B, S]``, the arm's pose there, in the environment's units.
-        past: ``[B, L, 2, heads, M, d]``, keys (turned by their positions) and values of the frames
-            before.
+        past: for each block of the predictor the keys (turned by their positions) and the values of
+            the frames before, each ``[B, heads, M, d]``; nothing at the first frame.
     """
 
     features: Tensor
     arm: Tensor
-    past: Tensor
+    past: tuple[tuple[Tensor, Tensor], ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """M, how many tokens are kept."""
+        return self.past[0][0].shape[2] if self.past else 0
 
 
 class VJEPA2ACWorld:
@@ -69,9 +74,7 @@ class VJEPA2ACWorld:
         context = context.time(context.length - recent, context.length)
         features = self.encode(context.frames)
         arm = context.state[..., : len(self.system.config.state_mean)]
-        heads = self._blocks[0].attention.heads
-        width = self.system.config.predictor.dim // heads
-        past = features.new_zeros(len(context), len(self._blocks), 2, heads, 0, width)
+        past = ()
         for t in range(recent - 1):
             state = ACState(features[:, t], arm[:, t], past)
             past = self._advance(state, context.actions[:, t])[1]
@@ -83,8 +86,8 @@ class VJEPA2ACWorld:
     ) -> tuple[ACState, Step]:
         """One step with ``action`` float32 ``[B, A]``; ``Step.features`` is ``[B, N, D]``."""
         action = action.to(state.features)
-        if state.past.shape[4] >= self._tokens * self.system.config.predictor.frames:
-            state = ACState(state.features, state.arm, state.past[..., :0, :])
+        if state.tokens >= self._tokens * self.system.config.predictor.frames:
+            state = ACState(state.features, state.arm)
         features, past = self._advance(state, action)
         arm = state.arm + action @ self.system.state_per_action.T
         batch = len(action)
@@ -100,11 +103,10 @@ class VJEPA2ACWorld:
         """Features of uint8 frames ``[B, T, C, H, W]``, e.g. of goal images: ``[B, T, N, D]``."""
         return self.system.encode(frames.to(self.system.device))
 
-    def _advance(self, state: ACState, action: Tensor) -> tuple[Tensor, Tensor]:
+    def _advance(self, state: ACState, action: Tensor) -> tuple[Tensor, tuple]:
         """``ACPredictor.forward`` for one more frame: its features, and the longer past."""
         predictor = self.system.predictor
-        before = state.past.shape[4]
-        table = predictor.rope[:, before : before + self._tokens]
+        table = predictor.rope[:, state.tokens : state.tokens + self._tokens]
         condition = [
             predictor.action_encoder(action)[:, None],
             predictor.state_encoder(self.system.arm(state.arm))[:, None],
@@ -114,12 +116,14 @@ class VJEPA2ACWorld:
         for number, block in enumerate(self._blocks):
             attention = block.attention
             qkv = attention.qkv(block.norm1(x)).unflatten(-1, (3, attention.heads, -1))
-            qk = rotate(qkv[:, :, :2], table).permute(2, 0, 3, 1, 4)  # [2, B, heads, tokens, d]
-            new = torch.stack([qk[1], qkv[:, :, 2].transpose(1, 2)], dim=1)
-            kv = torch.cat([state.past[:, number], new], dim=3) if before else new
-            y = F.scaled_dot_product_attention(qk[0], kv[:, 0], kv[:, 1])
+            qk, v = qkv.split([2, 1], dim=2)
+            q, k, v = (part.transpose(1, 2) for part in (*rotate(qk, table).unbind(2), v[:, :, 0]))
+            if state.past:
+                old_k, old_v = state.past[number]
+                k, v = torch.cat([old_k, k], dim=2), torch.cat([old_v, v], dim=2)
+            y = F.scaled_dot_product_attention(q, k, v)
             x = x + attention.out(y.transpose(1, 2).flatten(2))
             x = x + block.mlp(block.norm2(x))
-            kept.append(kv)
+            kept.append((k, v))
         output = predictor.out(predictor.norm(x[:, CONDITION_TOKENS:]))
-        return self.system.next_features(state.features, output), torch.stack(kept, dim=1)
+        return self.system.next_features(state.features, output), tuple(kept)
