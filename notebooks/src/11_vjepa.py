@@ -1001,9 +1001,9 @@ Markdown("\n".join(lines) + f"""
 
 Guessing gives 50 % and 6 %. {len(clips.test)} test clips, each both ways,
 {len(size["probes"])} seeds of the probe, 95 % intervals over clips. With ten labels,
-against random features: yours **{points("yours", "pairs"):+.0f} points** between a motion
-and its reversal and **{points("yours", "all"):+.0f}** among sixteen; the shipped one
-**{points("shipped", "pairs"):+.0f}** and **{points("shipped", "all"):+.0f}**.""")
+against random features: yours **{points("yours", "pairs"):+.0f} points** between a
+motion and its reversal and **{points("yours", "all"):+.0f}** among sixteen; the shipped
+one **{points("shipped", "pairs"):+.0f}** and **{points("shipped", "all"):+.0f}**.""")
 
 # %%
 one_frame = rows["yours, one frame"]["all labels"]["pairs"].value
@@ -1059,8 +1059,8 @@ def forwards_backwards(system, clip, count):
 columns = ["first frame", "last frame", "features", "backwards", "difference"]
 rows = forwards_backwards(vjepa, clips.test[:16], size["films"])
 wm.viz.strip(rows, columns, colours=dict.fromkeys(rows, wm.viz.NEUTRAL),
-             alt="For each clip its first and last frame, its features as colours, those "
-                 "of the clip played backwards, and in orange where they differ.")
+             alt="For each clip its first and last frame, its features as colours, "
+                 "those of the clip played backwards, and in orange where they differ.")
 
 # %% [markdown]
 # And yours:
