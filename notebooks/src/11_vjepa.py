@@ -25,7 +25,7 @@
 #
 # | Tier | Your machine | The whole notebook computes for | of it live training | Memory |
 # |---|---|---|---|---|
-# | `laptop` | 2 CPU cores | about 10 minutes | at most 5 | 2 GB |
+# | `laptop` | 2 CPU cores | 10 to 15 minutes | at most 5 | 2 GB |
 # | `colab` | one GPU with 16 GB | hours (section 9) | a deeper model, all frames | 12 GB of the GPU |
 # | `smoke` | any; a test | a minute | seconds, and learns nothing | 1 GB |
 #
@@ -1001,9 +1001,9 @@ Markdown("\n".join(lines) + f"""
 
 Guessing gives 50 % and 6 %. {len(clips.test)} test clips, each both ways,
 {len(size["probes"])} seeds of the probe, 95 % intervals over clips. With ten labels,
-against random features: yours **{points("yours", "pairs"):+.0f} points** between a motion
-and its reversal and **{points("yours", "all"):+.0f}** among sixteen; the shipped one
-**{points("shipped", "pairs"):+.0f}** and **{points("shipped", "all"):+.0f}**.""")
+against random features: yours **{points("yours", "pairs"):+.0f} points** between a
+motion and its reversal and **{points("yours", "all"):+.0f}** among sixteen; the shipped
+one **{points("shipped", "pairs"):+.0f}** and **{points("shipped", "all"):+.0f}**.""")
 
 # %%
 one_frame = rows["yours, one frame"]["all labels"]["pairs"].value
@@ -1059,8 +1059,8 @@ def forwards_backwards(system, clip, count):
 columns = ["first frame", "last frame", "features", "backwards", "difference"]
 rows = forwards_backwards(vjepa, clips.test[:16], size["films"])
 wm.viz.strip(rows, columns, colours=dict.fromkeys(rows, wm.viz.NEUTRAL),
-             alt="For each clip its first and last frame, its features as colours, those "
-                 "of the clip played backwards, and in orange where they differ.")
+             alt="For each clip its first and last frame, its features as colours, "
+                 "those of the clip played backwards, and in orange where they differ.")
 
 # %% [markdown]
 # And yours:
@@ -1071,8 +1071,8 @@ wm.viz.strip(rows, columns, colours=dict.fromkeys(rows, wm.viz.NEUTRAL),
              alt="The same five pictures of each clip for the network trained here.")
 
 # %% [markdown]
-# The difference lies where arm and object are, and the empty table has none: that is what the
-# probe of section 4.1 lives on.
+# The difference lies where arm and object are, and the empty table has hardly any: that is what
+# the probe of section 4.1 lives on.
 #
 # ## 5.2 · Which clip moves like this one?
 #
@@ -1133,8 +1133,9 @@ for name, order in near.items():
           f"of {int(pair.sum())} in the same pair, {way:4.0%} in the right direction")
 
 # %% [markdown]
-# Compare all four before you praise the first. Arms that do the same thing under nearly the same
-# camera also *look* alike, and a nearest neighbour weighs all numbers of a code the same. A probe
+# Compare all four before you praise the first. In the run that we made, the coarse pixels found at
+# least as many clips of the same task as any feature, and the untrained network was about as good as
+# the trained ones: arms that do the same thing under nearly the same camera also *look* alike, and a nearest neighbour weighs all numbers of a code the same. A probe
 # may choose among them; this may not. So a pretty retrieval alone is no evidence that a feature
 # knows motion.
 
@@ -1424,11 +1425,11 @@ for name, hidden in asked.items():
 # %% [markdown]
 # <details><summary>What we saw</summary>
 #
-# (a) less of a difference than one would think: the two lie close together, and which of them is
-# larger depended on the network. (b) the less is seen, the more the guess becomes the mean of what
-# is possible, which is safe in L1 and says little; the error rises everywhere. (c) yes: a single
-# place is a mask that training never showed, which hides large blocks, and there the mean of what
-# is seen was the better guess.
+# (a) less of a difference than one would think: the two lie close together. (b) the error is high
+# everywhere: with so little seen, the best guess in L1 is what is possible on average, which says
+# little. (c) yes, all of these: a single place, and one row only, are masks that training never
+# showed, which hides large blocks and about half of the frame, and there the mean of what is seen
+# was the better guess.
 #
 # </details>
 #
