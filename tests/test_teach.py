@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from wmlearn.teach import CheckFailed, check, grade, release, run_limited
+from wmlearn.teach import CheckFailed, check, grade, merging, release, run_limited
 from wmlearn.teach.__main__ import main
 from wmlearn.teach.releasing import read_notebook, render
 
@@ -304,3 +307,27 @@ def test_nbgrader_makes_the_same_release_and_gives_the_same_points(tmp_path, mon
     [notebook] = api.get_student_notebook_submissions("ada", "ps4")
     assert notebook["code_score"] == 3 and notebook["max_score"] == 22
     assert notebook["needs_manual_grade"]
+
+
+@pytest.mark.parametrize(
+    "source", ["-" * 100_000 + "1", "a" + ".b" * 50_000, "x\0", "def f(:"], ids=lambda s: s[:6]
+)
+def test_code_that_python_cannot_read_defines_nothing(source):
+    assert merging._defined(source) == set()
+
+
+def test_two_submissions_are_never_parsed_at_once(monkeypatch):
+    """Python 3.11 may fail with "AST constructor recursion depth mismatch" where threads parse."""
+    inside, most, parse = [], [], ast.parse
+
+    def slow(source):
+        inside.append(source)
+        most.append(len(inside))
+        time.sleep(0.01)
+        inside.pop()
+        return parse(source)
+
+    monkeypatch.setattr(merging.ast, "parse", slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(merging._defined, [f"x{i} = {i}" for i in range(12)]))
+    assert found == [{f"x{i}"} for i in range(12)] and max(most) == 1

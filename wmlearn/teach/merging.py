@@ -8,12 +8,14 @@ from __future__ import annotations
 import ast
 import json
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from wmlearn.teach.releasing import CODE_STUB, TEXT_STUB, read_notebook, split_hidden, stub_of
 
 MOST_BYTES = 20 * 2**20
+_PARSING = threading.Lock()  # Python 3.11 counts the depth of a tree for all threads together
 _UNUSUAL = {  # words that have no business in an answer: a person should look
     r"\b_?(getframe|f_back|f_globals|f_locals|current_frames)\b": "looks into the grader's frames",
     r"\bgc\.|get_objects|get_referrers": "searches the memory of the process",
@@ -224,10 +226,11 @@ def _id(cell: dict) -> str:
 
 
 def _defined(source: str) -> set[str]:
-    """The names that a cell defines at its top level."""
+    """The names that a cell defines at its top level; none if Python cannot read it."""
     try:
-        body = ast.parse(source).body
-    except SyntaxError:
+        with _PARSING:
+            body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # e.g. a thousand minus signs
         return set()
     names = set()
     for node in body:
