@@ -35,11 +35,12 @@ def main() -> None:
     world, env = hub.load(args.world).world(), envs.make("procgen/coinrun")
     starts, seed = [], args.seed
     while len(starts) < args.levels:
-        films = (hold(env, seed, name, args.steps) for name in BUTTONS)  # asked for one by one
-        moves = zip(films, BUTTONS.values(), strict=True)
-        free = all(film is not None and moved(film) == kind for film, kind in moves)
-        if free:
-            starts.append(hold(env, seed, "noop", 1)[0])
+        for button, kind in BUTTONS.items():
+            film = hold(env, seed, button, args.steps)
+            if film is None or moved(film) != kind:
+                break
+        else:
+            starts.append(film[0])  # the same for every button
         seed += 1
     print(f"{len(starts)} free starts in {seed - args.seed} levels")
     dream = same_motion(world, Clip(torch.stack(starts)[:, None]), args.steps)

@@ -1135,9 +1135,9 @@ for name, order in near.items():
 # %% [markdown]
 # Compare all four before you praise the first. In the run that we made, the coarse pixels found at
 # least as many clips of the same task as any feature, and the untrained network was about as good as
-# the trained ones: arms that do the same thing under nearly the same camera also *look* alike, and a nearest neighbour weighs all numbers of a code the same. A probe
-# may choose among them; this may not. So a pretty retrieval alone is no evidence that a feature
-# knows motion.
+# the trained ones: arms that do the same thing under nearly the same camera also *look* alike, and a
+# nearest neighbour weighs all numbers of a code the same. A probe may choose among them; this may
+# not. So a pretty retrieval alone is no evidence that a feature knows motion.
 
 
 # %% [markdown]

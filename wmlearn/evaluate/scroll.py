@@ -14,8 +14,9 @@ from torch import Tensor
 from wmlearn.data.clip import Clip
 from wmlearn.evaluate.rollout import rollout_batches
 
-KINDS = tuple(f"{x} {y}".strip() for y in ("up", "", "down") for x in ("left", "", "right"))
-KINDS = tuple(kind or "still" for kind in KINDS)
+KINDS = tuple(
+    f"{x} {y}".strip() or "still" for y in ("up", "", "down") for x in ("left", "", "right")
+)
 
 
 def scroll(before: Tensor, after: Tensor, reach: tuple[int, int] = (12, 24)) -> Tensor:
@@ -26,7 +27,7 @@ def scroll(before: Tensor, after: Tensor, reach: tuple[int, int] = (12, 24)) -> 
 
     Args:
         before, after: uint8 ``[B, C, H, W]``.
-        reach: the longest shifts across and up or down (a jump moves CoinRun by 13 pixels a step).
+        reach: the longest shifts across and up or down (a jump moves CoinRun's by 19 a step).
 
     Returns:
         int64 ``[B, 2]``: to the right (x), and down (y).

@@ -230,7 +230,7 @@ def _defined(source: str) -> set[str]:
     try:
         with _PARSING:
             body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # e.g. a thousand minus signs
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # too deep, say
         return set()
     names = set()
     for node in body:
