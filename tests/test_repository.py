@@ -205,3 +205,13 @@ def test_checkpoints_are_small():
     ]
     assert heavy == []
     assert sum(sizes.values()) < 120 * MEGABYTE
+
+
+def test_no_widget_styles_what_another_widget_named():
+    """All style sheets apply to a whole notebook: a shared class name moves the other's parts."""
+    owners: dict[str, set[str]] = {}
+    for sheet in sorted((ROOT / "wmlearn" / "play").glob("*.css")):
+        for name in set(re.findall(r"\.(wm-[a-z-]+)", sheet.read_text(encoding="utf-8"))):
+            owners.setdefault(name, set()).add(sheet.name)
+    assert len(owners) > 20
+    assert {name: sheets for name, sheets in owners.items() if len(sheets) > 1} == {}

@@ -14,14 +14,14 @@ function make(tag, className, properties = {}, ...children) {
 
 // One large picture under its label.
 function makeSide(name, label, words, [height, width], shownWidth) {
-  const canvas = make("canvas", "wm-screen", { width, height, role: "img", "aria-label": words });
+  const canvas = make("canvas", "wm-goal-screen", { width, height, role: "img", "aria-label": words });
   canvas.style.width = `${shownWidth}px`;
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
-  const head = make("div", "wm-label", {},
-    make("span", "wm-swatch", { "aria-hidden": "true" }), make("b", "", { textContent: label }));
+  const head = make("div", "wm-goal-label", {},
+    make("span", "wm-goal-swatch", { "aria-hidden": "true" }), make("b", "", { textContent: label }));
   return {
-    node: make("div", `wm-side wm-${name}`, {}, head, canvas),
+    node: make("div", `wm-goal-${name}`, {}, head, canvas),
     draw(rgb) {
       for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
         image.data.set([rgb[from], rgb[from + 1], rgb[from + 2], 255], to);

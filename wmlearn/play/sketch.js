@@ -34,7 +34,7 @@ function render({ model, el }) {
   });
   board.style.setProperty("--wm-grid", grid);
   for (let r = 0; r < grid; r++) {
-    const row = make("div", "wm-row", { role: "row" });
+    const row = make("div", "wm-board-row", { role: "row" });
     for (let c = 0; c < grid; c++) {
       const cell = make("div", "wm-cell", { role: "gridcell", tabindex: "-1" });
       const place = r * grid + c;
