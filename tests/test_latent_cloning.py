@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from wmlearn.agents.latent_cloning import ClonedPolicy, button_odds, train_classifier
+from wmlearn.data.packed import find_clips, unpack
 
 
 def test_labels_give_each_code_its_button_and_unseen_codes_the_average():
@@ -27,3 +28,9 @@ def test_a_policy_learns_codes_from_frames_and_presses_their_buttons():
     assert (pressed == torch.tensor([4, 2])[codes]).float().mean() > 0.95
     again = ClonedPolicy(network, odds).act(frames)
     assert torch.equal(pressed, again)
+
+
+def test_the_video_to_clone_from_is_of_a_player_who_wins(tmp_path):
+    video = unpack(find_clips("procgen/coinrun", "ppo", 6000, 64), tmp_path / "play")
+    won = [float(video[i].rewards.sum()) > 0 for i in range(len(video) - 1)]  # the last one is cut
+    assert video.num_frames >= 5999 and sum(won) / len(won) > 0.7

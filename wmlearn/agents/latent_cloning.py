@@ -3,7 +3,8 @@
 Somebody's play is seen, but not which buttons were pressed. The world's latent action model says
 which latent action lies between every two frames; a policy learns to name the latent action from
 the frame; a few labelled transitions say which button each latent action stands for. Beside it: the
-*oracle*, the same network that was told the buttons of the whole video; and random play.
+*oracle*, the same network that was told the buttons of the whole video; the same network again that
+learnt from the few labelled frames alone; one that does not look; and random play.
 """
 
 from __future__ import annotations
@@ -126,14 +127,16 @@ class CloningReport:
     Attributes:
         labelled: transitions whose button was told.
         cloned, oracle, random: returns, with intervals over episodes.
+        labels_only: of the same network, trained on the labelled transitions and nothing else.
         blind: of pressing the buttons as often as the labelled transitions do, without looking;
             what the labels alone are worth.
-        share: of the oracle's gap over random that the cloned policy closes, 1 is all of it.
+        share: of the oracle's gap over random that the cloned policy closes; 1 is all of it.
     """
 
     labelled: int
     cloned: Estimate
     oracle: Estimate
+    labels_only: Estimate
     blind: Estimate
     random: Estimate
     share: float
@@ -175,6 +178,9 @@ def clone_from_video(
         "cloned": ClonedPolicy(train_classifier(frames, codes, num_codes, steps, seed), odds, seed),
         "oracle": ClonedPolicy(
             train_classifier(frames, actions, num_actions, steps, seed), seed=seed
+        ),
+        "labels_only": ClonedPolicy(
+            train_classifier(frames[told], actions[told], num_actions, steps, seed), seed=seed
         ),
         "blind": ClonedPolicy(_Blind(actions[told], num_actions), seed=seed),
         "random": "random",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wmlearn.envs.pixels import pixel_space, resize
 
 GAMES = ("coinrun", "ninja", "jumper", "climber")
-_MOVES = {"noop": 4, "left": 1, "right": 7, "jump": 5, "left_jump": 2, "right_jump": 8}
+MOVES = {"noop": 4, "left": 1, "right": 7, "jump": 5, "left_jump": 2, "right_jump": 8}
 _MISSING = (
     'procgen/{} needs envpool and the Qt 5 library: pip install "wmlearn[procgen]", and on Debian '
     "or Ubuntu apt-get install libqt5gui5 ({})."
@@ -57,9 +57,9 @@ class ProcgenEnv(gymnasium.Env):
         self._make, self._task = envpool.make, f"{game.title()}{mode.title()}-v0"
         self._fixed = level
         self._options = dict(env_type="gymnasium", num_envs=1, use_backgrounds=backgrounds)
-        self.action_names = list(_MOVES)
-        self._buttons = [np.array([button]) for button in _MOVES.values()]
-        self.action_space = Discrete(len(_MOVES))
+        self.action_names = list(MOVES)
+        self._buttons = [np.array([button]) for button in MOVES.values()]
+        self.action_space = Discrete(len(MOVES))
         self.observation_space = pixel_space(size)
         self._game = None
 
