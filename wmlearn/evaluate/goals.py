@@ -25,6 +25,8 @@ from wmlearn.evaluate.stats import Estimate, mean_estimate
 
 BEHIND = 0.075  # metres between block and gripper, before a push
 TOUCHING = 0.045  # and during it
+LIFT = 0.09  # metres above the pushing height, on the way to the block's far side
+APPROACH = (2, 4, 6, 8)  # actions by which each picture of the approach is the goal
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,14 @@ class GoalResults:
         )
 
 
-def draw_goals(env: FetchEnv, count: int, seed: int = 0, strokes: int = 1) -> list[ImageGoal]:
+def draw_goals(env: FetchEnv, count: int, seed: int = 0, strokes: int = 6) -> list[ImageGoal]:
     """Goals from the task's own distribution, as pictures of the simulator.
 
     A reach goal is one picture of the arm at the goal. A push goal is a short film: the gripper
-    above the place behind the block, then down there, then ``strokes`` pictures of gripper and
-    block along the straight line to the goal. Goals that are reached already are drawn again.
+    lifted, half way over, above the place behind the block, down there, and then ``strokes``
+    pictures of gripper and block along the straight line to the goal. Neighbouring pictures differ
+    by 10 cm or so: the distance of patch features has no slope between places that lie farther
+    apart. Goals that are reached already are drawn again.
 
     Args:
         env: the arm.
@@ -108,23 +112,24 @@ def _reach_goal(env: FetchEnv, seed: int, strokes: int) -> ImageGoal:
 
 
 def _push_goal(env: FetchEnv, seed: int, strokes: int) -> ImageGoal:
-    block, way = env.block, (env.goal - env.block)[:2]
+    block, here, way = env.block[:2], env.gripper[:2], (env.goal - env.block)[:2]
     distance = np.linalg.norm(way)
     way = way / distance
-    behind = block[:2] - way * BEHIND
-    shots = [([*behind, PUSH_HEIGHT + 0.09], block), ([*behind, PUSH_HEIGHT], block)]
+    behind = block - way * BEHIND
+    shots, until = [], []
+    if strokes:  # up, half way over, over the place behind the block, and down
+        for place in (here, (here + behind) / 2, behind):
+            shots.append(([*place, PUSH_HEIGHT + LIFT], block))
+        shots.append(([*behind, PUSH_HEIGHT], block))
+        until = list(APPROACH)
+    strokes, begun = max(strokes, 1), until[-1] if until else 0
     for stroke in range(1, strokes + 1):
-        place = block[:2] + way * distance * stroke / strokes
+        place = block + way * distance * stroke / strokes
         shots.append(([*place - way * TOUCHING, PUSH_HEIGHT], place))
-    if not strokes:
-        shots = [([*env.goal[:2] - way * TOUCHING, PUSH_HEIGHT], env.goal)]
+        until.append(begun + round((env.max_steps - begun) * stroke / strokes))
     seen = [env.picture(*shot) for shot in shots]
-    first = [5, 8] if strokes else []
-    left = env.max_steps - (first[-1] if first else 0)
-    last = [env.max_steps - left + round(left * (k + 1) / max(strokes, 1)) for k in range(strokes)]
-    until = (*first, *last) or (env.max_steps,)
-    place = seen[-1][1][3:]
-    return ImageGoal(seed, _images([image for image, _ in seen]), until, tuple(place.tolist()))
+    place = tuple(seen[-1][1][3:].tolist())
+    return ImageGoal(seed, _images([image for image, _ in seen]), tuple(until), place)
 
 
 def pursue(
@@ -196,7 +201,7 @@ def main() -> None:
     parser.add_argument("task", choices=("reach", "push"))
     parser.add_argument("--goals", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1000)
-    parser.add_argument("--strokes", type=int, default=1)
+    parser.add_argument("--strokes", type=int, default=6)
     parser.add_argument("--horizon", type=int, default=CEMConfig.horizon)
     parser.add_argument("--samples", type=int, default=CEMConfig.samples)
     parser.add_argument("--elites", type=int, default=CEMConfig.elites)
