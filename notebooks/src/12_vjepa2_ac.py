@@ -852,15 +852,14 @@ for name, (promised, real, left) in kept.items():
 Markdown("\n".join(lines) if kept else no_simulator)
 
 # %% [markdown]
-# Promised and not kept:
+# The real energy less the promised one; above zero, a promise was not kept:
 
 # %%
 broken = {name: real - promised for name, (promised, real, _) in kept.items()}
 Markdown(
-    f"Mean of {size['starts']} starts, executed without looking again. The real energy "
-    f"is above the promised one by **{broken['2 steps']:.3f}** with two steps, by "
-    f"**{broken['8 steps']:.3f}** with eight, and by "
-    f"**{broken['2 steps, actions up to 3']:.3f}** with two steps of up to three times "
+    f"Mean of {size['starts']} starts, executed without looking again: "
+    f"**{broken['2 steps']:+.3f}** with two steps, **{broken['8 steps']:+.3f}** with eight, and "
+    f"**{broken['2 steps, actions up to 3']:+.3f}** with two steps of up to three times "
     "the recorded size." if broken else no_simulator)
 
 # %% [markdown]
