@@ -858,7 +858,8 @@ Markdown("\n".join(lines) if kept else no_simulator)
 broken = {name: real - promised for name, (promised, real, _) in kept.items()}
 Markdown(
     f"Mean of {size['starts']} starts, executed without looking again: "
-    f"**{broken['2 steps']:+.3f}** with two steps, **{broken['8 steps']:+.3f}** with eight, and "
+    f"**{broken['2 steps']:+.3f}** with two steps, "
+    f"**{broken['8 steps']:+.3f}** with eight, and "
     f"**{broken['2 steps, actions up to 3']:+.3f}** with two steps of up to three times "
     "the recorded size." if broken else no_simulator)
 
