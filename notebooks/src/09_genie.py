@@ -1406,9 +1406,9 @@ wm.viz.strip({name: frames[times, 0] for name, frames in long.items()},
 # What blurs is the decoder, a little and in every patch, also where nothing moves. So our world at
 # play keeps the pixels of a patch that the decoder draws as it did a frame before (`keep_still` in
 # [`world.py`](../wmlearn/systems/genie/world.py)). That is no part of the paper's Genie. For the
-# shipped world it raises the next frame's lead over a copy of the last one from 3.7 dB (interval 1.4 to
-# 5.8) to 7.7 (6.2 to 9.0): a quarter of the frames stand still, and there a copy is perfect. Such an
-# average over decibels says little; where something moves the dream leads by 11 dB.
+# shipped world it turned the next frame from 1.7 dB *below* a copy of the last one (interval −5.3
+# to 1.7) into 1.0 dB above (−2.0 to 3.8): a quarter of the frames stand still, and there a copy is
+# perfect. Such an average over decibels says little; where something moves the dream leads by 7 dB.
 #
 # ## 6.4 · Three choices of the paper, measured
 #
