@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from wmlearn.envs import make
+from wmlearn.envs.fetch import STEP
 from wmlearn.evaluate.goals import RandomActor, draw_goals, pursue
 
 pytestmark = pytest.mark.skipif(
@@ -28,7 +29,7 @@ class Follower:
 
     def __call__(self, seen, goal):
         way = self.places[goal[0].numpy().tobytes()] - seen.state[0, -1, :3].numpy()
-        return np.clip(way / 0.064, -1, 1).astype(np.float32)
+        return np.clip(way / STEP, -1, 1).astype(np.float32)
 
 
 @pytest.mark.parametrize(("task", "pictures", "least"), [("reach", 1, 6), ("push", 10, 5)])

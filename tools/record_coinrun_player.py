@@ -22,9 +22,11 @@ from gymnasium.spaces import Box, Discrete
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecMonitor
 from torch import Tensor, nn
 
+from wmlearn.agents.latent_cloning import FrameClassifier
+from wmlearn.agents.sb3 import SB3Env
 from wmlearn.data.packed import pack
 from wmlearn.data.record import record
 from wmlearn.envs.procgen import MOVES
@@ -34,67 +36,45 @@ FRAME_SKIP = 3
 REPORT_EVERY = 20_480  # actions
 
 
-class CoinRuns(VecEnv):
-    """Many games at once, of all levels; as ``procgen/coinrun`` shows and counts them."""
+class CoinRuns:
+    """``procgen/coinrun``, many games of all levels at once, as a vector environment."""
+
+    render_mode = None
 
     def __init__(self, games: int, seed: int = 3) -> None:
         self.games = envpool.make(
             "CoinrunEasy-v0", env_type="gymnasium", num_envs=games, num_threads=1, seed=seed,
             num_levels=0, start_level=0, use_backgrounds=False,
         )  # fmt: skip
-        super().__init__(games, Box(0, 255, (3, 64, 64), np.uint8), Discrete(len(MOVES)))
+        self.num_envs = games
+        self.single_observation_space = Box(0, 255, (3, 64, 64), np.uint8)
+        self.single_action_space = Discrete(len(MOVES))
         self._buttons = np.array(list(MOVES.values()), np.int32)
-        self._return, self._length = np.zeros(games), np.zeros(games, int)
 
-    def reset(self) -> np.ndarray:
-        return self.games.reset()[0]
+    def reset(self, seed: int | None = None) -> tuple[np.ndarray, dict]:
+        return self.games.reset()[0], {}
 
-    def step_async(self, actions: np.ndarray) -> None:
-        self._pressed = self._buttons[actions]
-
-    def step_wait(self):
-        reward, over = np.zeros(self.num_envs, np.float32), np.zeros(self.num_envs, bool)
-        cut = over.copy()
+    def step(self, actions: np.ndarray):
+        reward = np.zeros(self.num_envs, np.float32)
+        terminated, truncated = np.zeros((2, self.num_envs), bool)
         for _ in range(FRAME_SKIP):  # a game that ends on the way begins anew in the next step
-            frames, paid, ended, truncated, _ = self.games.step(self._pressed)
-            reward += paid * ~over
-            cut |= truncated & ~ended & ~over
-            over |= ended | truncated
-        self._return += reward
-        self._length += 1
-        infos: list[dict] = [{} for _ in range(self.num_envs)]
-        for i in np.flatnonzero(over):
-            earned = {"r": float(self._return[i]), "l": int(self._length[i]), "t": 0}
-            infos[i] = {"episode": earned, "TimeLimit.truncated": bool(cut[i])}
-            infos[i]["terminal_observation"] = frames[i]
-            self._return[i] = self._length[i] = 0
-        return frames, reward, over, infos
+            frames, paid, ended, cut, _ = self.games.step(self._buttons[actions])
+            running = ~(terminated | truncated)
+            reward += paid * running
+            terminated |= ended & running
+            truncated |= cut & ~ended & running
+        return frames, reward, terminated, truncated, {"final_obs": frames}
 
     def close(self) -> None:
         self.games.close()
 
-    def get_attr(self, attr_name, indices=None):
-        return [None] * self.num_envs
-
-    def set_attr(self, attr_name, value, indices=None) -> None:
-        raise NotImplementedError
-
-    def env_method(self, method_name, *args, indices=None, **kwargs):
-        raise NotImplementedError
-
-    def env_is_wrapped(self, wrapper_class, indices=None):
-        return [False] * self.num_envs
-
 
 class Eyes(BaseFeaturesExtractor):
-    """Four strided convolutions, as in ``FrameClassifier``."""
+    """The network of those who will clone the player."""
 
     def __init__(self, space: Box) -> None:
         super().__init__(space, 256)
-        widths, layers = (3, 16, 32, 32, 32), []
-        for before, after in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.ReLU()]
-        self.net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 4 * 4, 256), nn.ReLU())
+        self.net = nn.Sequential(FrameClassifier(256).layers, nn.ReLU())
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.net(frames)
@@ -120,8 +100,9 @@ class Clock(BaseCallback):
 
 
 def train(file: Path, minutes: float) -> None:
+    games = VecMonitor(SB3Env(CoinRuns(64)))
     player = PPO(
-        "CnnPolicy", CoinRuns(64), n_steps=64, batch_size=512, n_epochs=3, gamma=0.98,
+        "CnnPolicy", games, n_steps=64, batch_size=512, n_epochs=3, gamma=0.98,
         learning_rate=lambda left: 6e-4 * max(left, 0.1), ent_coef=0.01, seed=0,
         policy_kwargs={"features_extractor_class": Eyes, "net_arch": []},
     )  # fmt: skip

@@ -128,8 +128,7 @@ class CloningReport:
         labelled: transitions whose button was told.
         cloned, oracle, random: returns, with intervals over episodes.
         labels_only: of the same network, trained on the labelled transitions and nothing else.
-        blind: of pressing the buttons as often as the labelled transitions do, without looking;
-            what the labels alone are worth.
+        blind: of pressing the buttons as often as the labelled transitions do, without looking.
         share: of the oracle's gap over random that the cloned policy closes; 1 is all of it.
     """
 

@@ -21,6 +21,8 @@ from wmlearn.envs.fetch import STEP
 
 POLICIES = ("random", "expert", "mixed")
 PUSH_HEIGHT = 0.43  # metres: the height at which the gripper pushes a block of the Fetch task
+PUSH_LIFT = 0.09  # metres above that, on the way to the block's far side
+PUSH_BEHIND = 0.075  # metres between block and gripper, before a push
 
 
 class RandomPolicy:
@@ -287,11 +289,11 @@ def _push() -> Callable:
             stroke = gripper[:2] + way * min(distance + max(ahead - 0.04, 0), 0.06)
             stroke += (offset - way * ahead) * 0.5  # keep the block in the middle
             return _towards(env, [*stroke, PUSH_HEIGHT])
-        behind = block[:2] - way * 0.075
+        behind = block[:2] - way * PUSH_BEHIND
         gap = np.linalg.norm(behind - gripper[:2])
         if gap > 0.03 and gripper[2] < PUSH_HEIGHT + 0.06 and np.linalg.norm(offset) < 0.12:
-            return _towards(env, [*gripper[:2], PUSH_HEIGHT + 0.09])
-        return _towards(env, [*behind, PUSH_HEIGHT + (0.09 if gap > 0.02 else 0)])
+            return _towards(env, [*gripper[:2], PUSH_HEIGHT + PUSH_LIFT])
+        return _towards(env, [*behind, PUSH_HEIGHT + (PUSH_LIFT if gap > 0.02 else 0)])
 
     return act
 

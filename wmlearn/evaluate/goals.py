@@ -19,13 +19,11 @@ import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.envs.experts import PUSH_HEIGHT
+from wmlearn.envs.experts import PUSH_BEHIND, PUSH_HEIGHT, PUSH_LIFT
 from wmlearn.envs.fetch import CLOSE, FetchEnv
 from wmlearn.evaluate.stats import Estimate, mean_estimate
 
-BEHIND = 0.075  # metres between block and gripper, before a push
-TOUCHING = 0.045  # and during it
-LIFT = 0.09  # metres above the pushing height, on the way to the block's far side
+TOUCHING = 0.045  # metres between block and gripper, during a push
 APPROACH = (2, 4, 6, 8)  # actions by which each picture of the approach is the goal
 
 
@@ -115,11 +113,11 @@ def _push_goal(env: FetchEnv, seed: int, strokes: int) -> ImageGoal:
     block, here, way = env.block[:2], env.gripper[:2], (env.goal - env.block)[:2]
     distance = np.linalg.norm(way)
     way = way / distance
-    behind = block - way * BEHIND
+    behind = block - way * PUSH_BEHIND
     shots, until = [], []
     if strokes:  # up, half way over, over the place behind the block, and down
         for place in (here, (here + behind) / 2, behind):
-            shots.append(([*place, PUSH_HEIGHT + LIFT], block))
+            shots.append(([*place, PUSH_HEIGHT + PUSH_LIFT], block))
         shots.append(([*behind, PUSH_HEIGHT], block))
         until = list(APPROACH)
     strokes, begun = max(strokes, 1), until[-1] if until else 0
