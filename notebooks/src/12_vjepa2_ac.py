@@ -1001,8 +1001,8 @@ print(f"rollout steps {c.rollout_steps}, inverse dynamics {c.inverse_weight}, "
 # end of the episode. *Reach* (section 6.2): the goal is one picture of the arm. *Push*: a block has to be
 # somewhere else, and the goal is a film of ten pictures: the gripper lifted, half way over, above the
 # block's far side, down there, and six along the push. The paper, too, gives sub-goals for longer tasks;
-# why so many are needed here, you have seen: the distance of features has a slope near the goal, and is
-# flat or misleading farther off. Here are a few pushes, live:
+# why so many are needed here, section 2 has shown: the distance of features falls steeply near the
+# goal, and is nearly flat beyond 20 cm. Here are a few pushes, live:
 
 # %%
 both = {"planner": planner(world), "random actions": RandomActor}
