@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -18,7 +19,13 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.utils.env_checker import check_env
 
 import wmlearn.envs as envs
-from wmlearn.envs.experts import RandomPolicy, Returns, make_policy, measure_returns
+from wmlearn.envs.experts import (
+    PlatformerPolicy,
+    RandomPolicy,
+    Returns,
+    make_policy,
+    measure_returns,
+)
 from wmlearn.envs.keys import keys_for
 
 HAS_DOOM = importlib.util.find_spec("vizdoom") is not None
@@ -395,6 +402,16 @@ def test_the_platformer_s_player_runs_right_and_taps_its_jumps():
     jumps = ["jump" in name for name in pressed]
     assert right > left > 0 and any(jumps)
     assert not any(a and b for a, b in zip(jumps, jumps[1:], strict=False))
+
+
+def test_the_platformer_s_player_sets_off_either_way_but_does_not_run_on_against_a_wall():
+    names = ["noop", "left", "right", "jump", "left_jump", "right_jump"]
+    env = SimpleNamespace(unwrapped=SimpleNamespace(action_names=names))
+    act, wall = PlatformerPolicy(env, hold=7.0), np.zeros((8, 8, 3), np.uint8)
+    pressed = [names[act(wall)] for _ in range(500)]  # where nothing moves, whatever is pressed
+    pairs = set(zip(pressed, pressed[1:], strict=False))
+    assert {("noop", "left"), ("noop", "right")} <= pairs
+    assert ("left", "left") not in pairs and ("left", "right") in pairs
 
 
 def test_procgen_says_what_is_missing(monkeypatch):
