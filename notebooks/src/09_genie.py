@@ -1013,9 +1013,9 @@ Markdown("\n".join(lines))
 #
 # But what the video never shows, no button can do. The script that played for these clips had a
 # fault: it took a hero who stood for one who had met a wall, so nobody here ever sets off to the
-# *left* from rest. The latent action model names such a start rightly all the same; the dynamics of
-# our first shipped world, which learnt from such clips, had no idea what follows, and let him stand.
-# The present one has seen 72,000 frames without the fault. What does yours do?
+# *left* from rest. The latent action model names such a start rightly all the same; but the dynamics
+# of the world that was shipped before, which learnt from such clips only, did not know what follows,
+# and let him stand. The present one has seen 72,000 frames without the fault. What does yours do?
 #
 # ## 5.4 · Step into any picture
 #
