@@ -139,7 +139,8 @@ class EpisodeWriter:
         if differing:
             raise EpisodeError(
                 f"{self.path} holds a dataset with other settings ({'; '.join(differing)}): "
-                "use the same settings to continue it, or choose a new directory."
+                "use the same settings to continue it, choose a new directory, or delete it if it "
+                "is from an older version of the course."
             )
 
 
