@@ -137,13 +137,13 @@ class PlatformerPolicy:
 
     def reset(self, seed: int) -> None:
         self._rng = np.random.default_rng([seed, 2])
-        self._left, self._way, self._held, self._before = 0, "", False, None
+        self._left, self._way, self._pressed, self._before = 0, "", "", None
         self._since_jump = self.FLIGHT
 
     def __call__(self, frame: np.ndarray) -> int:
         if self._left == 0:
             self._hold_way(str(self._rng.choice(["right", "left", ""], p=[0.45, 0.35, 0.2])))
-        stopped = self._way and self._held and self._stands_still(frame)
+        stopped = self._way and self._way == self._pressed and self._stands_still(frame)
         wants = self._rng.random() < self._TAP or (stopped and self._way == "right")
         if stopped and self._way == "left":
             self._hold_way("right")
@@ -151,13 +151,12 @@ class PlatformerPolicy:
         jumps = wants and self._since_jump > self.FLIGHT
         if jumps:
             self._since_jump = 0
-        self._left, self._held = self._left - 1, True
-        self._before = frame
+        self._left -= 1
+        self._pressed, self._before = self._way, frame
         name = "_".join(filter(None, (self._way, "jump" if jumps else "")))
         return self._names.index(name or "noop")
 
     def _hold_way(self, way: str) -> None:
-        self._held = self._held and way == self._way  # in the step that led to this picture, too
         self._way, self._left = way, int(self._rng.geometric(1 / self._hold))
 
     def _stands_still(self, frame: np.ndarray) -> bool:
