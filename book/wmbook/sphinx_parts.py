@@ -1,0 +1,54 @@
+"""What the book adds to Sphinx: parts that come from installed packages, and pictures as files."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+_DATA = re.compile(r'src="data:image/(png|gif|webp|jpeg|svg\+xml);base64,([A-Za-z0-9+/=]+)"')
+_HTML_IN_OUTPUTS = re.compile(r"\.html$")
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("builder-inited", _plotly)
+    app.connect("html-page-context", _pictures)
+    app.connect("autodoc-process-docstring", _plain_docstring)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _plotly(app: Sphinx) -> None:
+    """The installed plotly's script, which pages with a figure load from the site itself."""
+    static = Path(app.outdir) / "_static"
+    static.mkdir(parents=True, exist_ok=True)
+    with files("plotly.package_data").joinpath("plotly.min.js").open("rb") as source:
+        with open(static / "plotly.min.js", "wb") as target:
+            shutil.copyfileobj(source, target)
+
+
+def _pictures(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Pictures that stand inside a page as text become files, each once, loaded when in view."""
+    if "body" not in context:
+        return
+    folder = Path(app.outdir) / "_images"
+
+    def move(found: re.Match) -> str:
+        kind = {"svg+xml": "svg", "jpeg": "jpg"}.get(found[1], found[1])
+        data = base64.b64decode(found[2])
+        path = folder / f"{hashlib.sha256(data).hexdigest()[:16]}.{kind}"
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        root = context["content_root"] if "content_root" in context else ""
+        return f'loading="lazy" src="{root}_images/{path.name}"'
+
+    context["body"] = _DATA.sub(move, context["body"])
+
+
+def _plain_docstring(app, what, name, obj, options, lines: list[str]) -> None:
+    """Nothing yet: docstrings are reStructuredText in Google's layout."""
