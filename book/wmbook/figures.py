@@ -1,0 +1,125 @@
+"""Figures of the book that one hovers and turns. Each has alt text and a table of its numbers.
+
+The functions give plain plotly figures (``plotly.graph_objects.Figure``), which also show in a notebook.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+
+import plotly.graph_objects as go
+
+REAL, DREAM = "#1f9e77", "#d9642c"
+HUES = ("#d9642c", "#4a80c4", "#a05bb5", "#b8860b", "#c2456b", "#3d9aa8")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+def show(figure: go.Figure, alt: str, header: Sequence[str], rows: Sequence[Sequence], title: str) -> str:
+    """HTML of a figure on a page, with its alt text and, folded, its numbers.
+
+    Args:
+        figure: drawn in the page's colors by ``static/book.js``.
+        alt: what one would see.
+        header, rows: the table of what is drawn.
+        title: the caption.
+    """
+    spec = figure.to_plotly_json()
+    text = json.dumps({"data": spec["data"], "layout": spec["layout"]}, default=_plain)
+    text = text.replace("</", "<\\/")
+    head = "".join(f'<th scope="col">{escape(str(cell))}</th>' for cell in header)
+    body = "".join(
+        f'<tr><th scope="row">{escape(str(row[0]))}</th>'
+        + "".join(f"<td>{escape(str(cell))}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<figure class="wm-plotly"><div class="wm-plot" role="img" aria-label="{escape(alt)}"></div>'
+        f'<script type="application/json">{text}</script>'
+        f"<figcaption>{escape(title)}</figcaption>"
+        f'<details><summary>The numbers</summary><div class="wm-scroll"><table class="table">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details></figure>"
+    )
+
+
+def _plain(value):
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def base(height: int = 420, **layout) -> go.Figure:
+    """An empty figure in the book's style: transparent, a legend below, room for its labels."""
+    figure = go.Figure()
+    figure.layout.template = go.layout.Template()
+    figure.update_layout(
+        height=height,
+        margin=dict(l=60, r=20, t=20, b=50),
+        legend=dict(orientation="h", y=-0.2, x=0),
+        hovermode="closest",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font=dict(family="inherit", size=14),
+        **layout,
+    )
+    return figure
+
+
+def horizon_curves(worlds: Sequence[tuple[str, Sequence[dict]]]) -> go.Figure:
+    """PSNR against horizon for several worlds, each with its own copy-last-frame baseline.
+
+    Args:
+        worlds: name, and the rows of its card (``horizon``, ``psnr``, ``psnr_copy`` with ``value``,
+            ``low``, ``high``).
+    """
+    figure = base(xaxis=dict(title="steps ahead", type="log", dtick=0.30103, tickvals=[1, 2, 4, 8, 16, 32],
+                             ticktext=["1", "2", "4", "8", "16", "32"]),
+                  yaxis=dict(title="PSNR (dB)"))
+    for (name, rows), hue, dash in zip(worlds, HUES, DASHES, strict=False):
+        x = [row["horizon"] for row in rows]
+        for key, label, style in (("psnr", name, "solid"), ("psnr_copy", f"copy, {name}", "dot")):
+            values = [row[key] for row in rows]
+            figure.add_scatter(
+                x=x,
+                y=[v["value"] for v in values],
+                error_y=dict(
+                    type="data",
+                    symmetric=False,
+                    array=[v["high"] - v["value"] for v in values],
+                    arrayminus=[v["value"] - v["low"] for v in values],
+                    thickness=1,
+                ),
+                mode="lines+markers",
+                name=label,
+                legendgroup=name,
+                line=dict(color=hue, dash=style, width=2.5 if key == "psnr" else 1.5),
+                marker=dict(size=8, symbol="circle" if key == "psnr" else "circle-open"),
+                hovertemplate="%{fullData.name}<br>%{x} steps ahead: %{y:.1f} dB<extra></extra>",
+            )
+    return figure
+
+
+def scatter(points: Sequence[dict], xaxis: str, yaxis: str, log: bool = True) -> go.Figure:
+    """Points with a name each: ``x``, ``y``, ``name``, ``hover`` and, with intervals, ``low``, ``high``."""
+    figure = base(xaxis=dict(title=xaxis, type="log" if log else "linear"), yaxis=dict(title=yaxis))
+    symbols = ("circle", "square", "diamond", "triangle-up", "star", "hexagon", "cross", "x")
+    for point, hue, symbol in zip(points, HUES * 3, symbols * 3, strict=False):
+        error = None
+        if point.get("low") is not None:
+            error = dict(
+                type="data",
+                symmetric=False,
+                array=[point["high"] - point["y"]],
+                arrayminus=[point["y"] - point["low"]],
+                thickness=1,
+            )
+        figure.add_scatter(
+            x=[point["x"]],
+            y=[point["y"]],
+            error_y=error,
+            mode="markers",
+            name=point["name"],
+            marker=dict(size=14, color=hue, symbol=symbol),
+            hovertemplate=f"{point['hover']}<extra></extra>",
+        )
+    return figure
