@@ -126,6 +126,7 @@ def arm() -> dict:
 def mask() -> dict:
     """Clips of an arm: whole, as the encoder sees them, and where its guess was how wrong."""
     name = "vjepa-metaworld"
+    from wmlearn.data.motions import CLASSES
     from wmlearn.evaluate.motion import motion_clips
     from wmlearn.play.mask import centre_block, mask_error, paint, seen_frames
 
@@ -141,7 +142,7 @@ def mask() -> dict:
         shades = mask_error(system, clip, hidden).shades().nan_to_num()
         wrong = paint(frames, shades.expand(len(frames), -1, -1), DREAM, 0.9)
         panels = {"real": (frames, REAL), "seen": (covered, NEUTRAL), "error of the guess": (wrong, DREAM)}
-        task = wm.data.motions.CLASSES[int(clips.test_labels[row])] if hasattr(wm, "data") else ""
+        task = CLASSES[int(clips.test_labels[row])]
         parts.append(_film(panels, [task] * len(frames)))
     return dict(
         name=name,
@@ -150,17 +151,17 @@ def mask() -> dict:
         caption="Clips of a robot arm, what V-JEPA's encoder sees of them, and where its guess of the hidden "
         "features was wrong (the more orange, the more).",
         alt="Three pictures side by side: a robot arm that opens or closes something; the same clip with all "
-        "but its border hidden; and the clip with orange where the features of the hidden part were guessed "
-        "badly, mostly where the arm and the thing it moves are.",
+        "but its border hidden; and the clip under orange squares, the stronger the worse the features of the "
+        "hidden part were guessed.",
     )
 
 
-MAKERS = {f"{name}": make for name, make in (
-    ("diamond-doom-basic", diamond),
-    ("genie-coinrun", genie),
-    ("vjepa2-ac-fetch", arm),
-    ("vjepa-metaworld", mask),
-)}
+MAKERS = {
+    "diamond-doom-basic": diamond,
+    "genie-coinrun": genie,
+    "vjepa-metaworld": mask,
+    "vjepa2-ac-fetch": arm,
+}
 
 
 def _rollout(world, clip, actions: Tensor | None = None) -> Tensor:

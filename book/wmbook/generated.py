@@ -1,17 +1,149 @@
-"""Pages and parts of pages that are made from the library, its cards and its notebooks."""
+"""Pages and parts of pages that are made from the library, its cards and its notebooks.
+
+A page asks for a part with ``<!-- made: NAME ARGUMENTS -->`` on a line of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
-PARTS: dict = {}
+from wmbook import api, films, notation, places, results, systems, tiers
 
 
 def fill(text: str) -> str:
-    """Puts each part where a page says ``<!-- made: NAME ARGUMENTS -->``."""
-    return re.sub(r"<!-- made: (\S+)(.*?) -->", lambda m: PARTS[m[1]](*m[2].split()), text)
+    """The page with all its parts."""
+    return re.sub(
+        r"^<!-- made: (\S+)(.*?) -->$",
+        lambda found: PARTS[found[1]](*found[2].split()),
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def pages() -> dict[str, str]:
     """Whole pages, by their file's name."""
-    return {}
+    return {**systems.pages(), **api.pages(), "licence.md": _licence()}
+
+
+@cache
+def _cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def _map() -> str:
+    from wmlearn import course
+
+    return f'<div class="wm-outer">\n{_flat(course.world_map().data["text/html"])}\n</div>'
+
+
+def _flat(html: str) -> str:
+    """HTML that Markdown takes as one block: no empty lines."""
+    return re.sub(r"\n\s*\n+", "\n", html)
+
+
+def _chapter_cards() -> str:
+    cards = []
+    for path in places.chapters():
+        prose = next("".join(c["source"]) for c in _cells(path) if c["cell_type"] == "markdown")
+        takes = re.search(r"\*It takes\*: (.+?)(?:\.|<br>|\n)", prose)
+        will = re.search(r"\*You will\*: (.+?)(?:[;:.]|<br>)", " ".join(prose.split()))
+        world = _world(path)
+        film = films.find(world)
+        picture = (
+            f'<img src="films/{world}.png" alt="One moment of the film of {world}: real beside dream." '
+            'loading="lazy">'
+            if film
+            else ""
+        )
+        cards.append(
+            f'<li>{picture}<div><a href="chapters/{path.stem}.html">{_plain(places.title_of(path))}</a>'
+            f"<p>You will {_plain(will[1])}.<br><small>{_plain(takes[1])}</small></p></div></li>"
+        )
+    return f'<ul class="wm-cards">{"".join(cards)}</ul>'
+
+
+def _plain(markdown: str) -> str:
+    """Markdown's words without marks, links and HTML."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    return re.sub(r"<[^>]*>|\*", "", text).strip()
+
+
+def _world(path: Path) -> str:
+    """The first checkpoint that a notebook loads, or that its first widget needs."""
+    for cell in _cells(path):
+        found = re.search(r"""\b(?:load|load_world)\(["']([a-z0-9-]+)["']""", "".join(cell["source"]))
+        if found:
+            return found[1]
+    return ""
+
+
+def _exercise_table() -> str:
+    lines = ["| Chapter | Exercises | Minutes | Points |", "|---|---|---|---|"]
+    total = [0, 0, 0]
+    for path in places.exercises():
+        text = "\n".join("".join(c["source"]) for c in _cells(path))
+        rows = re.findall(r"^\| *\d+ *\|(.+)\|\s*$", text, flags=re.MULTILINE)
+        cells = [[cell.strip() for cell in row.split("|")] for row in rows]
+        minutes = sum(int(row[3]) for row in cells)
+        points = sum(sum(map(int, re.findall(r"\d+", row[4]))) for row in cells)
+        total = [a + b for a, b in zip(total, (len(cells), minutes, points), strict=True)]
+        names = "; ".join(row[0] for row in cells)
+        title = _plain(places.title_of(path)).removeprefix("Exercises: ")
+        lines.append(f"| [{title}](exercises/{path.name}) | {names} | {minutes} | {points} |")
+    lines.append(f"| all | {total[0]} exercises | {total[1]} | {total[2]} |")
+    # the page stands in the folder of the exercises
+    return "\n".join(lines).replace("](exercises/", "](../notebooks/exercises/release/")
+
+
+def _toctrees() -> str:
+    names = lambda paths, folder: "\n".join(f"{folder}/{path.stem}" for path in paths)
+    parts = {
+        "The course": names(places.chapters(), "chapters") + "\nexercises/index",
+        "Understand": "fidelity\nsystems/index\nprerequisites/index\nglossary\nnotation\nreferences",
+        "Measured": "results\ncomparison\ntiers\ncheckpoints\nclips",
+        "Make and teach": "own_world\ninstructors\ncontributing\napi/index\nchangelog\nlicence",
+    }
+    return "\n\n".join(
+        f"```{{toctree}}\n:hidden:\n:caption: {caption}\n{pages}\n```" for caption, pages in parts.items()
+    )
+
+
+def _exercise_toctree() -> str:
+    pages = "\n".join(path.stem for path in places.exercises())
+    return f"```{{toctree}}\n:hidden:\n{pages}\n```"
+
+
+def _licence() -> str:
+    text = (places.ROOT / "LICENSE-TEXT").read_text(encoding="utf-8").strip()
+    parts = (places.ROOT / "book/static/vendor/README.md").read_text(encoding="utf-8")
+    table = parts.partition("\n\n")[2].replace("[mathjax/LICENSE](mathjax/LICENSE)", "in its folder")
+    return (
+        "# Licences\n\nCode and weights are Apache-2.0 (the file `LICENSE` of the repository), text and figures "
+        f"CC BY 4.0:\n\n```text\n{text}\n```\n\n## Parts of others\n\n{table}"
+    )
+
+
+PARTS: dict[str, Callable[..., str]] = {
+    "map": _map,
+    "film": films.html,
+    "chapter_cards": _chapter_cards,
+    "exercise_table": _exercise_table,
+    "exercise_toctree": _exercise_toctree,
+    "toctrees": _toctrees,
+    "notation": notation.markdown,
+    "five_numbers": results.five_numbers,
+    "results_table": results.table,
+    "measured": results.measured,
+    "commands": results.commands,
+    "horizon_figure": results.horizon_figure,
+    "comparison_table": results.comparison,
+    "comparison_figure": results.comparison_figure,
+    "fidelity_table": results.fidelity,
+    "purposes": systems.purposes,
+    "tier_table": tiers.table,
+    "tier_figure": tiers.figure,
+}
