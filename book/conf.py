@@ -44,7 +44,8 @@ myst_enable_extensions = [
 ]
 myst_heading_anchors = 4
 myst_dmath_double_inline = True
-suppress_warnings = ["mystnb.unknown_mime_type"]
+# one class name may stand in two modules; MyST adds a class of its own to MathJax's
+suppress_warnings = ["ref.python", "myst.mathjax"]
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "unsrt"
@@ -54,6 +55,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False  # Lightning's and Gymnasium's own are on their sites
+napoleon_use_ivar = True
 napoleon_numpy_docstring = False
 add_module_names = False
 python_maximum_signature_line_length = 88

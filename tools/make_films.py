@@ -92,7 +92,7 @@ def genie() -> dict:
 def arm() -> dict:
     """A goal picture, the simulated arm, and what the world expected, nearest recorded frame."""
     name = "vjepa2-ac-fetch"
-    from wmlearn.play.goal import GoalSession
+    from wmlearn.chapters.ch12_vjepa2_ac.goal import GoalSession
 
     world = wm.load_world(name)
     with tempfile.TemporaryDirectory() as folder:
@@ -127,8 +127,8 @@ def mask() -> dict:
     """Clips of an arm: whole, as the encoder sees them, and where its guess was how wrong."""
     name = "vjepa-metaworld"
     from wmlearn.data.motions import CLASSES
-    from wmlearn.evaluate.motion import motion_clips
-    from wmlearn.play.mask import centre_block, mask_error, paint, seen_frames
+    from wmlearn.chapters.ch11_vjepa.motion import motion_clips
+    from wmlearn.chapters.ch11_vjepa.mask import centre_block, mask_error, paint, seen_frames
 
     system = wm.load(name)
     with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +165,7 @@ MAKERS = {
 
 
 def _rollout(world, clip, actions: Tensor | None = None) -> Tensor:
-    from wmlearn.evaluate import rollout
+    from wmlearn.evaluation import rollout
 
     return rollout(world, clip, torch.Generator().manual_seed(0), actions)
 

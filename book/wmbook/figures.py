@@ -65,36 +65,34 @@ def base(height: int = 420, **layout) -> go.Figure:
     return figure
 
 
-def horizon_curves(worlds: Sequence[tuple[str, Sequence[dict]]]) -> go.Figure:
+def horizon_curves(worlds: Sequence[tuple[str, dict]]) -> go.Figure:
     """PSNR against horizon for several worlds, each with its own copy-last-frame baseline.
 
     Args:
-        worlds: name, and the rows of its card (``horizon``, ``psnr``, ``psnr_copy`` with ``value``,
-            ``low``, ``high``).
+        worlds: name, and the curve of its card: ``dream`` and ``copy``, each a list with ``value``,
+            ``low`` and ``high`` for step 1, 2, ...
     """
-    figure = base(xaxis=dict(title="steps ahead", type="log", dtick=0.30103, tickvals=[1, 2, 4, 8, 16, 32],
-                             ticktext=["1", "2", "4", "8", "16", "32"]),
-                  yaxis=dict(title="PSNR (dB)"))
-    for (name, rows), hue, dash in zip(worlds, HUES, DASHES, strict=False):
-        x = [row["horizon"] for row in rows]
-        for key, label, style in (("psnr", name, "solid"), ("psnr_copy", f"copy, {name}", "dot")):
-            values = [row[key] for row in rows]
+    ticks = [1, 2, 4, 8, 16, 32]
+    figure = base(
+        height=520,
+        xaxis=dict(title="steps ahead", type="log", tickvals=ticks, ticktext=list(map(str, ticks))),
+        yaxis=dict(title="PSNR (dB)"),
+    )
+    for (name, curve), hue in zip(worlds, HUES, strict=False):
+        x = list(range(1, len(curve["dream"]) + 1))
+        for key, label, dash, width in (("dream", name, "solid", 2.5), ("copy", f"copy: {name}", "dot", 1.5)):
+            values = curve[key]
             figure.add_scatter(
                 x=x,
                 y=[v["value"] for v in values],
-                error_y=dict(
-                    type="data",
-                    symmetric=False,
-                    array=[v["high"] - v["value"] for v in values],
-                    arrayminus=[v["value"] - v["low"] for v in values],
-                    thickness=1,
-                ),
-                mode="lines+markers",
+                customdata=[[v["low"], v["high"]] for v in values],
+                mode="lines",
                 name=label,
                 legendgroup=name,
-                line=dict(color=hue, dash=style, width=2.5 if key == "psnr" else 1.5),
-                marker=dict(size=8, symbol="circle" if key == "psnr" else "circle-open"),
-                hovertemplate="%{fullData.name}<br>%{x} steps ahead: %{y:.1f} dB<extra></extra>",
+                showlegend=key == "dream",
+                line=dict(color=hue, dash=dash, width=width),
+                hovertemplate="%{fullData.name}<br>%{x} ahead: %{y:.1f} dB "
+                "[%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
             )
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path, PurePosixPath
@@ -60,11 +61,11 @@ def exercises() -> list[Path]:
     return sorted((ROOT / "notebooks/exercises/release").glob("[0-9][0-9]_*.ipynb"))
 
 
-def title(notebook: dict) -> str:
+def title_of(path: Path) -> str:
     """The first heading of a notebook."""
-    for cell in notebook["cells"]:
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] == "markdown":
             found = re.search(r"^# (.+)$", "".join(cell["source"]), flags=re.MULTILINE)
             if found:
                 return found[1]
-    raise ValueError("This notebook has no heading that starts with one #.")
+    raise ValueError(f"{path.name} has no heading that starts with one #.")

@@ -12,7 +12,6 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 _DATA = re.compile(r'src="data:image/(png|gif|webp|jpeg|svg\+xml);base64,([A-Za-z0-9+/=]+)"')
-_HTML_IN_OUTPUTS = re.compile(r"\.html$")
 
 
 def setup(app: Sphinx) -> dict:
@@ -51,4 +50,19 @@ def _pictures(app: Sphinx, pagename: str, templatename: str, context: dict, doct
 
 
 def _plain_docstring(app, what, name, obj, options, lines: list[str]) -> None:
-    """Nothing yet: docstrings are reStructuredText in Google's layout."""
+    """Docstrings are written to be read as they are: bars are absolute values, indented is code."""
+    if what == "module" and obj.__doc__:  # Sphinx takes the indentation of commands for the text's
+        raw = obj.__doc__.splitlines()
+        if all(line.startswith("    ") for line in raw[1:] if line.strip()):
+            lines[1:] = ["    " + line if line.strip() else line for line in lines[1:]]
+    out: list[str] = []
+    before = ""  # the last line that is not empty
+    for line in lines:
+        starts = line.startswith("    ") and (not out or not out[-1].strip())
+        if starts and before and before[0] not in " .:-*" and not before.endswith("::"):
+            out += [".. code-block:: text", ""]
+        if line.strip():
+            before = line
+        parts = re.split(r"(``.*?``)", line) if not line.startswith("    ") else [line]
+        out.append("".join(p if p.startswith("``") else p.replace("|", "\\|") for p in parts))
+    lines[:] = out
