@@ -81,6 +81,7 @@ html_last_updated_fmt = None
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "World models", "image_light": "_static/icon.svg", "image_dark": "_static/icon.svg"},
+    "navbar_persistent": [],
     "use_download_button": False,
     "use_fullscreen_button": False,
     "use_source_button": False,

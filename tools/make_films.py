@@ -24,7 +24,7 @@ import wmlearn as wm
 from wmlearn.viz import DREAM, NEUTRAL, REAL
 
 FILMS = Path(__file__).resolve().parents[1] / "assets/films"
-PIXEL, HEAD, FOOT, GAP = 4, 26, 26, 8  # a frame's pixel is 4 x 4 here; strips above and below
+WIDTH, HEAD, FOOT, GAP = 768, 30, 30, 12  # about so wide; strips above and below; between panels
 MOST_BYTES = 300_000
 
 
@@ -176,9 +176,9 @@ def _key(name: str) -> str:
 
 def _film(panels: dict[str, tuple[Tensor, str]], feet: list[str]) -> Tensor:
     """Panels side by side, a colored strip with a name above each, a line of text below."""
-    columns = []
+    columns, pixel = [], WIDTH // (64 * len(panels))  # each pixel of a frame becomes a square
     for name, (frames, color) in panels.items():
-        frames = frames.repeat_interleave(PIXEL, -1).repeat_interleave(PIXEL, -2)
+        frames = frames.repeat_interleave(pixel, -1).repeat_interleave(pixel, -2)
         head = Image.new("RGB", (frames.shape[-1], HEAD), color)
         at = (head.width / 2, HEAD / 2)
         ImageDraw.Draw(head).text(at, name, "black", ImageFont.load_default(size=17), anchor="mm")

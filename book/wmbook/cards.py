@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 
+from wmbook import films
 from wmbook.places import ROOT
 
 CHECKPOINTS = ROOT / "assets/checkpoints"
@@ -28,19 +29,29 @@ class Measure:
     digits: int = 1
 
     def __str__(self) -> str:
+        value, bounds = self.parts()
+        return f"{value} {bounds}".rstrip()
+
+    def html(self) -> str:
+        """The value, and its interval below it in small print."""
+        value, bounds = self.parts()
+        return f"{value}<br><small>{bounds}</small>" if bounds else value
+
+    def parts(self) -> tuple[str, str]:
+        """The value with its unit, and the interval in brackets or nothing."""
         scale = 100 if self.unit == "%" else 1
         number = lambda x: f"{scale * x:.{self.digits}f}".replace("-", "−")
         text = number(self.value)
         unit = f" {self.unit}" if self.unit else ""
-        if self.low is None:
-            return text + unit
-        return f"{text}{unit} [{number(self.low)}, {number(self.high)}]"
+        bounds = "" if self.low is None else f"[{number(self.low)}, {number(self.high)}]"
+        return text + unit, bounds
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Of the checkpoints that ship, in alphabetical order."""
-    return tuple(sorted(path.parent.name for path in CHECKPOINTS.glob("*/card.json")))
+    """Of the checkpoints that ship: those with a film first, the others by their names."""
+    found = [path.parent.name for path in CHECKPOINTS.glob("*/card.json")]
+    return tuple(sorted(found, key=lambda name: (films.find(name) is None, name)))
 
 
 @cache

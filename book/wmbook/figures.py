@@ -12,8 +12,8 @@ from html import escape
 import plotly.graph_objects as go
 
 REAL, DREAM = "#1f9e77", "#d9642c"
-HUES = ("#d9642c", "#4a80c4", "#a05bb5", "#b8860b", "#c2456b", "#3d9aa8")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+HUES = ("#4a80c4", "#a05bb5", "#b8860b", "#c2456b", "#3d9aa8", "#8c6d5a", "#6b7a99")  # not real's, not dream's
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 
 
 def show(figure: go.Figure, alt: str, header: Sequence[str], rows: Sequence[Sequence], title: str) -> str:
@@ -48,14 +48,14 @@ def _plain(value):
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def base(height: int = 420, **layout) -> go.Figure:
+def base(height: int = 520, **layout) -> go.Figure:
     """An empty figure in the book's style: transparent, a legend below, room for its labels."""
     figure = go.Figure()
     figure.layout.template = go.layout.Template()
     figure.update_layout(
         height=height,
-        margin=dict(l=60, r=20, t=20, b=50),
-        legend=dict(orientation="h", y=-0.2, x=0),
+        margin=dict(l=60, r=20, t=20, b=150),
+        legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom", x=0),
         hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -74,7 +74,6 @@ def horizon_curves(worlds: Sequence[tuple[str, dict]]) -> go.Figure:
     """
     ticks = [1, 2, 4, 8, 16, 32]
     figure = base(
-        height=520,
         xaxis=dict(title="steps ahead", type="log", tickvals=ticks, ticktext=list(map(str, ticks))),
         yaxis=dict(title="PSNR (dB)"),
     )

@@ -221,38 +221,41 @@ def _minutes(name: str) -> float | None:
 def comparison() -> str:
     """One row a world: fidelity, control, utility, cost."""
     lines = [
-        "| World | Fidelity, 8 steps ahead | Does what the actions say | What was reached with it | Parameters | Frames/s | Trained, minutes |",
-        "|---|---|---|---|---|---|---|",
+        "| World | Fidelity, 8 steps ahead | Over a copy | Does what the actions say | What was reached with it "
+        "| Parameters | Frames/s | Trained, minutes |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in cards.names():
         cost = (cards.evaluation(name) or {}).get("cost") or {}
         speed = f"{cost['frames_per_second']:.0f}" if cost else _DASH
+        own, over = _fidelity_cells(name)
         lines.append(
-            f"| `{name}` | {_fidelity_cell(name)} | {_control_cell(name)} | {_utility_cell(name)} "
-            f"| {cards.parameters(name) / 1e6:.1f} M | {speed} | {_minutes(name):g} |"
+            f"| `{name}` | {own} | {over} | {_control_cell(name)} | {_utility_cell(name)} "
+            f"| {cards.parameters(name) / 1e6:.1f} M | {speed} | {_minutes(name):.0f} |"
         )
     return "\n".join(lines)
 
 
-def _fidelity_cell(name: str) -> str:
+def _fidelity_cells(name: str) -> tuple[str, str]:
     rows = [row for row in cards.horizons(name) if row["horizon"] <= 8]
     if rows:
-        gain = estimate(rows[-1]["psnr_gain"], "dB")
-        return f"{estimate(rows[-1]['psnr'], 'dB')}, over a copy {gain}"
+        own, gain = (estimate(rows[-1][key], "dB") for key in ("psnr", "psnr_gain"))
+        return f"PSNR {own.html()}", gain.html()
     metrics = cards.card(name).get("metrics", {})
     if "l1_8" in metrics:
-        return f"L1 of features {estimate(metrics['l1_8'], '', 2)}, a copy {estimate(metrics['l1_8_copy'], '', 2)}"
-    return _DASH
+        own, copy = (estimate(metrics[key], "", 2) for key in ("l1_8", "l1_8_copy"))
+        return f"L1 of features {own.html()}", f"a copy: {copy.html()}"
+    return _DASH, _DASH
 
 
 def _control_cell(name: str) -> str:
     control = {h: row for h, row in cards.control(name).items() if h <= 8}
     if control:
-        return f"ΔPSNR {estimate(control[max(control)]['delta'], 'dB')}"
+        return f"ΔPSNR {estimate(control[max(control)]['delta'], 'dB').html()}"
     metrics = cards.card(name).get("metrics", {})
     if "landscape_distance" in metrics:
         own = estimate(metrics["landscape_distance"], "", 2)
-        return f"energy's minimum {own} from the true action, chance {metrics['landscape_distance_chance']:.2f}"
+        return f"energy's minimum off by {own.html()}<br>chance {metrics['landscape_distance_chance']:.2f}"
     return _DASH
 
 
@@ -260,17 +263,21 @@ def _utility_cell(name: str) -> str:
     card = cards.card(name)
     metrics, found = card.get("metrics", {}), cards.evaluation(name) or {}
     if "reach" in metrics:
-        return f"goals reached {estimate(metrics['reach'], '%', 0)}, pushes {estimate(metrics['push_strokes_6'], '%', 0)}"
+        reach, push = (estimate(metrics[key], "%", 0) for key in ("reach", "push_strokes_6"))
+        return f"goals reached {reach.html()}<br>pushes {push.html()}"
     if "return" in metrics:
-        return f"return {Measure(metrics['return'], *metrics['return_interval'])}, random {metrics['random']:.0f}".replace("-", "−")
+        own = Measure(metrics["return"], *metrics["return_interval"])
+        return f"return {own.html()}<br>random {Measure(metrics['random'], digits=0)}"
     if "features" in found:
         pairs = estimate(found["features"]["ten labels"]["pairs"], "%")
-        return f"motion or its reversal, ten labels: {pairs}"
+        return f"motion or reversal, ten labels {pairs.html()}"
     if found.get("latent_actions"):
-        return f"actions told apart {estimate(found['latent_actions']['recall'], '%', 0)}, chance {100 / len(found['latent_actions']['classes']):.0f} %"
+        score = found["latent_actions"]
+        recall = estimate(score["recall"], "%", 0)
+        return f"actions told apart {recall.html()}<br>chance {100 / len(score['classes']):.0f} %"
     utility = found.get("utility")
     if utility:
-        return "; ".join(f"{row['name']} {estimate(row['value'])}" for row in utility["returns"])
+        return "<br>".join(f"{row['name']} {estimate(row['value']).html()}" for row in utility["returns"])
     return _DASH
 
 
@@ -282,7 +289,7 @@ def fidelity() -> str:
     spaces = {entry.name: entry.space for entry in SYSTEMS if entry.name}
     for name in cards.names():
         space = spaces.get(cards.card(name)["system"], "a policy")
-        lines.append(f"| `{name}` | {space} | {_fidelity_cell(name)} | {_utility_cell(name)} |")
+        lines.append(f"| `{name}` | {space} | {' '.join(_fidelity_cells(name)[:1])} | {_utility_cell(name)} |")
     return "\n".join(lines)
 
 

@@ -11,18 +11,21 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from wmbook import films
+
 _DATA = re.compile(r'src="data:image/(png|gif|webp|jpeg|svg\+xml);base64,([A-Za-z0-9+/=]+)"')
 
 
 def setup(app: Sphinx) -> dict:
-    app.connect("builder-inited", _plotly)
+    app.connect("builder-inited", _parts)
     app.connect("html-page-context", _pictures)
     app.connect("autodoc-process-docstring", _plain_docstring)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _plotly(app: Sphinx) -> None:
-    """The installed plotly's script, which pages with a figure load from the site itself."""
+def _parts(app: Sphinx) -> None:
+    """The films, and the installed plotly's script, which pages load from the site itself."""
+    shutil.copytree(films.FOLDER, Path(app.outdir) / "films", dirs_exist_ok=True)
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
     with files("plotly.package_data").joinpath("plotly.min.js").open("rb") as source:

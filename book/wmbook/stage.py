@@ -10,8 +10,6 @@ from wmbook.links import rewrite
 from wmbook.notebooks import stage as stage_notebook
 from wmbook.places import ROOT, chapters, exercises, place
 
-_COPIED = (".png", ".gif", ".mp4", ".svg")
-
 
 def stage(pages: Path) -> None:
     """Fills the folder ``pages``: an unchanged page keeps its file, so that Sphinx need not read it."""
@@ -30,11 +28,9 @@ def stage(pages: Path) -> None:
         _write(fresh / target, rewrite(text, source, target))
     for name, text in generated.pages().items():
         _write(fresh / name, text)
-    for folder in ("figures", "films"):
-        for path in sorted((ROOT / "assets" / folder).glob("*")):
-            if path.suffix in _COPIED:
-                (fresh / folder).mkdir(exist_ok=True)
-                shutil.copy2(path, fresh / folder / path.name)
+    (fresh / "figures").mkdir()
+    for path in sorted((ROOT / "assets/figures").glob("*")):
+        shutil.copy2(path, fresh / "figures" / path.name)
     shutil.copy2(ROOT / "book/references.bib", fresh / "references.bib")
     _replace(pages, fresh)
 
