@@ -128,13 +128,13 @@ def mask() -> dict:
     name = "vjepa-metaworld"
     from wmlearn.data.motions import CLASSES
     from wmlearn.chapters.ch11_vjepa.motion import motion_clips
-    from wmlearn.chapters.ch11_vjepa.mask import centre_block, mask_error, paint, seen_frames
+    from wmlearn.chapters.ch11_vjepa.mask import center_block, mask_error, paint, seen_frames
 
     system = wm.load(name)
     with tempfile.TemporaryDirectory() as folder:
         store = wm.record("clips/metaworld", folder, progress=False)
         clips = motion_clips(store)
-    hidden, parts = centre_block(system), []
+    hidden, parts = center_block(system), []
     for row in range(0, 80, 10):
         clip = clips.test[row : row + 1]
         frames = seen_frames(system, clip)
