@@ -165,6 +165,14 @@ def test_numbers_on_the_results_page_are_those_of_the_cards(site):
     assert str(cards.estimate(metrics["reach"], "%", 0)) in text
 
 
+def test_the_readmes_five_numbers_are_those_of_the_cards():
+    from wmbook import results
+
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^- \*\*(.+?)\*\*", text.partition("## Five numbers")[2], flags=re.MULTILINE)
+    assert shown[:5] == [value for value, _, _ in results.five()]
+
+
 @pytest.mark.parametrize("path", places.chapters(), ids=lambda path: path.stem)
 def test_one_symbol_one_meaning(path):
     """Every letter of a chapter's formulas is in the table, and every line of the table is used."""

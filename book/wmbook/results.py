@@ -293,15 +293,15 @@ def fidelity() -> str:
     return "\n".join(lines)
 
 
-def five_numbers() -> str:
-    """The landing page's five numbers, each with what stands beside it."""
+def five() -> list[Row]:
+    """Five numbers for the front door: value, what it is, what stands beside it."""
     diamond, ac = cards.at("diamond-doom-basic"), cards.card("vjepa2-ac-fetch")["metrics"]
     score = cards.evaluation("genie-coinrun")["latent_actions"]
     probe = cards.evaluation("vjepa-metaworld")
     policy = cards.card("actor-critic-doom-basic")["metrics"]
     share = (policy["return"] - policy["random"]) / (policy["script"] - policy["random"])
     pairs = lambda part: 100 * probe[part]["ten labels"]["pairs"]["value"]
-    rows = [
+    return [
         (f"{diamond['psnr']['value']:.1f} dB", f"PSNR of DIAMOND's dream of DOOM, {diamond['horizon']} steps ahead",
          f"copying the last frame {diamond['psnr_copy']['value']:.1f} dB"),
         (f"{score['recall']['value']:.0%}".replace("%", " %"), "of left, right and jump told apart by actions that Genie found itself",
@@ -313,5 +313,10 @@ def five_numbers() -> str:
         (f"{share:.0%}".replace("%", " %"), "of the way from random keys to a script that sees the state, by a policy trained only in a dream",
          f"return {policy['return']:.1f}; random {policy['random']:.0f}, script {policy['script']:.0f}".replace("-", "−")),
     ]  # fmt: skip
+
+
+def five_numbers() -> str:
+    """The landing page's five numbers."""
+    rows = five()
     items = "".join(f"<li><b>{a}</b>{b}<small>beside it: {c}</small></li>" for a, b, c in rows)
     return f'<ul class="wm-numbers">{items}</ul>'
