@@ -152,7 +152,8 @@ wm.viz.strip(rows, [f"σ = {s:g}" for s in levels], colors={"noisy": wm.viz.NEUT
 
 # %% [markdown]
 # The eye is easily pleased, so here is the same in numbers. The peak signal-to-noise ratio (PSNR)
-# counts the squared error in decibels: 6 dB more is half the error.
+# measures the squared error in decibels. Six decibels more mean a quarter of the squared error: a
+# typical pixel is off by half as much.
 
 # %%
 from wmlearn.evaluation import psnr
@@ -219,8 +220,9 @@ assert min(errors, key=errors.get) == "D*"
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x; \sigma)}{\sigma} .$$
 #
-# **Euler's method** takes it in steps from $\sigma$ to a lower $\sigma'$. Put in, a step says
-# something plain: keep the share $\sigma'/\sigma$ of the way from the answer to where you are,
+# **Euler's method** takes it in steps from $\sigma$ to a lower $\sigma'$. Insert the ODE, and a
+# step becomes a weighted average: move from $x$ towards the answer $D$, but keep the fraction
+# $\sigma'/\sigma$ of the distance,
 #
 # $$x \leftarrow D + \frac{\sigma'}{\sigma}\,(x - D) .$$
 #
@@ -293,9 +295,9 @@ for n, path in paths.items():
 #
 # ## 2.3 · What the network should be asked
 #
-# $D$ must work from σ = 0.002, where it should return its input, to σ = 20, where it should
-# ignore it. A bare network, with inputs between 0.5 and 20 in size, would learn the loud
-# noise and nothing else. EDM wraps it (eq. 7 there):
+# $D$ must work from σ = 0.002, where it should return its input, to σ = 20, where it should ignore
+# it. A bare network, with inputs between 0.5 and 20 in size, would spend its loss on the noisiest
+# images, whose errors are up to 40 times as large. EDM wraps it (eq. 7 there):
 #
 # $$D_\theta(x; \sigma) = c_{\text{skip}}\,x + c_{\text{out}}\,F_\theta(c_{\text{in}}\,x;\,
 # c_{\text{noise}})$$
@@ -892,10 +894,10 @@ print("recorded rewards:", [round(r) for r in recorded])
 print("the dream pays:  ", [round(r) for r in diamond.config.reward_end.reward_values])
 
 # %% [markdown]
-# DIAMOND predicts only the *sign* of a reward, as the paper clips all rewards to -1, 0 and 1; this
-# world then pays the mean of that sign in its data. So in the dream a shot that misses costs no
-# more than waiting. A policy that is trained in there has no reason to save bullets. The pictures
-# alone would never have told us.
+# DIAMOND predicts only the *sign* of a reward, as the paper clips all rewards to -1, 0 and 1; the
+# world then pays, for each sign, the average reward of that sign in the recordings (the line
+# above). So in the dream a shot that misses costs no more than waiting. A policy that is trained
+# in there has no reason to save bullets. The pictures alone would never have told us.
 #
 # # 6 · What breaks
 
@@ -1011,12 +1013,11 @@ Markdown(f"PSNR in dB, {size['small']} training steps each:\n\n"
 # One seed, a short training (too short to beat copying: the world of section 4 took longer) and a
 # few clips, so read the large differences and not the small ones.
 #
-# - **Whole frame**: two-faced. The next frame is the worst of all: everything that stands still must
-#   be drawn anew, through a narrow network, and it blurs. Further ahead the same blur is no bad
-#   answer *in decibels*: it is never far off, and it forgets old errors where changes add them up.
-#   Look at its row in the strip, and at the last column, before you call that a better world. (The
-#   paper predicts the frame, and with 4.4 million parameters at full resolution, three steps
-#   and days of training it can.)
+# - **Whole frame**: predicting the whole frame is worst one step ahead, since everything that
+#   stands still must be drawn anew through a narrow network, and best at the longest horizon *in
+#   decibels*: it blurs at once, but does not add up errors. Look at its row in the strip, and at
+#   the last column, before you call that a better world. (The paper predicts the frame, and with
+#   4.4 million parameters at full resolution, three steps and days of training it can.)
 # - **No answers of its own**: it has learned from perfect pasts only. At play time the past has
 #   errors, and each step adds to them. (A step of its training costs half, too: it has one frame
 #   to predict instead of two.)
@@ -1305,14 +1306,14 @@ Markdown(f"{metrics['episodes']} episodes each, seeds {metrics['seeds']}:\n\n"
 #   last step of a clip, and the LSTM learned the step's number. On real, held-out clips of five
 #   frames it saw 2 of 90 hits. Now clips may reach beyond an end, and what lies there is left out
 #   of the loss, as in the authors' code: 67 of 90.
-# - *The policy was all but blind.* Even taught by a search in the dream, it could not learn 384
-#   answers by heart: of what the convolutions say of the difference between two frames, a fresh
-#   LSTM lets through a seventh. A way past the LSTM mends it; the paper's network has none, and
-#   days instead of minutes.
-# - *It met a memory that it did not know.* It had learned to choose after eight frames (the first
-#   one repeated, where an episode had fewer), and began to play after one. For five steps it walked
-#   left, wherever the monster stood. The same weights earn 30 that way, and 67 with a first frame
-#   that is repeated.
+# - *The policy could not see small differences.* A freshly initialized LSTM passes on only a
+#   seventh of the difference between two frames' features, so even when a search in the dream
+#   taught it 384 answers, it could not learn them. A skip connection around the LSTM fixed this;
+#   the paper needs none because it trains for days.
+# - *Training and play started the LSTM differently.* It had learned to choose after eight frames
+#   (the first one repeated, where an episode had fewer), and began to play after one. For five
+#   steps it walked left, wherever the monster stood. The same weights earn 30 that way, and 67
+#   with a first frame that is repeated.
 # - *Good play misleads a blurred world.* The script walks, then shoots, then hits. Where the dream
 #   has lost the monster, the reward model says the same: from 15 of 16 starts a shot "hits" with odds
 #   of 0.8 or more after seven steps to *either* side. Up to five steps the world told left from
