@@ -1500,8 +1500,8 @@ Markdown(f"""
 | whole frames left open in training | {a.dynamics.whole_frames:.0%} \
 | {b.dynamics.whole_frames:.0%} |
 | passes to fill in a frame | {a.dynamics.steps} | {b.dynamics.steps} |
-| our player copies patches that change by less than | {a.tokenizer.still_below:.0f} gray \
-levels of 255 | nothing is copied |
+| our player copies patches that change by less than \
+| {a.tokenizer.still_below:.0f} gray levels of 255 | nothing is copied |
 | parameters | {count(a):.1f} M | {count(b):.0f} M (with this code) |
 """)
 
