@@ -8,8 +8,9 @@ from pathlib import Path
 BOOK = Path(__file__).resolve().parent
 sys.path[:0] = [str(BOOK), str(BOOK.parent)]
 
-import wmlearn  # noqa: E402
 from wmbook import places  # noqa: E402
+
+import wmlearn  # noqa: E402
 
 project = "World models"
 author = copyright = "The wmlearn authors"
@@ -80,7 +81,11 @@ html_copy_source = False
 html_last_updated_fmt = None
 html_context = {"default_mode": "auto"}
 html_theme_options = {
-    "logo": {"text": "World models", "image_light": "_static/icon.svg", "image_dark": "_static/icon.svg"},
+    "logo": {
+        "text": "World models",
+        "image_light": "_static/icon.svg",
+        "image_dark": "_static/icon.svg",
+    },
     "navbar_persistent": [],
     "use_download_button": False,
     "use_fullscreen_button": False,

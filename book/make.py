@@ -2,8 +2,8 @@
 
     python book/make.py build/book
 
-The command ``wmlearn book`` does the same, and serves the site. Nothing is run but this: chapters show
-the outputs that are stored in their notebooks, tables and figures come from the cards.
+``wmlearn book`` does the same, and serves the site. No notebook is run: chapters show the outputs
+that are stored in them, and tables and figures come from the cards.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path, nargs="?", default=BOOK.parent / "build/book")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--fresh", action="store_true", help="forget what an earlier build has read")
+    parser.add_argument(
+        "--fresh", action="store_true", help="forget what an earlier build has read"
+    )
     args = parser.parse_args(argv)
     began = time.monotonic()
     code = build(args.out, args.jobs, args.fresh)

@@ -1,19 +1,17 @@
-"""The book: it builds without a warning, asks nobody else for anything, and can be read by everybody.
+"""The book builds without a warning, asks nobody else for anything, and can be read by everybody.
 
-The site is built once for all tests of this file, and each page is opened once in headless Chromium, where
-everything about it is asked at the same time.
+The site is built once for all tests of this file, and each page is opened once in headless
+Chromium, where everything about it is asked at the same time.
 """
 
 from __future__ import annotations
 
 import functools
 import http.server
-import json
 import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,7 +24,7 @@ pytest.importorskip("sphinx_book_theme")
 pytest.importorskip("myst_nb")
 sys.path.insert(0, str(REPOSITORY / "book"))
 
-from wmbook import cards, films, flows, notation, places  # noqa: E402
+from wmbook import cards, films, flows, notation, places
 
 SERIOUS = ("serious", "critical")
 PHONE = 380
@@ -67,11 +65,17 @@ class Page(HTMLParser):
             self.loads += [of[key] for key in ("src", "poster") if of.get(key)]
             if tag == "link" and of.get("rel") in ("stylesheet", "preload", "icon"):
                 self.loads.append(of["href"])
-        if tag == "img" and len((of.get("alt") or "").split()) < 2 and of.get("class", "").find("logo") < 0:
+        if (
+            tag == "img"
+            and len((of.get("alt") or "").split()) < 2
+            and of.get("class", "").find("logo") < 0
+        ):
             self.nameless.append(of.get("src", "?")[:80])
         if tag == "video" and len((of.get("aria-label") or "").split()) < 5:
             self.nameless.append("a film")
-        if (of.get("role") == "img" or "wm-plot" in of.get("class", "").split()) and not of.get("aria-label"):
+        if (of.get("role") == "img" or "wm-plot" in of.get("class", "").split()) and not of.get(
+            "aria-label"
+        ):
             self.nameless.append(f"<{tag} role=img>")
         self.headings += tag == "h1"
 
@@ -87,7 +91,9 @@ def test_every_chapter_exercise_and_system_has_a_page(pages):
     expected = {f"chapters/{path.stem}.html" for path in places.chapters()}
     expected |= {f"exercises/{path.stem}.html" for path in places.exercises()}
     expected |= {f"systems/{entry.name}.html" for entry in SYSTEMS if entry.name}
-    expected |= {f"{name}.html" for name in ("index", "results", "comparison", "glossary", "notation")}
+    expected |= {
+        f"{name}.html" for name in ("index", "results", "comparison", "glossary", "notation")
+    }
     expected |= {"fidelity.html", "instructors.html", "references.html", "api/index.html"}
     assert expected <= set(pages)
 
@@ -112,7 +118,9 @@ def test_what_a_page_loads_lies_in_the_site(pages, site):
     for name, page in pages.items():
         for link in page.loads:
             file = unquote(urldefrag(urljoin(name, link))[0].partition("?")[0])
-            if re.match(r"(https?:)?//", link) or not (link.startswith("data:") or (site / file).is_file()):
+            if re.match(r"(https?:)?//", link) or not (
+                link.startswith("data:") or (site / file).is_file()
+            ):
                 wrong.append(f"{name}: {link[:100]}")
     assert wrong == []
 
@@ -137,7 +145,9 @@ def test_plotly_figures_have_a_table_behind_them(site):
 
 def test_the_site_is_small(site):
     total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
-    vendored = sum(p.stat().st_size for p in (REPOSITORY / "book/static/vendor").rglob("*") if p.is_file())
+    vendored = sum(
+        p.stat().st_size for p in (REPOSITORY / "book/static/vendor").rglob("*") if p.is_file()
+    )
     assert total < 40_000_000
     assert vendored < 8_000_000
     assert (REPOSITORY / "book/static/vendor/mathjax/LICENSE").is_file()
@@ -169,7 +179,9 @@ def test_the_readmes_five_numbers_are_those_of_the_cards():
     from wmbook import results
 
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    shown = re.findall(r"^- \*\*(.+?)\*\*", text.partition("## Five numbers")[2], flags=re.MULTILINE)
+    shown = re.findall(
+        r"^- \*\*(.+?)\*\*", text.partition("## Five numbers")[2], flags=re.MULTILINE
+    )
     assert shown[:5] == [value for value, _, _ in results.five()]
 
 
@@ -182,15 +194,19 @@ def test_one_symbol_one_meaning(path):
 
 
 def test_no_symbol_stands_twice_in_the_table():
-    symbols = [part.strip() for row in notation.table()["symbol"] for part in row["tex"].split(r",\ ")]
+    symbols = [
+        part.strip() for row in notation.table()["symbol"] for part in row["tex"].split(r",\ ")
+    ]
     assert len(symbols) == len(set(symbols)) > 25
 
 
 def test_glossary_has_each_term_once_in_order():
     text = (REPOSITORY / "book/glossary.md").read_text(encoding="utf-8")
-    terms = re.findall(r"^([^\s`#{].*)\n  \S", text.partition("```{glossary}")[2], flags=re.MULTILINE)
-    key = lambda term: term.lower().replace("λ", "lambda")
-    assert terms == sorted(set(terms), key=key) and len(terms) > 50
+    terms = re.findall(
+        r"^([^\s`#{].*)\n  \S", text.partition("```{glossary}")[2], flags=re.MULTILINE
+    )
+    assert terms == sorted(set(terms), key=lambda term: term.lower().replace("λ", "lambda"))
+    assert len(terms) > 50
 
 
 def test_every_reference_can_be_found():
@@ -209,7 +225,9 @@ def test_every_reference_can_be_found():
     assert len(neither) == 4
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "book/prerequisites").glob("[!i]*.md")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "book/prerequisites").glob("[!i]*.md")), ids=lambda p: p.stem
+)
 def test_the_toys_of_the_prerequisites_are_right(path):
     text = path.read_text(encoding="utf-8")
     code = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
@@ -224,7 +242,9 @@ def test_films_are_small_and_have_words():
     for path in made:
         film = films.find(path.stem)
         assert path.stat().st_size <= 300_000 and path.with_suffix(".png").is_file()
-        assert len(film["alt"].split()) > 15 and film["made_by"].startswith("python tools/make_films.py")
+        assert len(film["alt"].split()) > 15 and film["made_by"].startswith(
+            "python tools/make_films.py"
+        )
 
 
 def test_every_system_has_a_figure_of_its_data_flow():
@@ -237,10 +257,12 @@ def test_every_system_has_a_figure_of_its_data_flow():
 
 
 def test_figures_show_in_a_notebook_without_a_network():
-    """The same figures are plotly's own: JupyterLab draws them with the extension that plotly brings."""
+    """They are plotly's own: JupyterLab draws them with the extension that plotly brings."""
     from wmbook import figures
 
-    figure = figures.horizon_curves([(n, cards.evaluation(n)["fidelity"]["curve"]) for n in cards.evaluations()])
+    figure = figures.horizon_curves(
+        [(n, cards.evaluation(n)["fidelity"]["curve"]) for n in cards.evaluations()]
+    )
     bundle = figure._repr_mimebundle_(include=["application/vnd.plotly.v1+json"])
     bundle = bundle[0] if isinstance(bundle, tuple) else bundle
     assert len(bundle["application/vnd.plotly.v1+json"]["data"]) == 2 * len(cards.evaluations())
@@ -249,7 +271,8 @@ def test_figures_show_in_a_notebook_without_a_network():
 def test_links_are_rewritten_for_the_book():
     from wmbook.links import rewrite
 
-    text = "[a](../notebooks/04_diamond.ipynb#x) `[b](c.md)` [d](../tests/test_book.py) ![e f g](../assets/figures/real_and_dream.png)"
+    text = "[a](../notebooks/04_diamond.ipynb#x) `[b](c.md)` [d](../tests/test_book.py) "
+    text += "![e f g](../assets/figures/real_and_dream.png)"
     assert rewrite(text, "book/fidelity.md", "fidelity.md") == (
         "[a](chapters/04_diamond.ipynb#x) `[b](c.md)` d ![e f g](figures/real_and_dream.png)"
     )
@@ -286,21 +309,30 @@ def browser():
 
 AXE = """async (options) => (await axe.run(document, options)).violations
   .filter(v => ["serious", "critical"].includes(v.impact))
-  .map(v => `${v.id} (${v.impact}): ` + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(" | "))"""
+  .map(v => `${v.id}: ` + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(" | "))"""
 
 
 @pytest.fixture(scope="module")
 def looks(address, pages, browser) -> dict[str, dict]:
-    """What was found on each page: foreign requests, errors, axe's violations, its width on a phone."""
+    """What was found on each page: foreign requests, errors, axe's violations, a phone's width."""
     axe = pytest.importorskip("axe_playwright_python")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     found = {}
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     tab = context.new_page()
     seen: dict[str, list[str]] = {"foreign": [], "errors": []}
-    tab.on("request", lambda r: seen["foreign"].append(r.url) if not r.url.startswith((address, "data:", "blob:")) else 0)
+    tab.on(
+        "request",
+        lambda r: (
+            seen["foreign"].append(r.url)
+            if not r.url.startswith((address, "data:", "blob:"))
+            else 0
+        ),
+    )
     tab.on("pageerror", lambda error: seen["errors"].append(str(error)))
-    tab.on("response", lambda r: seen["errors"].append(f"{r.status} {r.url}") if r.status >= 400 else 0)
+    tab.on(
+        "response", lambda r: seen["errors"].append(f"{r.status} {r.url}") if r.status >= 400 else 0
+    )
     for name in pages:
         seen["foreign"], seen["errors"] = [], []
         tab.goto(address + name, wait_until="load")
@@ -311,7 +343,10 @@ def looks(address, pages, browser) -> dict[str, dict]:
         light = tab.evaluate(AXE, {"resultTypes": ["violations"]})
         tab.evaluate("() => { document.documentElement.dataset.theme = 'dark'; }")
         tab.wait_for_timeout(50)
-        dark = tab.evaluate(AXE, {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in-text-block"]})
+        dark = tab.evaluate(
+            AXE,
+            {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in-text-block"]},
+        )
         tab.set_viewport_size({"width": PHONE, "height": 800})
         width = tab.evaluate("() => document.documentElement.scrollWidth")
         tab.set_viewport_size({"width": 1280, "height": 900})
@@ -357,9 +392,12 @@ def test_search_finds_the_right_page(address, browser):
     for words, page in WORDS.items():
         tab.goto(f"{address}search.html?q={words}")
         tab.wait_for_selector("#search-results ul.search li a", timeout=30_000)
-        tab.wait_for_function("() => !document.querySelector('#search-progress')?.textContent.includes('Searching')")
+        tab.wait_for_function(
+            "() => !document.querySelector('#search-progress')?.textContent.includes('Searching')"
+        )
         first = tab.eval_on_selector_all(
-            "#search-results ul.search > li > a", "all => all.slice(0, 8).map(a => a.getAttribute('href'))"
+            "#search-results ul.search > li > a",
+            "all => all.slice(0, 8).map(a => a.getAttribute('href'))",
         )
         if not any(page in link for link in first):
             missed[words] = first
@@ -377,8 +415,9 @@ def test_a_reader_with_a_keyboard_gets_everywhere(address, browser):
             tab.evaluate(
                 """() => { const e = document.activeElement, r = e.getBoundingClientRect();
                 const s = getComputedStyle(e);
-                return [e.tagName, (e.textContent || e.getAttribute('aria-label') || '').trim().slice(0, 40),
-                        s.outlineStyle !== 'none' || s.boxShadow !== 'none' || e.tagName === 'VIDEO']; }"""
+                const text = e.textContent || e.getAttribute('aria-label') || '';
+                const seen = s.outlineStyle !== 'none' || s.boxShadow !== 'none';
+                return [e.tagName, text.trim().slice(0, 40), seen || e.tagName === 'VIDEO']; }"""
             )
         )
     names = [name for _, name, _ in stops]
@@ -412,8 +451,14 @@ def test_the_print_style_leaves_the_text_alone(address, browser):
     tab = browser.new_page()
     tab.goto(address + "chapters/04_diamond.html")
     tab.emulate_media(media="print")
-    shown = lambda part: tab.evaluate(f"() => getComputedStyle(document.querySelector('{part}')).display !== 'none'")
-    assert not shown(".bd-sidebar-primary") and not shown(".bd-sidebar-secondary") and shown(".bd-article")
+    shown = lambda part: tab.evaluate(
+        f"() => getComputedStyle(document.querySelector('{part}')).display !== 'none'"
+    )
+    assert (
+        not shown(".bd-sidebar-primary")
+        and not shown(".bd-sidebar-secondary")
+        and shown(".bd-article")
+    )
     tab.close()
 
 

@@ -3,9 +3,9 @@
     python tools/make_films.py              # all of them
     python tools/make_films.py genie-coinrun
 
-Each film is an MP4 of at most 300 kB in ``assets/films``, with a PNG to show before it plays and a JSON
-file with its caption and its words for those who cannot see it. Starts are never chosen by how the dream
-turns out: it is the first episode, clip or goal of a fixed seed that is long enough.
+Each film is an MP4 of at most 300 kB in ``assets/films``, with a PNG to show before it plays and a
+JSON file with its caption and its words for those who cannot see it. Starts are never chosen by how
+the dream turns out: it is the first episode, clip or goal of a fixed seed that is long enough.
 """
 
 from __future__ import annotations
@@ -50,10 +50,13 @@ def diamond() -> dict:
         name=name,
         frames=torch.cat(parts),
         fps=9,
-        caption="DOOM's engine (left) and DIAMOND (right) under the same keys. The network saw four frames; "
+        caption="DOOM's engine (left) and DIAMOND (right) under the same keys. The network saw "
+        "four frames; "
         "every later one is made from its own.",
-        alt="Two game screens side by side: DOOM's engine, and the same moments as DIAMOND dreams them. "
-        "The player walks and shoots at a monster; in the dream the room stays sharp and the monster fades.",
+        alt="Two game screens side by side: DOOM's engine, and the same moments as DIAMOND dreams "
+        "them. "
+        "The player walks and shoots at a monster; in the dream the room stays sharp and the "
+        "monster fades.",
     )
 
 
@@ -76,15 +79,20 @@ def genie() -> dict:
     for row in range(len(clip)):
         real = clip.frames[row, context:]
         panels = {"real video": (real, REAL), "dream": (dreams[row], DREAM)}
-        parts.append(_film(panels, [f"latent action {c}" for c in codes[row, context - 1 :].tolist()]))
+        parts.append(
+            _film(panels, [f"latent action {c}" for c in codes[row, context - 1 :].tolist()])
+        )
     return dict(
         name=name,
         frames=torch.cat(parts),
         fps=4,
-        caption="CoinRun levels that Genie has never seen (left), and its dream (right) from one frame and the "
+        caption="CoinRun levels that Genie has never seen (left), and its dream (right) from one "
+        "frame and the "
         "latent actions that it read off the video. Nobody ever told it a button.",
-        alt="Two screens side by side: a platform game, and the same stretch as Genie dreams it from one frame "
-        "and eight codes for actions. Ground and hero move alike; details of the level that were out of "
+        alt="Two screens side by side: a platform game, and the same stretch as Genie dreams it "
+        "from one frame "
+        "and eight codes for actions. Ground and hero move alike; details of the level that were "
+        "out of "
         "sight are invented.",
     )
 
@@ -116,19 +124,22 @@ def arm() -> dict:
         name=name,
         frames=_film(panels, feet),
         fps=3,
-        caption="A goal picture, the simulated arm that is sent there, and what V-JEPA 2-AC expected of each "
+        caption="A goal picture, the simulated arm that is sent there, and what V-JEPA 2-AC "
+        "expected of each "
         "action. It plans in features; shown is the recorded frame whose features are nearest.",
-        alt="Three pictures side by side: the goal, a robot arm over a table, and the recorded frame nearest to "
-        "what the model expected. In eight steps for each of four goals the arm moves to where the goal shows it.",
+        alt="Three pictures side by side: the goal, a robot arm over a table, and the recorded "
+        "frame nearest to "
+        "what the model expected. In eight steps for each of four goals the arm moves to where "
+        "the goal shows it.",
     )
 
 
 def mask() -> dict:
     """Clips of an arm: whole, as the encoder sees them, and where its guess was how wrong."""
     name = "vjepa-metaworld"
-    from wmlearn.data.motions import CLASSES
-    from wmlearn.chapters.ch11_vjepa.motion import motion_clips
     from wmlearn.chapters.ch11_vjepa.mask import center_block, mask_error, paint, seen_frames
+    from wmlearn.chapters.ch11_vjepa.motion import motion_clips
+    from wmlearn.data.motions import CLASSES
 
     system = wm.load(name)
     with tempfile.TemporaryDirectory() as folder:
@@ -141,17 +152,24 @@ def mask() -> dict:
         covered = paint(frames, hidden.float().expand(len(frames), -1, -1), NEUTRAL, 1.0)
         shades = mask_error(system, clip, hidden).shades().nan_to_num()
         wrong = paint(frames, shades.expand(len(frames), -1, -1), DREAM, 0.9)
-        panels = {"real": (frames, REAL), "seen": (covered, NEUTRAL), "error of the guess": (wrong, DREAM)}
+        panels = {
+            "real": (frames, REAL),
+            "seen": (covered, NEUTRAL),
+            "error of the guess": (wrong, DREAM),
+        }
         task = CLASSES[int(clips.test_labels[row])]
         parts.append(_film(panels, [task] * len(frames)))
     return dict(
         name=name,
         frames=torch.cat(parts),
         fps=6,
-        caption="Clips of a robot arm, what V-JEPA's encoder sees of them, and where its guess of the hidden "
+        caption="Clips of a robot arm, what V-JEPA's encoder sees of them, and where its guess of "
+        "the hidden "
         "features was wrong (the more orange, the more).",
-        alt="Three pictures side by side: a robot arm that opens or closes something; the same clip with all "
-        "but its border hidden; and the clip under orange squares, the stronger the worse the features of the "
+        alt="Three pictures side by side: a robot arm that opens or closes something; the same "
+        "clip with all "
+        "but its border hidden; and the clip under orange squares, the stronger the worse the "
+        "features of the "
         "hidden part were guessed.",
     )
 

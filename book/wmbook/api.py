@@ -31,12 +31,22 @@ def pages() -> dict[str, str]:
     for station, packages in _STATIONS.items():
         rows = [name for name in groups if name.split(".")[1] in packages]
         if rows:
-            lines += ["", f"## {station.capitalize()}", "", "| Package | What is in it |", "|---|---|"]
-            lines += [f"| [`{name}`]({name}.md) | {_first_sentence(groups[name][0])} |" for name in rows]
+            lines += [
+                "",
+                f"## {station.capitalize()}",
+                "",
+                "| Package | What is in it |",
+                "|---|---|",
+            ]
+            lines += [
+                f"| [`{name}`]({name}.md) | {_first_sentence(groups[name][0])} |" for name in rows
+            ]
     left = [n for n in groups if n.split(".")[1] not in sum(_STATIONS.values(), ())]
     if left:
         lines += ["", "## More", "", "| Package | What is in it |", "|---|---|"]
-        lines += [f"| [`{name}`]({name}.md) | {_first_sentence(groups[name][0])} |" for name in left]
+        lines += [
+            f"| [`{name}`]({name}.md) | {_first_sentence(groups[name][0])} |" for name in left
+        ]
     names = "\n".join(groups)
     lines += ["", f"```{{toctree}}\n:hidden:\n{names}\n```"]
     found = {f"api/{name}.md": _page(name, modules) for name, modules in groups.items()}
@@ -48,8 +58,10 @@ def _groups() -> dict[str, list[Path]]:
     groups: dict[str, list[Path]] = {}
     for path in sorted(_PACKAGE.rglob("*.py")):
         parts = path.relative_to(_PACKAGE).parts
-        if any(part.startswith("_") and part != "__init__.py" for part in parts) or len(parts) == 1 and (
-            path.stem == "__init__"
+        if (
+            any(part.startswith("_") and part != "__init__.py" for part in parts)
+            or len(parts) == 1
+            and (path.stem == "__init__")
         ):
             continue
         depth = 2 if parts[0] in ("systems", "chapters") and len(parts) > 2 else 1
@@ -68,7 +80,9 @@ def _docstring(path: Path) -> str:
 
 
 def _first_sentence(path: Path) -> str:
-    text = " ".join(_docstring(path).split("\n\n")[0].split()).replace("|", "\\|").replace("``", "`")
+    text = (
+        " ".join(_docstring(path).split("\n\n")[0].split()).replace("|", "\\|").replace("``", "`")
+    )
     return text if text else "–"
 
 
@@ -83,7 +97,10 @@ def _page(name: str, modules: list[Path]) -> str:
 
 
 def _autodoc(module: str) -> str:
-    return f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :ignore-module-all:\n   :show-inheritance:\n```"
+    options = "".join(
+        f"   :{name}:\n" for name in ("members", "ignore-module-all", "show-inheritance")
+    )
+    return f"```{{eval-rst}}\n.. automodule:: {module}\n{options}```"
 
 
 def _names() -> str:
@@ -95,6 +112,10 @@ def _names() -> str:
         found = getattr(wmlearn, name)
         text = " ".join((inspect.getdoc(found) or "").split("\n\n")[0].split())
         where = getattr(found, "__module__", None)
-        link = f"{{py:obj}}`wm.{name} <{where}.{name}>`" if where else f"{{py:mod}}`wm.{name} <wmlearn.{name}>`"
+        link = (
+            f"{{py:obj}}`wm.{name} <{where}.{name}>`"
+            if where
+            else f"{{py:mod}}`wm.{name} <wmlearn.{name}>`"
+        )
         lines.append(f"| {link} | {text.replace('|', chr(92) + '|').replace('``', '`')} |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What the shipped checkpoints' cards say, as rows for tables and figures. No number is typed here."""
+"""What the shipped checkpoints' cards say, for tables and figures. No number is typed here."""
 
 from __future__ import annotations
 
@@ -40,11 +40,13 @@ class Measure:
     def parts(self) -> tuple[str, str]:
         """The value with its unit, and the interval in brackets or nothing."""
         scale = 100 if self.unit == "%" else 1
-        number = lambda x: f"{scale * x:.{self.digits}f}".replace("-", "−")
-        text = number(self.value)
+        text, *bounds = (
+            f"{scale * x:.{self.digits}f}".replace("-", "−")
+            for x in (self.value, self.low, self.high)
+            if x is not None
+        )
         unit = f" {self.unit}" if self.unit else ""
-        bounds = "" if self.low is None else f"[{number(self.low)}, {number(self.high)}]"
-        return text + unit, bounds
+        return text + unit, f"[{', '.join(bounds)}]" if bounds else ""
 
 
 @cache
@@ -111,9 +113,16 @@ def parameters(name: str) -> int:
 
     total = 0
     with safe_open(CHECKPOINTS / name / "model.safetensors", framework="np") as file:
-        for key in file.keys():  # noqa: SIM118
+        for key in file.keys():
             count = 1
             for side in file.get_slice(key).get_shape():
                 count *= side
             total += count
     return total
+
+
+def minutes(name: str) -> float | None:
+    """How long a world was trained."""
+    if name in names():
+        return card(name).get("minutes")
+    return ((evaluation(name) or {}).get("cost") or {}).get("training_minutes")

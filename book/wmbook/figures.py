@@ -1,6 +1,6 @@
 """Figures of the book that one hovers and turns. Each has alt text and a table of its numbers.
 
-The functions give plain plotly figures (``plotly.graph_objects.Figure``), which also show in a notebook.
+The functions give plain plotly figures, which also show in a notebook.
 """
 
 from __future__ import annotations
@@ -12,11 +12,21 @@ from html import escape
 import plotly.graph_objects as go
 
 REAL, DREAM = "#1f9e77", "#d9642c"
-HUES = ("#4a80c4", "#a05bb5", "#b8860b", "#c2456b", "#3d9aa8", "#8c6d5a", "#6b7a99")  # not real's, not dream's
+HUES = (
+    "#4a80c4",
+    "#a05bb5",
+    "#b8860b",
+    "#c2456b",
+    "#3d9aa8",
+    "#8c6d5a",
+    "#6b7a99",
+)  # not real's, not dream's
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 
 
-def show(figure: go.Figure, alt: str, header: Sequence[str], rows: Sequence[Sequence], title: str) -> str:
+def show(
+    figure: go.Figure, alt: str, header: Sequence[str], rows: Sequence[Sequence], title: str
+) -> str:
     """HTML of a figure on a page, with its alt text and, folded, its numbers.
 
     Args:
@@ -36,7 +46,8 @@ def show(figure: go.Figure, alt: str, header: Sequence[str], rows: Sequence[Sequ
         for row in rows
     )
     return (
-        f'<figure class="wm-plotly"><div class="wm-plot" role="img" aria-label="{escape(alt)}"></div>'
+        f'<figure class="wm-plotly"><div class="wm-plot" role="img" '
+        f'aria-label="{escape(alt)}"></div>'
         f'<script type="application/json">{text}</script>'
         f"<figcaption>{escape(title)}</figcaption>"
         f'<details><summary>The numbers</summary><div class="wm-scroll"><table class="table">'
@@ -79,7 +90,10 @@ def horizon_curves(worlds: Sequence[tuple[str, dict]]) -> go.Figure:
     )
     for (name, curve), hue in zip(worlds, HUES, strict=False):
         x = list(range(1, len(curve["dream"]) + 1))
-        for key, label, dash, width in (("dream", name, "solid", 2.5), ("copy", f"copy: {name}", "dot", 1.5)):
+        for key, label, dash, width in (
+            ("dream", name, "solid", 2.5),
+            ("copy", f"copy: {name}", "dot", 1.5),
+        ):
             values = curve[key]
             figure.add_scatter(
                 x=x,
@@ -97,7 +111,7 @@ def horizon_curves(worlds: Sequence[tuple[str, dict]]) -> go.Figure:
 
 
 def scatter(points: Sequence[dict], xaxis: str, yaxis: str, log: bool = True) -> go.Figure:
-    """Points with a name each: ``x``, ``y``, ``name``, ``hover`` and, with intervals, ``low``, ``high``."""
+    """Points: ``x``, ``y``, ``name``, ``hover`` and, with intervals, ``low``, ``high`` of y."""
     figure = base(xaxis=dict(title=xaxis, type="log" if log else "linear"), yaxis=dict(title=yaxis))
     symbols = ("circle", "square", "diamond", "triangle-up", "star", "hexagon", "cross", "x")
     for point, hue, symbol in zip(points, HUES * 3, symbols * 3, strict=False):

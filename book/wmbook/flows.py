@@ -66,11 +66,16 @@ class Flow:
         parts += [self._box(box) for box in self.boxes.values()]
         size = f"{left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}"
         return (
-            f'<figure class="wm-flow"><svg viewBox="{size}" role="img" aria-label="{escape(self.alt)}" '
-            f'style="min-width: {0.72 * (right - left):.0f}px" font-family="inherit" font-size="14">'
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-            'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" fill="var(--wm-quiet)"/></marker></defs>'
-            f"{''.join(parts)}</svg><figcaption>{escape(self.caption)} Solid frames are networks, dashed ones "
+            f'<figure class="wm-flow"><svg viewBox="{size}" role="img" '
+            f'aria-label="{escape(self.alt)}" '
+            f'style="min-width: {0.72 * (right - left):.0f}px" font-family="inherit" '
+            f'font-size="14">'
+            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+            'markerHeight="7" '
+            'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" '
+            'fill="var(--wm-quiet)"/></marker></defs>'
+            f"{''.join(parts)}</svg><figcaption>{escape(self.caption)} Solid frames are networks, "
+            f"dashed ones "
             "what flows between them; green is real, orange is dreamed.</figcaption></figure>"
         )
 
@@ -85,7 +90,8 @@ class Flow:
         )
         weight = ' font-weight="600"' if box.kind == "net" else ""
         return (
-            f'<rect x="{x - w:.0f}" y="{y - h:.0f}" width="{2 * w:.0f}" height="{2 * h:.0f}" rx="7" '
+            f'<rect x="{x - w:.0f}" y="{y - h:.0f}" width="{2 * w:.0f}" height="{2 * h:.0f}" '
+            f'rx="7" '
             f'fill="var(--wm-soft)" stroke="{stroke}" stroke-width="{width}"{dash}/>'
             f'<text text-anchor="middle"{weight}>{text}</text>'
         )
@@ -97,18 +103,23 @@ class Flow:
             side = 1 if bx > ax else -1
             p, q = (ax + side * a.half[0], ay), (bx - side * b.half[0], by)
             bend = (q[0] - p[0]) / 2
-            path = f"M{p[0]:.0f} {p[1]:.0f}C{p[0] + bend:.0f} {p[1]:.0f} {q[0] - bend:.0f} {q[1]:.0f} {q[0]:.0f} {q[1]:.0f}"
+            points = (p, (p[0] + bend, p[1]), (q[0] - bend, q[1]), q)
+            path = "M{} C{} {} {}".format(*(f"{x:.0f} {y:.0f}" for x, y in points))
         else:
             side = 1 if by > ay else -1
             p, q = (ax, ay + side * a.half[1]), (bx, by - side * b.half[1])
             path = f"M{p[0]:.0f} {p[1]:.0f}L{q[0]:.0f} {q[1]:.0f}"
         middle = ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2 - 5)
         label = (
-            f'<text x="{middle[0]:.0f}" y="{middle[1]:.0f}" text-anchor="middle" font-size="12">{escape(word)}</text>'
+            f'<text x="{middle[0]:.0f}" y="{middle[1]:.0f}" text-anchor="middle" '
+            f'font-size="12">{escape(word)}</text>'
             if word
             else ""
         )
-        return f'<path d="{path}" fill="none" stroke="var(--wm-quiet)" stroke-width="1.5" marker-end="url(#tip)"/>{label}'
+        return (
+            f'<path d="{path}" fill="none" stroke="var(--wm-quiet)" stroke-width="1.5" '
+            f'marker-end="url(#tip)"/>{label}'
+        )
 
 
 FLOWS = {
@@ -139,9 +150,12 @@ FLOWS = {
             ("mix", "step", ""),
             ("step", "out", "at σ = 0"),
         ),
-        "Past frames and the noisy next frame are joined by channels and go down and up a U-Net. Actions and the "
-        "noise level become a scale and shift of every normalization. The output is mixed with the input to "
-        "the estimate of the clean frame; an Euler step lowers the noise, and this repeats until the noise is zero.",
+        "Past frames and the noisy next frame are joined by channels and go down and up a U-Net. "
+        "Actions and the "
+        "noise level become a scale and shift of every normalization. The output is mixed with "
+        "the input to "
+        "the estimate of the clean frame; an Euler step lowers the noise, and this repeats until "
+        "the noise is zero.",
         "DIAMOND's denoiser: the past enters as channels, the action through the norms.",
     ),
     "genie": Flow(
@@ -169,8 +183,10 @@ FLOWS = {
             ("pick", "dec", "all filled"),
             ("dec", "out", ""),
         ),
-        "Frames go two ways. The latent action model gives one of eight codes for each step. The tokenizer gives 64 "
-        "tokens a frame. The dynamics model gets past tokens, the code and masked tokens of the next frame, and fills "
+        "Frames go two ways. The latent action model gives one of eight codes for each step. The "
+        "tokenizer gives 64 "
+        "tokens a frame. The dynamics model gets past tokens, the code and masked tokens of the "
+        "next frame, and fills "
         "them in over a few passes, the surest first; the decoder draws the frame.",
         "Genie: at play, the code comes from the player, and the latent action model is not used.",
     ),
@@ -202,9 +218,12 @@ FLOWS = {
             ("guess", "loss", ""),
             ("goal", "loss", ""),
         ),
-        "A clip is cut into tubelets. The visible ones go through the encoder; from their features and mask tokens "
-        "the predictor guesses the features of the hidden ones. The target comes from a slow copy of the encoder "
-        "that sees the whole clip and gets no gradient. The loss is the L1 distance at the hidden places.",
+        "A clip is cut into tubelets. The visible ones go through the encoder; from their "
+        "features and mask tokens "
+        "the predictor guesses the features of the hidden ones. The target comes from a slow copy "
+        "of the encoder "
+        "that sees the whole clip and gets no gradient. The loss is the L1 distance at the hidden "
+        "places.",
         "V-JEPA: nothing is ever drawn; both sides of the loss are features.",
     ),
     "vjepa2-ac": Flow(
@@ -233,9 +252,12 @@ FLOWS = {
             ("goal", "energy", ""),
             ("energy", "cem", ""),
         ),
-        "The frozen encoder turns a frame into 16 patch features. Action and state of the arm become one token each. "
-        "For every time step the sequence holds the action, the state and the patch features; a token sees its own step "
-        "and all earlier ones. The predictor gives the features of the next frame, whose L1 distance to the features of "
+        "The frozen encoder turns a frame into 16 patch features. Action and state of the arm "
+        "become one token each. "
+        "For every time step the sequence holds the action, the state and the patch features; a "
+        "token sees its own step "
+        "and all earlier ones. The predictor gives the features of the next frame, whose L1 "
+        "distance to the features of "
         "the goal is the energy that the cross-entropy search lowers.",
         "V-JEPA 2-AC: what enters the predictor, and how it is used to plan.",
     ),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from wmbook import api, films, notation, places, results, systems, tiers
+from wmbook import api, charts, films, notation, places, results, systems, tiers
 
 
 def fill(text: str) -> str:
@@ -54,13 +54,15 @@ def _chapter_cards() -> str:
         world = _world(path)
         film = films.find(world)
         picture = (
-            f'<img src="films/{world}.png" alt="One moment of the film of {world}: real beside dream." '
+            f'<img src="films/{world}.png" alt="One moment of the film of {world}: real beside '
+            f'dream." '
             'loading="lazy">'
             if film
             else ""
         )
         cards.append(
-            f'<li>{picture}<div><a href="chapters/{path.stem}.html">{_plain(places.title_of(path))}</a>'
+            f"<li>{picture}<div><a "
+            f'href="chapters/{path.stem}.html">{_plain(places.title_of(path))}</a>'
             f"<p>You will {_plain(will[1])}.<br><small>{_plain(takes[1])}</small></p></div></li>"
         )
     return f'<ul class="wm-cards">{"".join(cards)}</ul>'
@@ -75,7 +77,9 @@ def _plain(markdown: str) -> str:
 def _world(path: Path) -> str:
     """The first checkpoint that a notebook loads, or that its first widget needs."""
     for cell in _cells(path):
-        found = re.search(r"""\b(?:load|load_world)\(["']([a-z0-9-]+)["']""", "".join(cell["source"]))
+        found = re.search(
+            r"""\b(?:load|load_world)\(["']([a-z0-9-]+)["']""", "".join(cell["source"])
+        )
         if found:
             return found[1]
     return ""
@@ -100,15 +104,16 @@ def _exercise_table() -> str:
 
 
 def _toctrees() -> str:
-    names = lambda paths, folder: "\n".join(f"{folder}/{path.stem}" for path in paths)
+    chapters = " ".join(f"chapters/{path.stem}" for path in places.chapters())
     parts = {
-        "The course": names(places.chapters(), "chapters") + "\nexercises/index",
-        "Understand": "fidelity\nsystems/index\nprerequisites/index\nglossary\nnotation\nreferences",
-        "Measured": "results\ncomparison\ntiers\ncheckpoints\nclips",
-        "Make and teach": "own_world\ninstructors\ncontributing\napi/index\nchangelog\nlicence",
+        "The course": f"{chapters} exercises/index",
+        "Understand": "fidelity systems/index prerequisites/index glossary notation references",
+        "Measured": "results comparison tiers checkpoints clips",
+        "Make and teach": "own_world instructors contributing api/index changelog licence",
     }
     return "\n\n".join(
-        f"```{{toctree}}\n:hidden:\n:caption: {caption}\n{pages}\n```" for caption, pages in parts.items()
+        f"```{{toctree}}\n:hidden:\n:caption: {caption}\n{chr(10).join(pages.split())}\n```"
+        for caption, pages in parts.items()
     )
 
 
@@ -120,9 +125,12 @@ def _exercise_toctree() -> str:
 def _licence() -> str:
     text = (places.ROOT / "LICENSE-TEXT").read_text(encoding="utf-8").strip()
     parts = (places.ROOT / "book/static/vendor/README.md").read_text(encoding="utf-8")
-    table = parts.partition("\n\n")[2].replace("[mathjax/LICENSE](mathjax/LICENSE)", "in its folder")
+    table = parts.partition("\n\n")[2].replace(
+        "[mathjax/LICENSE](mathjax/LICENSE)", "in its folder"
+    )
     return (
-        "# Licences\n\nCode and weights are Apache-2.0 (the file `LICENSE` of the repository), text and figures "
+        "# Licences\n\nCode and weights are Apache-2.0 (the file `LICENSE` of the repository), "
+        "text and figures "
         f"CC BY 4.0:\n\n```text\n{text}\n```\n\n## Parts of others\n\n{table}"
     )
 
@@ -139,9 +147,9 @@ PARTS: dict[str, Callable[..., str]] = {
     "results_table": results.table,
     "measured": results.measured,
     "commands": results.commands,
-    "horizon_figure": results.horizon_figure,
+    "horizon_figure": charts.horizon_figure,
     "comparison_table": results.comparison,
-    "comparison_figure": results.comparison_figure,
+    "comparison_figure": charts.comparison_figure,
     "fidelity_table": results.fidelity,
     "purposes": systems.purposes,
     "tier_table": tiers.table,

@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 
 from wmbook.places import ROOT, address, place
 
-_CODE = re.compile(r"(^ {0,3}(`{3,}|~{3,}).*?^ {0,3}\2[ \t]*$|(`+)(?!`).+?(?<!`)\3(?!`))", re.M | re.S)
+_CODE = re.compile(
+    r"(^ {0,3}(`{3,}|~{3,}).*?^ {0,3}\2[ \t]*$|(`+)(?!`).+?(?<!`)\3(?!`))", re.M | re.S
+)
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s]+)((?:\s+\"[^\"]*\")?)\)")
 
 

@@ -51,11 +51,11 @@ def unexplained(notebook: Path) -> tuple[list[str], list[str]]:
 def markdown() -> str:
     """The page's table."""
     names = {number(path): path.stem for path in chapters()}
-    link = lambda n: f"[{n}](chapters/{names[n]}.ipynb)"
+    links = {n: f"[{n}](chapters/{name}.ipynb)" for n, name in names.items()}
     lines = ["| Symbol | Meaning | Chapters |", "|---|---|---|"]
     for row in table()["symbol"]:
-        where = ", ".join(link(n) for n in row["chapters"] if n in names)
+        where = ", ".join(links[n] for n in row["chapters"] if n in links)
         lines.append(f"| ${row['tex']}$ | {row['meaning']} | {where} |")
     lines += ["", "## In one toy only", "", "| Chapter | Letters |", "|---|---|"]
-    lines += [f"| {link(row['chapter'])} | {row['meaning']} |" for row in table()["local"]]
+    lines += [f"| {links[row['chapter']]} | {row['meaning']} |" for row in table()["local"]]
     return "\n".join(lines)

@@ -18,7 +18,9 @@ def stage(path: Path, source: str, folder: Path) -> Path:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     target = place(source)
     world, shown = "", set()
-    text = "\n".join("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown")
+    text = "\n".join(
+        "".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown"
+    )
     several = len(re.findall(r"^# ", text, flags=re.MULTILINE)) > 1
     first = True
     for cell in notebook["cells"]:
@@ -68,9 +70,7 @@ def _still(outputs: list[dict], world: str, shown: set[str]) -> list[dict]:
             bars += 1
             continue
         html = _instead(plain, world, shown)
-        kept.append(
-            {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}
-        )
+        kept.append({"output_type": "display_data", "metadata": {}, "data": {"text/html": html}})
     return kept
 
 

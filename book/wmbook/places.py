@@ -46,7 +46,7 @@ def place(path: str) -> str | None:
 
 
 def address() -> str:
-    """The repository's web address, ``[project.urls] Repository`` of pyproject.toml; "" if unset."""
+    """The repository's web address, as pyproject.toml's ``[project.urls]`` says, or ""."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return project.get("urls", {}).get("Repository", "").rstrip("/")
 

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 
-from wmbook import cards, figures
+from wmbook import cards
 from wmbook.cards import Measure, estimate
 from wmbook.places import ROOT
 
@@ -50,14 +50,16 @@ def _fidelity(name: str) -> Iterator[Row]:
     control = cards.control(name)
     for row in cards.horizons(name):
         ahead = f"{row['horizon']} step{'s' * (row['horizon'] > 1)} ahead"
-        dream, copy, gain = (
-            estimate(row[key], "dB") for key in ("psnr", "psnr_copy", "psnr_gain")
-        )
+        dream, copy, gain = (estimate(row[key], "dB") for key in ("psnr", "psnr_copy", "psnr_gain"))
         beside = f"copying the last frame {copy}; dream minus copy {gain}"
         yield f"PSNR {ahead}", str(dream), beside
         if row["horizon"] in control:
             delta = estimate(control[row["horizon"]]["delta"], "dB")
-            yield f"lost under other actions, {ahead} (ΔPSNR)", str(delta), "0 would mean that it does not listen"
+            yield (
+                f"lost under other actions, {ahead} (ΔPSNR)",
+                str(delta),
+                "0 would mean that it does not listen",
+            )
 
 
 def _latent_actions(score: dict | None) -> Iterator[Row]:
@@ -94,30 +96,55 @@ def _from_card(card: dict) -> Iterator[Row]:
     metrics = card.get("metrics", {})
     for steps in (1, 8):
         if f"l1_{steps}" in metrics:
-            own, copy = (estimate(metrics[key], "", 3) for key in (f"l1_{steps}", f"l1_{steps}_copy"))
-            yield f"L1 of features, {steps} step{'s' * (steps > 1)} ahead", str(own), f"copying the last features {copy}"
+            own, copy = (
+                estimate(metrics[key], "", 3) for key in (f"l1_{steps}", f"l1_{steps}_copy")
+            )
+            yield (
+                f"L1 of features, {steps} step{'s' * (steps > 1)} ahead",
+                str(own),
+                f"copying the last features {copy}",
+            )
     if "landscape_distance" in metrics:
         own = estimate(metrics["landscape_distance"], "", 2)
         chance = f"chance {metrics['landscape_distance_chance']:.2f}"
-        yield "distance from the energy's minimum to the true action (actions reach from −1 to 1)", str(own), chance
-    for key, label in (("reach", "reach a goal given as a picture"), ("push_strokes_6", "push a block along a film of ten pictures")):
+        yield (
+            "distance from the energy's minimum to the true action (actions reach from −1 to 1)",
+            str(own),
+            chance,
+        )
+    for key, label in (
+        ("reach", "reach a goal given as a picture"),
+        ("push_strokes_6", "push a block along a film of ten pictures"),
+    ):
         if key in metrics:
             short = key.partition("_")[0]
             random = Measure(metrics[f"{short}_random"], unit="%", digits=0)
-            yield f"{label}: goals reached", str(estimate(metrics[key], "%", 0)), f"random actions {random}"
+            yield (
+                f"{label}: goals reached",
+                str(estimate(metrics[key], "%", 0)),
+                f"random actions {random}",
+            )
     if "return" in metrics:
-        value = lambda key: Measure(metrics[key], *metrics[f"{key}_interval"])
+        own, random, script = (
+            str(Measure(metrics[key], *metrics[f"{key}_interval"]))
+            for key in ("return", "random", "script")
+        )
         what = f"return in the real {card['env']}, {metrics['episodes']} episodes"
-        yield what, str(value("return")), f"random {value('random')}, script {value('script')}"
+        yield what, own, f"random {random}, script {script}"
 
 
 def _cost(cost: dict | None) -> Iterator[Row]:
     if cost:
         speed = f"{cost['frames_per_second']:.1f} frames/s, one at a time"
-        beside = f"{cost['frames_per_second_batch']:.1f} in batches of {cost['batch']}; {cost['machine']}, {cost['threads']} thread"
+        beside = f"{cost['frames_per_second_batch']:.1f} in batches of {cost['batch']}; "
+        beside += f"{cost['machine']}, {cost['threads']} thread"
         yield "speed", speed, beside
         flops = cost["flops_per_frame"]
-        yield "size", f"{cost['parameters'] / 1e6:.2f} M parameters", f"{flops / 1e9:.2f} GFLOPs a frame" if flops else _DASH
+        yield (
+            "size",
+            f"{cost['parameters'] / 1e6:.2f} M parameters",
+            f"{flops / 1e9:.2f} GFLOPs a frame" if flops else _DASH,
+        )
 
 
 @cache
@@ -128,11 +155,22 @@ def _measured() -> tuple[dict, ...]:
 
 def measured() -> str:
     """What was measured beside the cards, each with its command."""
-    lines = ["### Measured besides", "", "Runs that ship no checkpoint, and tools that write no card:", ""]
+    lines = [
+        "### Measured besides",
+        "",
+        "Runs that ship no checkpoint, and tools that write no card:",
+        "",
+    ]
     lines += ["| World | What | Measured | Beside it | By |", "|---|---|---|---|---|"]
     for row in _measured():
-        by = row["command"] if not row["command"].startswith(("python", "pytest")) else f"`{row['command']}`"
-        lines.append(f"| `{row['world']}` | {row['what']} | {row['value']} | {row['beside']} | {by} |")
+        by = (
+            row["command"]
+            if not row["command"].startswith(("python", "pytest"))
+            else f"`{row['command']}`"
+        )
+        lines.append(
+            f"| `{row['world']}` | {row['what']} | {row['value']} | {row['beside']} | {by} |"
+        )
     return "\n".join(lines)
 
 
@@ -145,83 +183,27 @@ def commands() -> str:
             continue
         data = card["data"]
         size = data["frame_shape"][-1]
-        record = f"wmlearn record {card['env']} --policy {data['policy']} --hold {data['hold']:g} --frames {card['frames']}"
+        record = f"wmlearn record {card['env']} --policy {data['policy']} --hold {data['hold']:g}"
+        record += f" --frames {card['frames']}"
         record += f" --seed {data['seed']}" + (f" --size {size}" if size != 64 else "")
         lines += [f"# {name}, {found['held_out']} held-out episodes", f"{record} --out data/{name}"]
         lines += [f"wmlearn evaluate {name} --data data/{name}", ""]
-    return "\n".join([*lines[:-1], "```", "", "The others, which need a tool of their chapter, are on the page of [checkpoints](checkpoints.md)."])
-
-
-def horizon_figure() -> str:
-    """Curves of PSNR over the horizon for every world that draws frames."""
-    worlds, rows = [], []
-    for name in cards.evaluations():
-        curve = cards.evaluation(name)["fidelity"]["curve"]
-        worlds.append((name, curve))
-        for step in _steps(len(curve["dream"])):
-            dream, copy = (estimate(curve[key][step - 1], "dB") for key in ("dream", "copy"))
-            other = curve["other_actions"]
-            rows.append((name, step, dream, copy, estimate(other[step - 1], "dB") if other else _DASH))
-    longest = {name: len(curve["dream"]) for name, curve in worlds}
-    says = "; ".join(
-        f"{name}: {curve['dream'][-1]['value']:.1f} dB after {longest[name]} steps, copying {curve['copy'][-1]['value']:.1f}"
-        for name, curve in worlds
+    return "\n".join(
+        [
+            *lines[:-1],
+            "```",
+            "",
+            "The others, which need a tool of their chapter, are on the page of "
+            "[checkpoints](checkpoints.md).",
+        ]
     )
-    header = ("World", "Steps ahead", "Dream", "Copy of the last frame", "Other actions")
-    alt = f"PSNR falls with the horizon. {says}."
-    title = "PSNR against horizon: solid the dream, dotted a copy of the last frame. Hover for the values; click a name to hide it."
-    return figures.show(figures.horizon_curves(worlds), alt, header, rows, title)
-
-
-def _steps(longest: int) -> list[int]:
-    return [step for step in (1, 2, 4, 8, 16, 32) if step <= longest]
-
-
-def _error_left(name: str) -> tuple[float, float | None, float | None, str] | None:
-    """Error of the dream in units of a copy's, 8 steps ahead (or the longest below): value, bounds, unit."""
-    rows = [row for row in cards.horizons(name) if row["horizon"] <= 8]
-    if rows:
-        gain = rows[-1]["psnr_gain"]
-        share = lambda decibel: 10 ** (-decibel / 10)
-        return share(gain["value"]), share(gain["high"]), share(gain["low"]), "squared error of pixels"
-    metrics = cards.card(name).get("metrics", {}) if name in cards.names() else {}
-    if "l1_8" in metrics:
-        return metrics["l1_8"][0] / metrics["l1_8_copy"][0], None, None, "L1 of features"
-    return None
-
-
-def comparison_figure() -> str:
-    """Error left, in units of a copy's, against minutes of training."""
-    points, rows = [], []
-    everything = [*cards.names(), *(n for n in cards.evaluations() if n not in cards.names())]
-    for name in everything:
-        found, minutes = _error_left(name), _minutes(name)
-        if found and minutes:
-            value, low, high, unit = found
-            hover = f"{name}<br>{value:.2f} of a copy's {unit}<br>{minutes:g} minutes of training"
-            points.append(dict(x=minutes, y=value, low=low, high=high, name=name, hover=hover))
-            bounds = f" [{low:.2f}, {high:.2f}]" if low is not None else ""
-            rows.append((name, f"{minutes:g}", f"{value:.2f}{bounds}", unit))
-    figure = figures.scatter(points, "minutes of training on a CPU", "error left (1 = as a copy)")
-    figure.update_yaxes(type="log", tickvals=[0.2, 0.5, 1, 2, 5, 10], ticktext=["0.2", "0.5", "1", "2", "5", "10"])
-    figure.add_hline(y=1, line=dict(dash="dot", width=1.5, color="#767676"))
-    alt = "Error left eight steps ahead, in units of copying the last frame, against minutes of training. "
-    alt += " ".join(f"{p['name']}: {p['y']:.2f} after {p['x']:g} minutes." for p in points)
-    header = ("World", "Minutes of training", "Error left, 8 steps ahead", "Error of")
-    title = "Error left 8 steps ahead, in units of what copying leaves (dotted line), against minutes of training."
-    return figures.show(figure, alt, header, rows, title)
-
-
-def _minutes(name: str) -> float | None:
-    if name in cards.names():
-        return cards.card(name).get("minutes")
-    return ((cards.evaluation(name) or {}).get("cost") or {}).get("training_minutes")
 
 
 def comparison() -> str:
     """One row a world: fidelity, control, utility, cost."""
     lines = [
-        "| World | Fidelity, 8 steps ahead | Over a copy | Does what the actions say | What was reached with it "
+        "| World | Fidelity, 8 steps ahead | Over a copy | Does what the actions say | What was "
+        "reached with it "
         "| Parameters | Frames/s | Trained, minutes |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -231,7 +213,7 @@ def comparison() -> str:
         own, over = _fidelity_cells(name)
         lines.append(
             f"| `{name}` | {own} | {over} | {_control_cell(name)} | {_utility_cell(name)} "
-            f"| {cards.parameters(name) / 1e6:.1f} M | {speed} | {_minutes(name):.0f} |"
+            f"| {cards.parameters(name) / 1e6:.1f} M | {speed} | {cards.minutes(name):.0f} |"
         )
     return "\n".join(lines)
 
@@ -255,7 +237,8 @@ def _control_cell(name: str) -> str:
     metrics = cards.card(name).get("metrics", {})
     if "landscape_distance" in metrics:
         own = estimate(metrics["landscape_distance"], "", 2)
-        return f"energy's minimum off by {own.html()}<br>chance {metrics['landscape_distance_chance']:.2f}"
+        chance = metrics["landscape_distance_chance"]
+        return f"energy's minimum off by {own.html()}<br>chance {chance:.2f}"
     return _DASH
 
 
@@ -277,7 +260,9 @@ def _utility_cell(name: str) -> str:
         return f"actions told apart {recall.html()}<br>chance {100 / len(score['classes']):.0f} %"
     utility = found.get("utility")
     if utility:
-        return "<br>".join(f"{row['name']} {estimate(row['value']).html()}" for row in utility["returns"])
+        return "<br>".join(
+            f"{row['name']} {estimate(row['value']).html()}" for row in utility["returns"]
+        )
     return _DASH
 
 
@@ -289,7 +274,10 @@ def fidelity() -> str:
     spaces = {entry.name: entry.space for entry in SYSTEMS if entry.name}
     for name in cards.names():
         space = spaces.get(cards.card(name)["system"], "a policy")
-        lines.append(f"| `{name}` | {space} | {' '.join(_fidelity_cells(name)[:1])} | {_utility_cell(name)} |")
+        lines.append(
+            f"| `{name}` | {space} | {' '.join(_fidelity_cells(name)[:1])} | "
+            f"{_utility_cell(name)} |"
+        )
     return "\n".join(lines)
 
 
@@ -300,19 +288,46 @@ def five() -> list[Row]:
     probe = cards.evaluation("vjepa-metaworld")
     policy = cards.card("actor-critic-doom-basic")["metrics"]
     share = (policy["return"] - policy["random"]) / (policy["script"] - policy["random"])
-    pairs = lambda part: 100 * probe[part]["ten labels"]["pairs"]["value"]
+    pairs = {part: Measure(probe[part]["ten labels"]["pairs"]["value"], unit="%") for part in probe}
+    percent = {
+        key: str(Measure(value, unit="%", digits=0))
+        for key, value in dict(
+            recall=score["recall"]["value"],
+            chance=1 / len(score["classes"]),
+            reach=ac["reach"][0],
+            random=ac["reach_random"],
+            share=share,
+        ).items()
+    }
+    returns = [str(Measure(policy[key], digits=0)) for key in ("return", "random", "script")]
     return [
-        (f"{diamond['psnr']['value']:.1f} dB", f"PSNR of DIAMOND's dream of DOOM, {diamond['horizon']} steps ahead",
-         f"copying the last frame {diamond['psnr_copy']['value']:.1f} dB"),
-        (f"{score['recall']['value']:.0%}".replace("%", " %"), "of left, right and jump told apart by actions that Genie found itself",
-         f"chance {100 / len(score['classes']):.0f} %"),
-        (f"{ac['reach'][0]:.0%}".replace("%", " %"), "of picture goals reached by planning in features",
-         f"random actions {ac['reach_random']:.0%}".replace("%", " %")),
-        (f"{pairs('features'):.1f} %", "a motion or its reversal, from V-JEPA's frozen features and ten labels",
-         f"its twin that predicts pixels {pairs('pixels'):.1f} %, untrained {pairs('random'):.1f} %"),
-        (f"{share:.0%}".replace("%", " %"), "of the way from random keys to a script that sees the state, by a policy trained only in a dream",
-         f"return {policy['return']:.1f}; random {policy['random']:.0f}, script {policy['script']:.0f}".replace("-", "−")),
-    ]  # fmt: skip
+        (
+            str(Measure(diamond["psnr"]["value"], unit="dB")),
+            f"PSNR of DIAMOND's dream of DOOM, {diamond['horizon']} steps ahead",
+            f"copying the last frame {Measure(diamond['psnr_copy']['value'], unit='dB')}",
+        ),
+        (
+            percent["recall"],
+            "of left, right and jump told apart by actions that Genie found itself",
+            f"chance {percent['chance']}",
+        ),
+        (
+            percent["reach"],
+            "of picture goals reached by planning in features",
+            f"random actions {percent['random']}",
+        ),
+        (
+            str(pairs["features"]),
+            "a motion or its reversal, from V-JEPA's frozen features and ten labels",
+            f"its twin that predicts pixels {pairs['pixels']}, untrained {pairs['random']}",
+        ),
+        (
+            percent["share"],
+            "of the way from random keys to a script that sees the state, by a policy trained "
+            "only in a dream",
+            "return {}; random {}, script {}".format(*returns),
+        ),
+    ]
 
 
 def five_numbers() -> str:

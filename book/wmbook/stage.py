@@ -12,7 +12,7 @@ from wmbook.places import ROOT, chapters, exercises, place
 
 
 def stage(pages: Path) -> None:
-    """Fills the folder ``pages``: an unchanged page keeps its file, so that Sphinx need not read it."""
+    """Fills the folder ``pages``; an unchanged page keeps its file, and Sphinx does not read it."""
     fresh = pages.with_name(pages.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)

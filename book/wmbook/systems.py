@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-from wmlearn.systems import SPACES, SUPERVISION, SYSTEMS, System
-
 from wmbook import cards, films, results
 from wmbook.flows import FLOWS
 from wmbook.places import ROOT, chapters, exercises, title_of
+from wmlearn.systems import SPACES, SUPERVISION, SYSTEMS, System
 
 
 def built() -> list[System]:
     """The systems that this course has built, in the order of their chapters."""
-    return sorted((entry for entry in SYSTEMS if entry.name), key=lambda entry: entry.chapter or "99")
+    return sorted(
+        (entry for entry in SYSTEMS if entry.name), key=lambda entry: entry.chapter or "99"
+    )
 
 
 def pages() -> dict[str, str]:
@@ -41,22 +42,29 @@ def _index() -> str:
         "|---|---|---|---|---|",
     ]
     for entry in SYSTEMS:
-        name = f"[{entry.title}]({entry.name}.md)" if entry.name else f"[{entry.title}]({entry.link})"
+        name = (
+            f"[{entry.title}]({entry.name}.md)" if entry.name else f"[{entry.title}]({entry.link})"
+        )
         here = [f"`{n}`" for n in _checkpoints(entry)]
         rows.append(
-            f"| {name} | {entry.predicts} | {entry.given} | {_chapter(entry)} | {', '.join(here) or '–'} |"
+            f"| {name} | {entry.predicts} | {entry.given} | {_chapter(entry)} | "
+            f"{', '.join(here) or '–'} |"
         )
     names = "\n".join(entry.name for entry in built())
     return (
-        "# Systems\n\nEach page is made from the system's entry in the registry and from the cards of its checkpoints. "
-        "What the columns of the map pay and gain is on [fidelity against utility](../fidelity.md).\n\n"
+        "# Systems\n\nEach page is made from the system's entry in the registry and from the "
+        "cards of its checkpoints. "
+        "What the columns of the map pay and gain is on [fidelity against "
+        "utility](../fidelity.md).\n\n"
         + "\n".join(rows)
         + f"\n\n```{{toctree}}\n:hidden:\n{names}\n```\n"
     )
 
 
 def _checkpoints(entry: System) -> list[str]:
-    return [name for name in cards.names() if entry.name and cards.card(name)["system"] == entry.name]
+    return [
+        name for name in cards.names() if entry.name and cards.card(name)["system"] == entry.name
+    ]
 
 
 def _notebook(entry: System):
@@ -74,7 +82,8 @@ def _page(entry: System) -> str:
     parts += [
         f"It predicts {entry.predicts}, from {entry.given}.",
         "",
-        f"| | |\n|---|---|\n| On the map | **{entry.space}** ({SPACES[entry.space]}), learned from {learns} |",
+        f"| | |\n|---|---|\n| On the map | **{entry.space}** ({SPACES[entry.space]}), learned "
+        f"from {learns} |",
         f"| Paper | [{entry.paper}]({entry.link}) |",
         f"| Its makers' result | {entry.claim} |",
         f"| For | {entry.use} |",
@@ -101,7 +110,8 @@ def _checkpoint(name: str) -> list[str]:
     if films.find(name):
         parts += [films.html(name, "../"), ""]
     parts += [
-        f"{cards.parameters(name) / 1e6:.2f} million parameters. {results.about(card)} {card.get('note', '')}".strip(),
+        f"{cards.parameters(name) / 1e6:.2f} million parameters. {results.about(card)}",
+        card.get("note", ""),
         "",
         *results.rows_table(list(results.rows_of(name))),
         "",
@@ -109,7 +119,11 @@ def _checkpoint(name: str) -> list[str]:
         "import wmlearn as wm",
         "",
         f'system = wm.load("{name}")',
-        *([f'world = wm.load_world("{name}")'] if (ROOT / f"assets/checkpoints/{name}/starts.safetensors").is_file() else []),
+        *(
+            [f'world = wm.load_world("{name}")']
+            if (ROOT / f"assets/checkpoints/{name}/starts.safetensors").is_file()
+            else []
+        ),
         "```",
         "",
         f"How it was made, command by command: [checkpoints](../checkpoints.md#{_anchor(name)}).",
@@ -121,5 +135,7 @@ def _checkpoint(name: str) -> list[str]:
 def _anchor(name: str) -> str:
     """Of the heading that names a checkpoint on the page of all checkpoints."""
     text = (ROOT / "assets/checkpoints/README.md").read_text(encoding="utf-8")
-    heading = next(h for h in re.findall(r"^## (.+)$", text, flags=re.MULTILINE) if name in h.split())
+    heading = next(
+        h for h in re.findall(r"^## (.+)$", text, flags=re.MULTILINE) if name in h.split()
+    )
     return re.sub(r"[^a-z0-9-]", "", heading.lower().replace(" ", "-"))

@@ -41,13 +41,15 @@ def rows() -> tuple[dict, ...]:
 
 def table() -> str:
     lines = [
-        "| System | Tier | For | Parameters | Memory for the optimizer | Frames recorded | Joint batch | Steps | Samples | Pixels |",
+        "| System | Tier | For | Parameters | Memory for the optimizer | Frames recorded | Joint "
+        "batch | Steps | Samples | Pixels |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows():
         stop = f", at most {row['minutes']:g} minutes" if row["minutes"] else ""
         lines.append(
-            f"| {row['system']} | `{row['tier']}` | {row['hardware']} | {row['parameters'] / 1e6:.1f} M "
+            f"| {row['system']} | `{row['tier']}` | {row['hardware']} | "
+            f"{row['parameters'] / 1e6:.1f} M "
             f"| {_memory(row)} | {row['frames']:,} | {row['batch']:,} | {row['steps']:,}{stop} "
             f"| {row['samples'] / 1e6:.3g} M | {row['size']}² × {row['length']} |"
         )
@@ -55,7 +57,11 @@ def table() -> str:
 
 
 def _memory(row: dict) -> str:
-    return f"{row['megabytes']:,.0f} MB" if row["megabytes"] < 1000 else f"{row['megabytes'] / 1000:.1f} GB"
+    return (
+        f"{row['megabytes']:,.0f} MB"
+        if row["megabytes"] < 1000
+        else f"{row['megabytes'] / 1000:.1f} GB"
+    )
 
 
 def figure() -> str:
@@ -76,19 +82,26 @@ def figure() -> str:
             name=name,
             line=dict(color=hue, dash=dash, width=2),
             marker=dict(size=10, symbol=["circle", "square", "diamond", "star"][: len(own)]),
-            customdata=[[f"{row['parameters'] / 1e6:.1f} M", f"{row['steps']:,}", row["batch"]] for row in own],
-            hovertemplate="%{fullData.name}, %{text}<br>%{customdata[0]} parameters, %{y:.3g} MB<br>"
+            customdata=[
+                [f"{row['parameters'] / 1e6:.1f} M", f"{row['steps']:,}", row["batch"]]
+                for row in own
+            ],
+            hovertemplate="%{fullData.name}, %{text}<br>%{customdata[0]} parameters, %{y:.3g} "
+            "MB<br>"
             "%{customdata[1]} steps of %{customdata[2]} clips<extra></extra>",
         )
     first, last = rows()[0], max(rows(), key=lambda row: row["megabytes"])
     alt = (
-        "Memory for the optimizer against clips seen in training, one line for each system from the laptop's tier "
-        f"to the pod's. {first['system']} on a laptop: {_memory(first)}, {first['samples']:,} clips. The "
+        "Memory for the optimizer against clips seen in training, one line for each system from "
+        "the laptop's tier "
+        f"to the pod's. {first['system']} on a laptop: {_memory(first)}, {first['samples']:,} "
+        f"clips. The "
         f"largest is {last['system']} at tier {last['tier']}: {_memory(last)}."
     )
     header = ("System", "Tier", "Parameters", "Memory for the optimizer", "Clips seen")
     data = [
-        (r["system"], r["tier"], f"{r['parameters'] / 1e6:.1f} M", _memory(r), f"{r['samples']:,}") for r in rows()
+        (r["system"], r["tier"], f"{r['parameters'] / 1e6:.1f} M", _memory(r), f"{r['samples']:,}")
+        for r in rows()
     ]
-    title = "From the laptop to the pod: one code, other numbers. Hover for parameters, steps and batch."
+    title = "One code, other numbers: from the laptop to the pod. Hover for parameters and steps."
     return figures.show(drawn, alt, header, data, title)

@@ -17,14 +17,23 @@ from pathlib import Path
 
 from wmlearn.cli.lab import repository
 
-_NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx_design", "sphinxcontrib.bibtex", "plotly")
+_NEEDED = (
+    "sphinx",
+    "myst_nb",
+    "sphinx_book_theme",
+    "sphinx_design",
+    "sphinxcontrib.bibtex",
+    "plotly",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder of the build; default build/book")
     parser.add_argument("--open", action="store_true", help="serve the site and open it")
     parser.add_argument("--port", type=int, default=8123, help="of the server; default 8123")
-    parser.add_argument("--fresh", action="store_true", help="forget what an earlier build has read")
+    parser.add_argument(
+        "--fresh", action="store_true", help="forget what an earlier build has read"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     root = repository()
     if missing := [name for name in _NEEDED if not _is_there(name)]:
         raise ModuleNotFoundError(
-            f"The book needs {', '.join(missing)}: run pip install -e \".[book]\" in the repository."
+            f'The book needs {", ".join(missing)}: run pip install -e ".[book]" in the repository.'
         )
     out = (args.out or root / "build/book").resolve()
     began = time.monotonic()
