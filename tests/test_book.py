@@ -18,13 +18,14 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
-from jupyter_browser import CHROMIUM_FLAGS, REPOSITORY, find_chromium
+from jupyter_browser import CHROMIUM_FLAGS, find_chromium
 
 pytest.importorskip("sphinx_book_theme")
 pytest.importorskip("myst_nb")
+REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "book"))
 
-from wmbook import cards, films, flows, notation, places
+from wmbook import cards, films, flows, notation, places  # noqa: E402
 
 PHONE = 380
 
@@ -208,6 +209,25 @@ def test_glossary_has_each_term_once_in_order():
     assert len(terms) > 50
 
 
+def test_chapters_link_to_the_glossary_once_for_each_term(site):
+    for path in places.chapters():
+        html = (site / f"chapters/{path.stem}.html").read_text(encoding="utf-8")
+        found = re.findall(r'href="\.\./glossary\.html#term-([^"]+)"', html)
+        assert len(found) == len(set(found)) >= 3, path.stem
+
+
+def test_terms_are_linked_in_prose_only():
+    from wmbook.terms import link
+
+    used: set[str] = set()
+    text = "# PSNR here\n`PSNR` and $PSNR$, the PSNR of two dreams, [a policy](x.md), PSNR."
+    assert link(text, used) == (
+        "# PSNR here\n`PSNR` and $PSNR$, the {term}`PSNR <PSNR>` of two {term}`dreams <dream>`, "
+        "[a policy](x.md), PSNR."
+    )
+    assert used == {"PSNR", "dream"}
+
+
 def test_every_reference_can_be_found():
     """Each has an arXiv number or a DOI; the four that have neither name their makers' page."""
     text = (REPOSITORY / "book/references.bib").read_text(encoding="utf-8")
@@ -257,14 +277,17 @@ def test_every_system_has_a_figure_of_its_data_flow():
 
 def test_figures_show_in_a_notebook_without_a_network():
     """They are plotly's own: JupyterLab draws them with the extension that plotly brings."""
+    import plotly.io
     from wmbook import figures
 
     figure = figures.horizon_curves(
         [(n, cards.evaluation(n)["fidelity"]["curve"]) for n in cards.evaluations()]
     )
-    bundle = figure._repr_mimebundle_(include=["application/vnd.plotly.v1+json"])
-    bundle = bundle[0] if isinstance(bundle, tuple) else bundle
-    assert len(bundle["application/vnd.plotly.v1+json"]["data"]) == 2 * len(cards.evaluations())
+    bundle = plotly.io.renderers["plotly_mimetype"].to_mimebundle(figure.to_plotly_json())
+    spec = bundle["application/vnd.plotly.v1+json"]
+    assert len(spec["data"]) == 2 * len(cards.evaluations())
+    extension = Path(sys.prefix, "share/jupyter/labextensions/jupyterlab-plotly/package.json")
+    assert extension.is_file()
 
 
 def test_links_are_rewritten_for_the_book():
@@ -308,7 +331,8 @@ def browser():
 
 AXE = """async ([everything, rules]) => {
   const context = everything ? document : { exclude: [
-    ".bd-sidebar-primary", ".highlight pre", "mjx-container", "dt.sig", ".wm-plot svg"].map(s => [s]) };
+    ".bd-sidebar-primary", ".highlight pre", "mjx-container", "dt.sig", ".wm-plot svg",
+  ].map(s => [s]) };
   const options = { resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) };
   return (await axe.run(context, options)).violations
     .filter(v => ["serious", "critical"].includes(v.impact))

@@ -10,7 +10,7 @@ from pathlib import Path
 from wmbook.places import ROOT, chapters
 
 _FUNCTIONS = (
-    r"\\(?:t?frac|sqrt|[bB]ig+[lr]?|left|right|mid|q?quad|log|ln|tanh|exp|cos|sin|sim|leftarrow|dots|times"
+    r"\\(?:t?frac|sqrt|[bB]ig+[lr]?|left|right|mid|q?quad|log|ln|tanh|exp|cos|sin|sim|leftarrow|dots|ldots|ldots|times"
     r"|min|max|arg|pi|pm|nabla|cdot|le|ge|lvert|rvert|sum|in|top)(?![A-Za-z])"
 )
 

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from wmbook import films
+from wmbook import films, terms
 from wmbook.links import rewrite
 from wmbook.places import place
 
@@ -17,7 +17,7 @@ def stage(path: Path, source: str, folder: Path) -> Path:
     """Writes the notebook ``path`` (``source`` in the repository) below ``folder``."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     target = place(source)
-    world, shown = "", set()
+    world, shown, linked = "", set(), set()
     text = "\n".join(
         "".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown"
     )
@@ -26,7 +26,7 @@ def stage(path: Path, source: str, folder: Path) -> Path:
     for cell in notebook["cells"]:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            text = rewrite(text, source, target)
+            text = terms.link(rewrite(text, source, target), linked)
             cell["source"] = _lower_headings(text, keep_first=first) if several else text
             first = first and not re.search(r"^# ", text, flags=re.MULTILINE)
             continue
