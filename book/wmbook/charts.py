@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from wmbook import cards, figures
 from wmbook.cards import estimate
+from wmbook.places import ROOT
 
 _DASH = "–"
+FIGURES = ROOT / "assets/figures"
 
 
 def horizon_figure() -> str:
@@ -72,3 +76,35 @@ def comparison_figure() -> str:
     header = ("World", "Minutes of training", "Error left, 8 steps ahead", "Error of")
     title = "Error left 8 steps ahead, in units of what copying leaves (dotted line)."
     return figures.show(figure, alt, header, rows, title)
+
+
+def landscape_figure(system: str) -> str:
+    """The energy over two numbers of an action as a surface; "" for a system without one."""
+    path = FIGURES / f"{system}-landscape.json"
+    if not path.is_file():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    grid, energy = found["grid"], found["energy"]
+    figure = figures.surface(grid, energy, found["true"], found["true_energy"], found["lowest"])
+    lowest = min(map(min, energy))
+    alt = (
+        "A bowl-shaped surface: the energy over the arm's motion along x and y. It is lowest at "
+        f"{found['lowest'][0]:g}, {found['lowest'][1]:g}; what was really done is "
+        f"{found['true'][0]:g}, {found['true'][1]:g}."
+    )
+    rows = [
+        (
+            "what was really done",
+            *(f"{x:.2f}" for x in found["true"]),
+            f"{found['true_energy']:.3f}",
+        ),
+        ("lowest of the grid", *(f"{x:.2f}" for x in found["lowest"]), f"{lowest:.3f}"),
+    ]
+    rows += [
+        (f"grid, x = {grid[i]:.2f}", f"{grid[i]:.2f}", f"{grid[j]:.2f}", f"{energy[i][j]:.3f}")
+        for i in range(0, len(grid), 6)
+        for j in range(0, len(grid), 6)
+    ]
+    title = "Energy (L1 of features to the goal) over the action's x and y. Drag to turn it. "
+    title += f"The diamond is what was really done. Made by {found['made_by']}."
+    return figures.show(figure, alt, ("Point", "x", "y", "Energy"), rows, title)

@@ -134,3 +134,55 @@ def scatter(points: Sequence[dict], xaxis: str, yaxis: str, log: bool = True) ->
             hovertemplate=f"{point['hover']}<extra></extra>",
         )
     return figure
+
+
+def surface(
+    grid: Sequence[float],
+    energy: Sequence[Sequence[float]],
+    true: Sequence[float],
+    true_energy: float,
+    lowest: Sequence[float],
+) -> go.Figure:
+    """Energy over two numbers of an action, with the true action and the lowest point marked.
+
+    Args:
+        grid: values along both axes.
+        energy: rows follow the first axis.
+        true, true_energy: what was really done, and its energy.
+        lowest: of the grid.
+    """
+    figure = base(height=560)
+    axis = {"showspikes": False}
+    figure.add_surface(
+        x=grid,
+        y=grid,
+        z=[list(column) for column in zip(*energy, strict=True)],  # plotly's rows follow y
+        colorscale="Cividis",
+        reversescale=True,
+        colorbar=dict(title="energy", len=0.6),
+        hovertemplate="x %{x:.2f}, y %{y:.2f}<br>energy %{z:.3f}<extra></extra>",
+    )
+    least = min(map(min, energy))
+    marks = (
+        (true, true_energy, REAL, "really done", "diamond"),
+        (lowest, least, DREAM, "lowest", "x"),
+    )
+    for place, height, color, name, symbol in marks:
+        figure.add_scatter3d(
+            x=[place[0]],
+            y=[place[1]],
+            z=[height],
+            mode="markers",
+            name=name,
+            marker=dict(size=7, color=color, symbol=symbol),
+        )
+    figure.update_layout(
+        scene=dict(
+            xaxis=dict(title="x", **axis),
+            yaxis=dict(title="y", **axis),
+            zaxis=dict(title="energy", **axis),
+            camera=dict(eye=dict(x=1.5, y=-1.5, z=0.9)),
+        ),
+        margin=dict(l=0, r=0, t=0, b=60),
+    )
+    return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wmbook import cards, films, results
+from wmbook import cards, charts, films, results
 from wmbook.flows import FLOWS
 from wmbook.places import ROOT, chapters, exercises, title_of
 from wmlearn.systems import SPACES, SUPERVISION, SYSTEMS, System
@@ -99,6 +99,8 @@ def _page(entry: System) -> str:
     parts += [f"| Code | [`{folder}`](../api/{folder}.md) |", ""]
     if entry.name in FLOWS:
         parts += ["## What flows through it", "", FLOWS[entry.name].html(), ""]
+    if landscape := charts.landscape_figure(entry.name):
+        parts += ["## The energy of an action", "", landscape, ""]
     for name in _checkpoints(entry):
         parts += _checkpoint(name)
     return "\n".join(parts)
