@@ -2,8 +2,8 @@
 
     python tools/make_landscape.py
 
-Two frames of a shipped recording: how far would the model be from the second one if the arm had been
-moved otherwise along x and y? Writes ``assets/figures/vjepa2-ac-landscape.json``.
+Two frames of a shipped recording: how far would the model be from the second one if the arm had
+been moved otherwise along x and y? Writes ``assets/figures/vjepa2-ac-landscape.json``.
 """
 
 from __future__ import annotations
