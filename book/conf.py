@@ -78,6 +78,7 @@ html_js_files = [("book.js", {"defer": "defer"})]
 html_favicon = str(BOOK / "static/icon.svg")
 html_show_sourcelink = False
 html_copy_source = False
+html_domain_indices = False  # the index of modules repeats the API's first page
 html_last_updated_fmt = None
 html_context = {"default_mode": "auto"}
 html_theme_options = {

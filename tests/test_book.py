@@ -53,7 +53,7 @@ class Page(HTMLParser):
         self.anchors: set[str] = set()
         self.loads: list[str] = []
         self.nameless: list[str] = []  # pictures and films without words
-        self.headings = 0
+        self.headings, self.inside = 0, False
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -77,12 +77,14 @@ class Page(HTMLParser):
             "aria-label"
         ):
             self.nameless.append(f"<{tag} role=img>")
-        self.headings += tag == "h1"
+        self.inside |= tag == "article"
+        self.headings += tag == "h1" and self.inside  # the theme repeats the title to print it
 
 
 @pytest.fixture(scope="module")
 def pages(site) -> dict[str, Page]:
-    return {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))}
+    paths = [p for p in sorted(site.rglob("*.html")) if "_static" not in p.parts]
+    return {path.relative_to(site).as_posix(): Page(path) for path in paths}
 
 
 def test_every_chapter_exercise_and_system_has_a_page(pages):
@@ -130,7 +132,8 @@ def test_every_figure_has_words(pages):
 
 
 def test_every_page_has_one_title(pages):
-    own = {name: page.headings for name, page in pages.items() if page.headings != 1}
+    found = {name: page.headings for name, page in pages.items() if name != "search.html"}
+    own = {name: count for name, count in found.items() if count != 1}
     assert own == {}
 
 
