@@ -33,7 +33,8 @@ exclude_patterns = ["**/.ipynb_checkpoints", "jupyter_execute"]
 nb_execution_mode = "off"
 nb_mime_priority_overrides = [("*", "text/html", 0)]
 nb_number_source_lines = False
-nb_code_prompt_show = "Show {type}"
+nb_code_prompt_show = "Show the setup cell"
+nb_code_prompt_hide = "Hide the setup cell"
 myst_enable_extensions = [
     "amsmath",
     "attrs_block",

@@ -34,7 +34,7 @@ class Measure:
 
     def html(self) -> str:
         """The value, and its interval below it in small print."""
-        value, bounds = self.parts()
+        value, bounds = (part.replace(" ", "\u00a0") for part in self.parts())
         return f"{value}<br><small>{bounds}</small>" if bounds else value
 
     def parts(self) -> tuple[str, str]:
