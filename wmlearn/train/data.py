@@ -22,8 +22,8 @@ FIELDS = ("env", "policy", "hold", "image_size", "frames")
 def open_data(run: RunConfig, given: frozenset[str]) -> tuple[EpisodeStore, RunConfig]:
     """The episodes, and the run with what is true of them.
 
-    A folder that was named is read as it is. Where none was, the episodes are unpacked (if enough of
-    them ship with the course) or recorded, by the first process, into a folder of the run's choice.
+    A folder that was named is read as it is. Where none was, the episodes are unpacked (if enough
+    of them ship with the course) or recorded, by the first process, into a folder in ``data/``.
 
     Args:
         run: as it was asked for.
@@ -38,8 +38,9 @@ def open_data(run: RunConfig, given: frozenset[str]) -> tuple[EpisodeStore, RunC
         store = EpisodeStore(run.data)
     else:
         raise EpisodeError(
-            f"{run.data} holds no recorded episodes (no dataset.json): mend the name, make them with "
-            f"`wmlearn record {run.env} --out {run.data}`, or leave out --data to have them recorded."
+            f"{run.data} holds no recorded episodes (no dataset.json): mend the name, make them "
+            f"with `wmlearn record {run.env} --out {run.data}`, or leave out --data to have them "
+            "recorded."
         )
     found = describe(store)
     for name in ("env", "policy", "hold", "image_size"):

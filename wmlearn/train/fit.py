@@ -115,6 +115,8 @@ def run_settings(asked: Settings) -> Fit:
         train(trainer, module, data, state.path if state else None)
         state = resume.find(out)
     if rank_zero_only.rank == 0:
+        if state is None:
+            raise ValueError(f"max_minutes={run.max_minutes} is too short for a single step.")
         module.load_state_dict(state.weights)
         if not _is_saved(out, state):
             recipe.save(out, module, _card(run, store, digest, state))

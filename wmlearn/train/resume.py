@@ -1,9 +1,9 @@
 """A run's state on disk, from which it goes on exactly. Nothing in it is unpickled.
 
 ``resume.safetensors`` holds all that decides the next step: weights, their average, the optimizer,
-the schedule, the loops' counters. Tensors are stored as such; the plain values around them (numbers,
-words, lists, dictionaries) are one JSON text in the file's header. It is written between two steps,
-when the one before is wholly over, and appears whole or not at all.
+the schedule, the loops' counters. Tensors are stored as such; the plain values around them
+(numbers, words, lists, dictionaries) are one JSON text in the file's header. It is written between
+two steps, when the one before is wholly over, and appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class State:
 
     Attributes:
         path: the file.
-        checkpoint: Lightning's dictionary, with ``"run"``: its identity, whether it is finished, and
-            its time limit.
+        checkpoint: Lightning's dictionary, with ``"run"``: its identity, whether it is finished,
+            and its time limit.
     """
 
     path: Path
@@ -133,17 +133,17 @@ class State:
                 f"{folder} holds a run of {before['system']}, not of {identity['system']}; give "
                 "another --out."
             )
+        if before["data"] != identity["data"]:
+            raise ResumeError(
+                f"{folder} holds a run on other data; give those to resume it, or another --out to "
+                "start anew."
+            )
         old, new = before["settings"], identity["settings"]
         differing = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
         if differing:
             raise ResumeError(
                 f"{folder} holds a run with other settings ({', '.join(differing)}); give the same "
                 "settings to resume it, or another --out to start anew."
-            )
-        if before["data"] != identity["data"]:
-            raise ResumeError(
-                f"{folder} holds a run on other data; give those to resume it, or another --out to "
-                "start anew."
             )
         if before["checkpoints"] != identity["checkpoints"]:
             raise ResumeError(
@@ -176,8 +176,8 @@ def find(out: Path) -> State | None:
 class Resume(L.Callback):
     """Saves the run's state between two steps.
 
-    Not where a step ends: a module may have work to do after it (``on_train_batch_end``), and so may
-    validation. The state of step k is saved as step k + 1 begins, or after the last one.
+    Not where a step ends: a module may have work to do after it (``on_train_batch_end``), and
+    validation too. The state of step k is saved as step k + 1 begins, or after the last one.
 
     Args:
         path: the file.
@@ -254,14 +254,14 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as file:
             text = json.loads((file.metadata() or {})[FORMAT])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
         if text["version"] != VERSION:
             raise ValueError(f"version {text['version']}")
         return _unpack(text["state"], tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
         raise ResumeError(
-            f"{path} is not the state of a run of this version (damaged, or something else): delete "
-            "it to train anew, or give another --out."
+            f"{path} is not the state of a run of this version (damaged, or something else): "
+            "delete it to train anew, or give another --out."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a run was asked for: command-line words, a YAML file or Python values, over a tier's numbers.
+"""What a run was asked for: words of a command line, YAML or Python values, over a tier's numbers.
 
 A flag is spelt as its field: ``--max_steps 10``, ``fit("diamond", max_steps=10)``, and in YAML
 ``max_steps: 10``; a field of the system's own config likewise, after ``system.``.
