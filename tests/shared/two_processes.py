@@ -24,7 +24,8 @@ from wmlearn.train.resume import Resume
 from wmlearn.train.trainer import make_trainer
 
 EQUAL = {  # what makes a step of two half batches that of a whole one
-    "genie": {f"{part}_span": (0.0, 1.0) for part in ("tokenizer", "actions", "dynamics")},
+    "genie": {f"{part}_span": (0.0, 1.0) for part in ("tokenizer", "actions", "dynamics")}
+    | {"revive_every": 3},
     "vjepa": {"regularizer": "none"},  # its moments are those of a process's own batch
 }
 
@@ -51,27 +52,36 @@ def train(name: str, folder: Path, devices: int) -> None:
     config = replace(config, **EQUAL.get(name, {}))
     if recipe.needs(config):
         config = replace(config, world=str(folder / "world"))
-    run = replace(run, max_steps=3 * recipe.optimizer_steps(config))
+    steps = recipe.optimizer_steps(config)
+    run = replace(run, max_steps=3 * steps)
     store = EpisodeStore(folder / "data" / name)
     config = recipe.complete(config, run, store)
-    module = recipe.build(config)
-    torch.manual_seed(0)
-    for p in module.parameters():  # layers that start at zero would hide the gradients before them
-        if not p.any():
-            torch.nn.init.normal_(p, std=0.02)
-    before = {k: v.clone() for k, v in module.state_dict().items()}
-    gradients = KeepGradients()
-    resume = Resume(folder / f"{name}-{devices}.state", 1, {}, 0)  # saving is a joint work, too
-    trainer = make_trainer(run, folder, [gradients, resume])
-    data = ClipDataModule(
-        store, 4, run.clip_frames, passive=recipe.passive,
-        optimizer_steps=recipe.optimizer_steps(config),
-    )  # fmt: skip
-    trainer.fit(module, data)
-    moved = {f"moved.{k}": v - before[k] for k, v in module.state_dict().items()}
-    save_file(
-        {**gradients.kept, **moved}, folder / f"{name}-{devices}-{trainer.global_rank}.safetensors"
-    )
+
+    def part(batches: int, state: Path | None = None):
+        """A new module, trained up to so many batches; its state is saved after each."""
+        module = recipe.build(config)
+        torch.manual_seed(0)
+        for p in module.parameters():  # layers that start at zero would hide those before them
+            if not p.any():
+                torch.nn.init.normal_(p, std=0.02)
+        before = {k: v.clone() for k, v in module.state_dict().items()}
+        gradients = KeepGradients()
+        path = folder / f"{name}-{devices}-{batches}.state"
+        resume = Resume(path, 1, {}, 0)  # saving is a joint work, too
+        trainer = make_trainer(replace(run, max_steps=batches * steps), folder, [gradients, resume])
+        data = ClipDataModule(
+            store, 4, run.clip_frames, passive=recipe.passive, optimizer_steps=steps
+        )
+        trainer.fit(module, data, ckpt_path=state)
+        moved = {f"moved.{k}": v - before[k] for k, v in module.state_dict().items()}
+        return {**gradients.kept, **moved}, path, trainer.global_rank
+
+    kept, _, rank = part(3)
+    if type(recipe.build(config)).on_save_checkpoint is not L.LightningModule.on_save_checkpoint:
+        _, state, _ = part(2)  # each process has something of its own to save: broken and resumed
+        again, _, _ = part(3, state)
+        assert all(again[k].equal(v) for k, v in kept.items() if k.startswith("moved")), name
+    save_file(kept, folder / f"{name}-{devices}-{rank}.safetensors")
 
 
 if __name__ == "__main__":

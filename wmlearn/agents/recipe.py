@@ -47,7 +47,7 @@ class ActorCriticRecipe(Recipe):
             small = ActorCriticConfig(channels=(32,), lstm_dim=16, patch_size=4)
             smoke = replace(LAPTOP, world=SMALL_WORLD, actor_critic=small, horizon=3)
             return RunConfig.for_tier(
-                tier, **common, batch_size=2, max_steps=2, frames=300, image_size=32, holdout=0.2
+                tier, **common, batch_size=2, max_steps=8, frames=300, image_size=32, holdout=0.2
             ), smoke  # fmt: skip
         if tier == "laptop":
             return RunConfig.for_tier(tier, **common, batch_size=64, max_steps=300), LAPTOP
