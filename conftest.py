@@ -17,6 +17,27 @@ PROCESSES = 2
 ROOT = Path(__file__).resolve().parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--no-skips", action="store_true", help="what would be skipped fails")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return _not_skipped((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return _not_skipped((yield), collector.config)
+
+
+def _not_skipped(report, config):
+    if report.skipped and not hasattr(report, "wasxfail") and config.getoption("no_skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in spite of --no-skips: {report.longrepr}"
+    return report
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads what it was asked for
 def pytest_cmdline_main(config):
     """``pytest`` without a path runs everything, notebooks too, in processes side by side.
