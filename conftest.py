@@ -1,8 +1,6 @@
 """Settings of every test and notebook kernel, whichever path pytest is called with."""
 
 import os
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,29 +51,3 @@ def pytest_cmdline_main(config):
     if hasattr(option, "nbval") and not all(p.is_relative_to(ROOT / "tests") for p in paths):
         option.nbval_lax = option.nbval_current_env = True
         option.nbval_cell_timeout = 300
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: measures speed, so no other worker runs meanwhile")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    with _turn(alone=item.get_closest_marker("alone") is not None):
-        return (yield)
-
-
-@contextmanager
-def _turn(alone):
-    """Waits until a test may run: beside those of other workers, or alone."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        yield
-        return
-    path = Path(tempfile.gettempdir(), f"wmlearn-tests-{os.getuid()}")
-    with open(f"{path}.gate", "w") as gate, open(f"{path}.running", "w") as running:
-        fcntl.flock(gate, fcntl.LOCK_EX)  # who waits to be alone holds up those behind
-        fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(gate, fcntl.LOCK_UN)
-        yield
