@@ -12,6 +12,7 @@ os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a notice of ever
 
 
 PROCESSES = 2
+LONGEST_FIRST = ("notebooks", "tests/systems", "tests/grading", "tests/browser", "tests/envs")
 ROOT = Path(__file__).resolve().parent
 
 
@@ -47,7 +48,19 @@ def pytest_cmdline_main(config):
     if config.args_source is config.ArgsSource.TESTPATHS and not option.usepdb:
         if getattr(option, "numprocesses", 0) is None:
             option.numprocesses, option.dist = PROCESSES, "loadfile"  # a notebook stays in one
+            option.loadscopereorder = False  # the order is ours, see below
     paths = [Path(config.invocation_params.dir, arg.split("::")[0]) for arg in config.args]
     if hasattr(option, "nbval") and not all(p.is_relative_to(ROOT / "tests") for p in paths):
         option.nbval_lax = option.nbval_current_env = True
         option.nbval_cell_timeout = 300
+
+
+def pytest_collection_modifyitems(items):
+    """Long files come first, the unit ring last: at the end no process waits long for another."""
+
+    def rank(item):
+        place = Path(os.path.relpath(item.path, ROOT)).as_posix()
+        early = [n for n, folder in enumerate(LONGEST_FIRST) if place.startswith(folder + "/")]
+        return early[0] if early else len(LONGEST_FIRST) + place.startswith("tests/unit/")
+
+    items.sort(key=rank)
