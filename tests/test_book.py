@@ -327,7 +327,18 @@ def browser():
     if chromium is None:
         pytest.skip("Chromium is not installed")
     with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        patience = 180_000  # a busy machine is slow, not wrong
+        running = started.chromium.launch(
+            executable_path=chromium, args=CHROMIUM_FLAGS, timeout=patience
+        )
+        new_context = running.new_context
+
+        def patient(**options):
+            context = new_context(**options)
+            context.set_default_timeout(patience)
+            return context
+
+        running.new_context = patient
         yield running
         running.close()
 
@@ -375,7 +386,7 @@ def looks(address, pages, browser) -> dict[str, dict]:
         seen["foreign"], seen["errors"] = [], []
         tab.goto(address + name, wait_until="load")
         if tab.locator(".wm-plot").count():
-            tab.wait_for_selector(".wm-plot[data-drawn]", timeout=60_000)
+            tab.wait_for_selector(".wm-plot[data-drawn]")
         tab.evaluate("() => window.MathJax?.startup?.promise")
         tab.evaluate(script)
         light = tab.evaluate(AXE, [name in WHOLE, None])
@@ -422,11 +433,11 @@ WORDS = {  # what is searched for, and a page that is among the first five found
 
 
 def test_search_finds_the_right_page(address, browser):
-    tab = browser.new_page()
+    tab = browser.new_context().new_page()
     missed = {}
     for words, page in WORDS.items():
         tab.goto(f"{address}search.html?q={words}")
-        tab.wait_for_selector("#search-results ul.search li a", timeout=30_000)
+        tab.wait_for_selector("#search-results ul.search li a")
         tab.wait_for_function(
             "() => !document.querySelector('#search-progress')?.textContent.includes('Searching')"
         )
@@ -441,7 +452,7 @@ def test_search_finds_the_right_page(address, browser):
 
 
 def test_a_reader_with_a_keyboard_gets_everywhere(address, browser):
-    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    tab = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     tab.goto(address + "index.html")
     stops = []
     for _ in range(45):
@@ -468,22 +479,22 @@ def test_a_reader_with_a_keyboard_gets_everywhere(address, browser):
 
 
 def test_figures_follow_the_theme_and_films_play(address, browser):
-    tab = browser.new_page(color_scheme="light")
+    tab = browser.new_context(color_scheme="light").new_page()
     tab.goto(address + "results.html")
-    tab.wait_for_selector(".wm-plot[data-drawn=light]", timeout=60_000)
+    tab.wait_for_selector(".wm-plot[data-drawn=light]")
     color = "() => getComputedStyle(document.querySelector('.wm-plot .xtitle')).fill"
     light = tab.evaluate(color)
     tab.evaluate("() => { document.documentElement.dataset.theme = 'dark'; }")
-    tab.wait_for_selector(".wm-plot[data-drawn=dark]", timeout=60_000)
+    tab.wait_for_selector(".wm-plot[data-drawn=dark]")
     assert tab.evaluate(color) != light
     tab.goto(address + "index.html")
     tab.evaluate("() => document.querySelector('video').play()")
-    tab.wait_for_function("() => document.querySelector('video').currentTime > 0.2", timeout=30_000)
+    tab.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
     tab.close()
 
 
 def test_the_print_style_leaves_the_text_alone(address, browser):
-    tab = browser.new_page()
+    tab = browser.new_context().new_page()
     tab.goto(address + "chapters/04_diamond.html")
     tab.emulate_media(media="print")
     display = tab.evaluate(
