@@ -65,7 +65,7 @@ def base(height: int = 520, **layout) -> go.Figure:
     figure.layout.template = go.layout.Template()
     figure.update_layout(
         height=height,
-        margin=dict(l=60, r=20, t=20, b=150),
+        margin=dict(l=60, r=20, t=20, b=125),
         legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom", x=0),
         hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _HEIGHT, _LINE = 132, 34, 17  # of a box of one line, and of each further line
+_WIDTH, _HEIGHT, _LINE = 156, 34, 17  # of a box of one line, and of each further line
 _KINDS = {
     "real": ("var(--wm-real)", "1.8", ""),
     "dream": ("var(--wm-dream)", "1.8", ""),
@@ -19,7 +19,7 @@ class Box:
     """A box of the figure.
 
     Attributes:
-        x, y: its middle, in units of a column (170) and a row (74).
+        x, y: its middle, in units of a column (192) and a row (74).
         text: lines, parted by newlines.
         kind: ``real``, ``dream``, ``net`` (something that is trained) or ``data``.
         wide: width in units of the usual one.
@@ -33,7 +33,7 @@ class Box:
 
     @property
     def middle(self) -> tuple[float, float]:
-        return 90 + 170 * self.x, 40 + 74 * self.y
+        return 90 + 192 * self.x, 40 + 74 * self.y
 
     @property
     def half(self) -> tuple[float, float]:
@@ -69,7 +69,7 @@ class Flow:
             f'<figure class="wm-flow"><svg viewBox="{size}" role="img" '
             f'aria-label="{escape(self.alt)}" '
             f'style="min-width: {0.72 * (right - left):.0f}px" font-family="inherit" '
-            f'font-size="14">'
+            f'font-size="13.5">'
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
             'markerHeight="7" '
             'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" '
@@ -129,10 +129,10 @@ FLOWS = {
             "noisy": Box(0, 1.15, "noisy next frame x\n[B, C, H, W]"),
             "cond": Box(0, 2.3, "actions, noise level\n[B, 4], [B]", "real"),
             "join": Box(1, 0.55, "joined by channels\nscaled by c_in"),
-            "down": Box(2, 0.1, "U-Net down\nhalf size, more width", "net"),
+            "down": Box(2, 0.1, "U-Net down\nsmaller, wider", "net"),
             "mid": Box(2, 1.15, "middle", "net"),
             "up": Box(3, 0.1, "U-Net up\nwith skip links", "net"),
-            "film": Box(1, 2.3, "embedding → scale\nand shift of each norm", "net", 1.15),
+            "film": Box(1, 2.3, "embedding → scale\nand shift of norms", "net"),
             "mix": Box(4, 0.1, "c_skip x + c_out F\nestimate D"),
             "step": Box(4, 1.15, "Euler step to the\nnext noise level"),
             "out": Box(4, 2.3, "next frame", "dream"),
@@ -233,12 +233,12 @@ FLOWS = {
             "z": Box(2, 0, "16 patch features z_t"),
             "act": Box(0, 1, "action a_t, arm's\nstate s_t", "real"),
             "emb": Box(1, 1, "two linear layers", "net"),
-            "seq": Box(2, 1.05, "a₀ s₀ z₀ | a₁ s₁ z₁ | …\none sequence", "data", 1.15),
-            "pred": Box(3.1, 1.05, "predictor\nblock-causal", "net"),
-            "next": Box(4.1, 1.05, "features of\nframe t+1", "dream"),
-            "goal": Box(4.1, 0, "features of the\ngoal picture", "real"),
-            "energy": Box(5.1, 0.5, "energy: L1\nto the goal"),
-            "cem": Box(5.1, 1.75, "cross-entropy search\nover actions", "data", 1.1),
+            "seq": Box(2, 1.05, "a₀ s₀ z₀ | a₁ s₁ z₁ | …\none sequence"),
+            "pred": Box(3, 1.05, "predictor\nblock-causal", "net"),
+            "next": Box(4, 1.05, "features of\nframe t+1", "dream"),
+            "goal": Box(4, 0, "features of the\ngoal picture", "real"),
+            "energy": Box(5, 0.5, "energy: L1\nto the goal"),
+            "cem": Box(5, 1.75, "cross-entropy search\nover actions"),
         },
         (
             ("frame", "enc", ""),

@@ -77,7 +77,7 @@ def _chapter(entry: System) -> str:
 
 
 def _page(entry: System) -> str:
-    parts = [f"# {entry.title}", ""]
+    parts = ["---", "html_theme.sidebar_secondary.remove: true", "---", "", f"# {entry.title}", ""]
     learns = " and ".join(f"**{name}** ({SUPERVISION[name]})" for name in entry.supervision)
     parts += [
         f"It predicts {entry.predicts}, from {entry.given}.",

@@ -78,7 +78,7 @@ def figure() -> str:
             y=[row["megabytes"] for row in own],
             mode="lines+markers+text",
             text=[row["tier"] for row in own],
-            textposition="top center",
+            textposition=["top center", "top center", "bottom center", "top center"][: len(own)],
             name=name,
             line=dict(color=hue, dash=dash, width=2),
             marker=dict(size=10, symbol=["circle", "square", "diamond", "star"][: len(own)]),
