@@ -345,9 +345,10 @@ def browser():
 
 AXE = """async ([everything, rules]) => {
   const context = everything ? document : { exclude: [
-    ".bd-sidebar-primary", ".highlight pre", "mjx-container", "dt.sig", ".wm-plot svg",
+    ".bd-sidebar-primary", ".bd-sidebar-secondary", ".highlight", ".cell_output pre", "dt.sig",
+    "mjx-container", ".wm-plot svg",
   ].map(s => [s]) };
-  const options = { resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) };
+  const options = { preload: false, resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) };
   return (await axe.run(context, options)).violations
     .filter(v => ["serious", "critical"].includes(v.impact))
     .map(v => `${v.id}: ` + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(" | "));
@@ -355,9 +356,10 @@ AXE = """async ([everything, rules]) => {
 WHOLE = {  # what all pages share (navigation, code, formulas, signatures) is looked at on these
     "index.html",
     "results.html",
-    "chapters/04_diamond.html",
-    "exercises/09_genie.html",
-    "api/wmlearn.nn.html",
+    "chapters/00_start_here.html",
+    "prerequisites/attention.html",
+    "exercises/12_vjepa2_ac.html",
+    "api/wmlearn.metrics.html",
 }
 
 
@@ -365,6 +367,7 @@ WHOLE = {  # what all pages share (navigation, code, formulas, signatures) is lo
 def looks(address, pages, browser) -> dict[str, dict]:
     """What was found on each page: foreign requests, errors, axe's violations, a phone's width."""
     axe = pytest.importorskip("axe_playwright_python")
+    playwright = pytest.importorskip("playwright.sync_api")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     found = {}
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
@@ -394,6 +397,11 @@ def looks(address, pages, browser) -> dict[str, dict]:
         tab.wait_for_timeout(50)
         dark = tab.evaluate(AXE, [name in WHOLE, ["color-contrast", "link-in-text-block"]])
         tab.set_viewport_size({"width": PHONE, "height": 800})
+        try:  # figures are drawn anew for the narrow page
+            narrow = f"() => document.documentElement.scrollWidth <= {PHONE}"
+            tab.wait_for_function(narrow, timeout=10_000)
+        except playwright.TimeoutError:
+            pass
         width = tab.evaluate("() => document.documentElement.scrollWidth")
         tab.set_viewport_size({"width": 1280, "height": 900})
         found[name] = dict(seen, light=light, dark=dark, width=width)

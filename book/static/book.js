@@ -44,6 +44,12 @@
     document.head.append(script);
   }
 
+  // The theme's arrows that unfold a part of the contents have no name of their own.
+  for (const arrow of document.querySelectorAll("nav summary")) {
+    const page = arrow.closest("li")?.querySelector("a")?.textContent.trim();
+    arrow.setAttribute("aria-label", `Pages below ${page || "this one"}`);
+  }
+
   // Wide outputs scroll by themselves: let the keyboard reach them.
   const reachable = () => document.querySelectorAll(".cell_output, .wm-scroll, .wm-flow, pre, .pst-scrollable-table-container, mjx-container[display=true]")
     .forEach((box) => { if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0; });
