@@ -348,7 +348,8 @@ AXE = """async ([everything, rules]) => {
     ".bd-sidebar-primary", ".bd-sidebar-secondary", ".highlight", ".cell_output pre", "dt.sig",
     "mjx-container", ".wm-plot svg",
   ].map(s => [s]) };
-  const options = { preload: false, resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) };
+  const only = rules ? { runOnly: rules } : {};
+  const options = { preload: false, resultTypes: ["violations"], ...only };
   return (await axe.run(context, options)).violations
     .filter(v => ["serious", "critical"].includes(v.impact))
     .map(v => `${v.id}: ` + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(" | "));
@@ -370,7 +371,9 @@ def looks(address, pages, browser) -> dict[str, dict]:
     playwright = pytest.importorskip("playwright.sync_api")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     found = {}
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, color_scheme="light", reduced_motion="reduce"
+    )
     tab = context.new_page()
     seen: dict[str, list[str]] = {"foreign": [], "errors": []}
     tab.on(
