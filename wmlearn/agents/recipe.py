@@ -11,6 +11,7 @@ from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
 from wmlearn.agents.imagination import ImaginationConfig, ImaginedActorCritic
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.recipes.run import RunConfig
+from wmlearn.world import Needs
 
 PAPER = ImaginationConfig()
 
@@ -53,6 +54,7 @@ def preset(tier: str) -> tuple[RunConfig, ImaginationConfig]:
 def complete(config: ImaginationConfig, run: RunConfig, store: EpisodeStore) -> ImaginationConfig:
     """Fills in what the world decides: actions and frames."""
     world = hub.load_world(config.world)
+    Needs(discrete=True).check("A policy with one output for each action", world)
     channels, size, _ = world.frame_shape
     if list(world.frame_shape) != list(store.info["frame_shape"]):
         raise ValueError(

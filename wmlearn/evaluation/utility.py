@@ -1,63 +1,22 @@
 """Utility: is the dream good for something? Policies are played in the real environment.
 
-A policy is an object with ``reset(batch)``, called before episodes start, and
-``act(frames) -> int64 [B]`` for uint8 frames ``[B, C, H, W]``. All returns are sums of the
-environment's own rewards, without discount.
+A policy is a :class:`wmlearn.agents.policy.Policy`. All returns are sums of the environment's own
+rewards, without discount.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import gymnasium
 import torch
 from torch import Tensor
 
+from wmlearn.agents.policy import Mixture, Policy, RandomPolicy
 from wmlearn.data.clip import Clip
 from wmlearn.envs import make
-from wmlearn.envs.experts import make_policy, policy_kwargs
+from wmlearn.envs.experts import begin_episode, make_policy, policy_kwargs
 from wmlearn.world import World
-
-
-class Policy(Protocol):
-    def reset(self, batch: int) -> None: ...
-
-    def act(self, frames: Tensor) -> Tensor: ...
-
-
-class RandomPolicy:
-    """Every action of a discrete space is as likely."""
-
-    def __init__(self, actions: int, seed: int = 0) -> None:
-        self.actions = actions
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def reset(self, batch: int) -> None:
-        pass
-
-    def act(self, frames: Tensor) -> Tensor:
-        return torch.randint(self.actions, (len(frames),), generator=self.generator)
-
-
-class Mixture:
-    """Follows ``policy``, but acts at random in a share ``epsilon`` of the steps.
-
-    Mixtures of a good and a random policy are policies of known order: what a rank correlation
-    needs.
-    """
-
-    def __init__(self, policy: Policy, actions: int, epsilon: float, seed: int = 0) -> None:
-        self.policy, self.epsilon = policy, epsilon
-        self.random = RandomPolicy(actions, seed)
-
-    def reset(self, batch: int) -> None:
-        self.policy.reset(batch)
-
-    def act(self, frames: Tensor) -> Tensor:
-        action, other = self.policy.act(frames).cpu(), self.random.act(frames)
-        explore = torch.rand(len(frames), generator=self.random.generator) < self.epsilon
-        return torch.where(explore, other, action)
 
 
 def play_episodes(
@@ -92,12 +51,14 @@ def play_episodes(
             real.close()
     if isinstance(policy, str):
         policy = make_policy(policy, env, seed, hold=1)
-    on_tensors = hasattr(policy, "act")
+    on_tensors = isinstance(policy, Policy)
     returns = torch.zeros(episodes, dtype=torch.float64)
     for episode in range(episodes):
         observation, _ = env.reset(seed=seed + episode)
-        if hasattr(policy, "reset"):
-            policy.reset(1 if on_tensors else seed + episode)
+        if on_tensors:
+            policy.reset(1)
+        else:
+            begin_episode(policy, seed + episode)
         for _ in range(max_steps):
             if on_tensors:
                 frame = torch.tensor(observation).permute(2, 0, 1)[None].contiguous()
