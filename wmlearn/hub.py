@@ -152,7 +152,7 @@ def load_world(name: str | Path, sampler: Any = None) -> World:
     Args:
         name: as for :func:`load`.
         sampler: how it draws, as the system defines it: its ``Sampler``, or a mapping of what
-            shall differ from the checkpoint's own, e.g. ``{"num_steps": 1}``.
+            shall differ from the checkpoint's own.
     """
     system = load(name)
     if not isinstance(system, WorldModel):

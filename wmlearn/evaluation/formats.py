@@ -172,9 +172,7 @@ def _control_1(old: dict, seeds: list[int], latent: bool) -> dict:
 
 
 def _utility_1(old: dict) -> dict:
-    returns = [
-        {**row, "value": _estimate(row["value"], old["episodes"])} for row in old["returns"]
-    ]
+    returns = [{**row, "value": _estimate(row["value"], old["episodes"])} for row in old["returns"]]
     rank = old["rank_correlation"]
     found = None if rank is None else {"value": rank, "n": old["ranked"]}
     return {**old, "returns": returns, "rank_correlation": found}
@@ -188,4 +186,5 @@ def _latent_1(old: dict) -> dict:
         name: _estimate(old[name], n)
         for name in ("many_to_one", "one_to_one", "majority", "recall")
     }
-    return asdict(latent_action_section(_decode(LatentActionScore, old | named, "latent_actions")))
+    score = _decode(LatentActionScore, old | named, "latent_actions")
+    return json.loads(json.dumps(asdict(latent_action_section(score))))

@@ -55,8 +55,8 @@ def play(
         fps: steps a second that are aimed at; the player has a slider for it.
         seed: the k-th restart of two players with one seed is the same game.
         prompt: what to show, in words, to a world that can be told (``PromptedWorld``).
-        sampler: how frames are drawn, for a system or a checkpoint's name: the system's ``Sampler``,
-            or a mapping of what shall differ from its own way, e.g. ``{"num_steps": 1}``.
+        sampler: how frames are drawn, for a system or a checkpoint's name: the system's
+            ``Sampler``, or a mapping of what shall differ from its own way.
         threads: ``False`` gives step buttons and an image, for notebook programs in which the
             player's frames do not move. Default: chosen by the platform.
         autostart: play at once instead of waiting for the reader.
