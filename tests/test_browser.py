@@ -34,7 +34,7 @@ player = wm.play(SquareWorld(), SquareEnv(), keys=KEYS, names=NAMES)
 player"""
 PLAY_DOOM = """\
 import wmlearn as wm
-player = wm.play("diamond-doom-basic", env="doom/basic", denoising_steps=1)
+player = wm.play("diamond-doom-basic", env="doom/basic", sampler={"num_steps": 1})
 player"""
 CHECKPOINT = assets_dir() / "checkpoints" / "diamond-doom-basic"
 LEAST_FPS, LEAST_FPS_CROWDED = 12, 3  # 30 are drawn on a quiet machine

@@ -17,7 +17,7 @@ from wmlearn.agents.cem import (
     rollout_energy,
 )
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step
+from wmlearn.world import Step, World
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Place:
     at: torch.Tensor  # [B, 2]
 
 
-class Plane:
+class Plane(World):
     """A point that moves by the action (continuous), or one step left or right (discrete)."""
 
     frame_shape, context_frames = (1, 1, 2), 1

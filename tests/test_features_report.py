@@ -7,9 +7,10 @@ from test_cem import Plane
 
 from wmlearn.data.clip import Clip
 from wmlearn.evaluation.features import features_at, landscape, score_landscapes
+from wmlearn.world import FeatureWorld
 
 
-class Obeys(Plane):
+class Obeys(Plane, FeatureWorld):
     """The plane of test_cem, whose true moves are ten units an action."""
 
     scale = 10.0

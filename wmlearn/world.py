@@ -127,7 +127,7 @@ class LatentActionWorld(World):
 
     @abstractmethod
     def infer_actions(self, clip: Clip) -> Tensor:
-        """The codes int64 ``[B, T - 1]`` between a real clip's frames; recorded ones stay unread."""
+        """The codes int64 ``[B, T - 1]`` between a clip's frames; recorded ones stay unread."""
 
 
 class PromptedWorld(World):

@@ -10,8 +10,8 @@ Shapes: B clips, M visible and K hidden tubelets, D channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,11 +43,13 @@ class VJEPAJudge(Judge):
     """Measures fidelity and cost; adds the section "probe" where the data's motions have names.
 
     Attributes:
+        probe: whether to train probes.
         labels: labelled clips of each motion that a probe learns from, each both ways; 0 takes all.
         epochs: of the probe.
         learning_rate: of the probe, the same for all encoders.
     """
 
+    probe: bool = True
     labels: int = 10
     epochs: int = 40
     learning_rate: float = 3e-3
@@ -56,7 +58,7 @@ class VJEPAJudge(Judge):
         case.say("hidden parts of held-out clips")
         clip, groups, too_short = _held_out(case)
         sections = ()
-        if _is_named(case.store):
+        if self.probe and _is_named(case.store):
             sections = (self._probe(case),)
         return Verdict(
             sections=sections,
@@ -77,19 +79,28 @@ class VJEPAJudge(Judge):
         ):
             case.say(f"probe of {name.strip()}")
             scores[name] = probe_motion(encoder, clips, case.seeds, one_frame, **options)
-        rows = [Row(name, (kinds["pairs"], kinds["all"])) for name, kinds in table(scores).items()]
-        chance = (Estimate(0.5, n=2), Estimate(1 / len(CLASSES), n=len(CLASSES)))
         labels = f"{self.labels} labelled clips" if self.labels else "all labelled clips"
         note = f"Frozen features, {labels} of a motion, each also backwards."
-        return Section(
-            "probe",
-            "What does a probe read from frozen features?",
-            (*rows, Row("  guessing", chance)),
-            COLUMNS,
-            unit="%",
-            digits=1,
-            note=note,
-        )
+        found = {name: with_seeds(kinds, case.seeds) for name, kinds in table(scores).items()}
+        return probe_section(found, note)
+
+
+def with_seeds(kinds: Mapping[str, Estimate], seeds: Sequence[int]) -> dict[str, Estimate]:
+    """The same figures, with the seeds of the probes that they are means over."""
+    return {kind: replace(estimate, seeds=tuple(seeds)) for kind, estimate in kinds.items()}
+
+
+def probe_section(rows: Mapping[str, Mapping[str, Estimate]], note: str) -> Section:
+    """The section of the card.
+
+    Args:
+        rows: name -> ``{"pairs": ..., "all": ...}``, as ``motion.table`` gives it.
+        note: how the probes were trained.
+    """
+    chance = Row("  guessing", (Estimate(1 / 2), Estimate(1 / len(CLASSES))))
+    lines = [Row(name, (kinds["pairs"], kinds["all"])) for name, kinds in rows.items()]
+    title = "What does a probe read from frozen features?"
+    return Section("probe", title, (*lines, chance), COLUMNS, unit="%", digits=1, note=note)
 
 
 def span(system: VJEPA) -> int:
