@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from test_cem import Plane
+from plane_world import Plane
 
 from wmlearn.data.clip import Clip
 from wmlearn.evaluation.features import features_at, landscape, score_landscapes
@@ -11,7 +11,7 @@ from wmlearn.world import FeatureWorld
 
 
 class Obeys(Plane, FeatureWorld):
-    """The plane of test_cem, whose true moves are ten units an action."""
+    """The plane, whose true moves are ten units an action."""
 
     scale = 10.0
 
