@@ -115,13 +115,14 @@ def _fidelity_alt(card: EvaluationCard) -> str:
         for row in fidelity.at
     ]
     name = "PSNR" if fidelity.unit == "dB" else fidelity.unit
-    return f"{name} of the dream: {listed(parts)}."
+    what = "dream" if fidelity.curve else "prediction"
+    return f"{name} of the {what}: {listed(parts)}."
 
 
 def _draw_fidelity(axes: Any, card: EvaluationCard) -> None:
     """Bars where time plays no part."""
     row, fidelity = card.fidelity.at[0], card.fidelity
-    bars = {"predicted": (row.score, DREAM), fidelity.baseline: (row.baseline, NEUTRAL)}
+    bars = {"prediction": (row.score, DREAM), fidelity.baseline: (row.baseline, NEUTRAL)}
     _draw_bars(axes, bars)
     axes.set(title=f"{row.clips} held-out clips", ylabel=_label(card))
 

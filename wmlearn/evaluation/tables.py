@@ -95,10 +95,9 @@ def _fidelity(card: EvaluationCard) -> Table:
     at, digits = fidelity.at, _digits(card)
     name, baseline = fidelity.measure, fidelity.baseline
     sign = "dream minus copy" if fidelity.higher_is_better else "less than that"
-    if fidelity.higher_is_better and not baseline.startswith("copy"):
-        sign = "dream minus that"
+    own = "dream" if fidelity.curve else "prediction"
     rows = [
-        [f"{name}, dream ({fidelity.unit})", *(_text(row.score, digits) for row in at)],
+        [_named(card, own), *(_text(row.score, digits) for row in at)],
         [f"{name}, {baseline}", *(_text(row.baseline, digits) for row in at)],
         [f"  {sign}", *(_text(row.gain, digits) for row in at)],
     ]
@@ -120,6 +119,12 @@ def _fidelity(card: EvaluationCard) -> Table:
     return Table("Fidelity", [_horizon(row) for row in at], rows)
 
 
+def _named(card: EvaluationCard, what: str) -> str:
+    """The measure of what, with its unit: "PSNR, dream (dB)", "L1 of features, dream"."""
+    measure, unit = card.fidelity.measure, card.fidelity.unit
+    return f"{measure}, {what} (dB)" if unit == "dB" else f"{unit}, {what}"
+
+
 def _horizon(row: FidelityAt) -> str:
     return f"horizon {row.horizon}" if row.horizon else "hidden parts"
 
@@ -135,7 +140,7 @@ def _controllability(card: EvaluationCard) -> list[Table]:
     order = f"{own} minus {other}" if fidelity.higher_is_better else f"{other} minus {own}"
     score = (_text(row.score, digits) for row in fidelity.at)
     rows = [
-        [f"{name}, {own} actions ({fidelity.unit})", *score],
+        [_named(card, f"{own} actions"), *score],
         [f"{name}, {other} actions", *(_text(row and row.other, digits) for row in found)],
         [f"  {order}", *(_text(row and row.delta, digits) for row in found)],
     ]

@@ -153,7 +153,7 @@ def test_masked_tokens_do_not_leak_and_the_action_reaches_its_own_frame_alone():
 
 
 def test_sampling_fills_in_every_token_and_a_generator_repeats_it(frames):
-    world = noisy(TINY).world(temperature=1.0)
+    world = noisy(TINY).world({"temperature": 1.0})
     state = world.reset(Clip(frames[:, :1]))
     dreams = []
     for seed in (0, 0, 1):
