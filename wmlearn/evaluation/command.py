@@ -9,6 +9,7 @@ from wmlearn import hub
 from wmlearn.agents.actor_critic import ActorCritic, Player
 from wmlearn.agents.policy import Mixture
 from wmlearn.evaluation.evaluator import evaluate
+from wmlearn.viz import KINDS
 from wmlearn.world import Needs, WorldModel
 
 SHARES = (0, 0.25, 0.5, 0.75, 1)  # of random actions, for the rank correlation
@@ -49,6 +50,10 @@ def run(args: argparse.Namespace) -> None:
     The rank correlation is that of the first policy's mixtures with 0, 25, 50, 75 and 100 % of
     random actions.
     """
+    if args.figure and args.figure.suffix.lstrip(".").lower() not in KINDS:
+        raise ValueError(
+            f"--figure {args.figure}: choose a name that ends in .{', .'.join(KINDS)}."
+        )
     system = hub.load(args.checkpoint)
     players = {hub.find(name).name: _player(name, args.checkpoint, system) for name in args.policy}
     ranked = {
@@ -77,7 +82,6 @@ def run(args: argparse.Namespace) -> None:
     if args.out:
         print(f"\nwritten to {card.save(args.out)}")
     if args.figure:
-        args.figure.parent.mkdir(parents=True, exist_ok=True)
         print(f"drawn in {card.figure().save(args.figure)}")
 
 

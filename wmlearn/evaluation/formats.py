@@ -166,7 +166,7 @@ def _control_1(old: dict, seeds: list[int], latent: bool) -> dict:
     probe = dict(old["probe"]) if old["probe"] else None
     for name in ("real", "dream", "dream_other", "majority") if probe else ():
         drawn = seeds if name.startswith("dream") else []
-        probe[name] = _estimate(probe[name], probe["transitions"], drawn)
+        probe[name] = _estimate(probe[name], at[-1]["clips"], drawn)
     actions = ["inferred", "random"] if latent else ["true", "other"]
     return {"at": at, "probe": probe, "actions": actions}
 

@@ -585,6 +585,7 @@ def test_command_line_on_a_world(monkeypatch, store, tmp_path, capsys):
         ("--judge goals=3", "has no option 'goals'"),
         ("--judge goals", "NAME=VALUE"),
         ("--policy name", "not a policy"),
+        ("--figure card.gif", "ends in .png, .webp, .svg, .pdf"),
     ):
         assert wmlearn_evaluate(f"{common} --horizons 1 --probe-steps 0 {option}") == 2
         assert says in capsys.readouterr().err
