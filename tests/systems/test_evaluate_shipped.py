@@ -36,7 +36,7 @@ def weights(name: str) -> int:
 
 SHIPPED = smallest_checkpoints()
 SYSTEM_NAMES = [entry.name for entry in SYSTEMS if entry.name in SHIPPED]
-PIXELS = "--horizons 1 2 --probe-steps 2 --no-cost"
+PIXELS = "--horizons 1 2 --probe_steps 2 --no_cost"
 OPTIONS = {
     "genie": f"{PIXELS} --judge clips=8",
     "vjepa": "--judge labels=1 --judge epochs=1",
@@ -110,7 +110,7 @@ def test_every_shipped_system_gets_a_card(system, recorded, tmp_path, capsys):
     at = card.fidelity.at[0]
     for figured in (at.score, at.baseline, at.gain):
         assert math.isfinite(figured.value) and figured.n == at.clips
-    assert at.gain.seeds == (0,) and (card.cost is None) == ("--no-cost" in options)
+    assert at.gain.seeds == (0,) and (card.cost is None) == ("--no_cost" in options)
     capsys.readouterr()
     assert wmlearn_evaluate(f"{common} --policy no-such-policy") == 2
     assert "no checkpoint 'no-such-policy'" in capsys.readouterr().err
@@ -131,7 +131,7 @@ def test_a_trained_encoder_fills_in_better_than_the_mean_of_what_is_visible(reco
         ("vjepa", "--horizons 1", "Leave out horizons: the system has no world"),
         ("vjepa", "--policy actor-critic-doom-basic", "needs a world"),
         ("vjepa", "--judge labels=many", "does not take this option"),
-        ("vjepa2-ac", "--probe-steps 9", "Leave out probe-steps: the world shows features"),
+        ("vjepa2-ac", "--probe_steps 9", "Leave out probe_steps: the world shows features"),
         ("vjepa2-ac", "--policy actor-critic-doom-basic", "needs Discrete actions"),
         ("genie", "--policy actor-critic-doom-basic", "needs rewards"),
     ],

@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoint of a policy trained in the world: play it in the real environment",
     )
     add("--episodes", type=int, help="for each policy (default 100)")
-    add("--probe-steps", type=int, help="of the inverse-dynamics probe (default 500; 0: no probe)")
-    add("--no-cost", action="store_true", help="do not measure speed")
+    add("--probe_steps", type=int, help="of the inverse-dynamics probe (default 500; 0: no probe)")
+    add("--no_cost", action="store_true", help="do not measure speed")
     add(
         "--judge",
         action="append",

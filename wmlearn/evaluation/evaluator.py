@@ -176,7 +176,7 @@ def _refuse_what_has_no_meaning(case: Case, given: dict[str, Any], known: bool) 
     else:
         return
     if refused:
-        words = {"policies": "policy", "ranked": "policy", "probe_steps": "probe-steps"}
+        words = {"policies": "policy", "ranked": "policy"}
         options = ", ".join(sorted({words.get(name, name) for name in refused}))
         raise ValueError(f"Leave out {options}: {why}, so it would change nothing.")
 

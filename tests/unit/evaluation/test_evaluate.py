@@ -574,7 +574,7 @@ def test_command_line_on_a_world(monkeypatch, store, tmp_path, capsys):
     out, figure = tmp_path / "new" / "card.json", tmp_path / "other" / "card.png"
     common = f"name --data {store.path} --clips 6 --seeds 0 --holdout 0.25"
     assert wmlearn_evaluate(
-        f"{common} --out {out} --figure {figure} --horizons 1 4 --probe-steps 0"
+        f"{common} --out {out} --figure {figure} --horizons 1 4 --probe_steps 0"
     ) == 0  # fmt: skip
     card = EvaluationCard.load(out)
     assert card.name == "name" and card.cost.training_minutes == 4.5 and card.utility is None
@@ -587,5 +587,5 @@ def test_command_line_on_a_world(monkeypatch, store, tmp_path, capsys):
         ("--policy name", "not a policy"),
         ("--figure card.gif", "ends in .png, .webp, .svg, .pdf"),
     ):
-        assert wmlearn_evaluate(f"{common} --horizons 1 --probe-steps 0 {option}") == 2
+        assert wmlearn_evaluate(f"{common} --horizons 1 --probe_steps 0 {option}") == 2
         assert says in capsys.readouterr().err
