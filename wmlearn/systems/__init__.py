@@ -42,7 +42,7 @@ class System:
             Its folder has the same name with ``_`` for ``-``.
         module: ``"package.file:Class"`` of its ``LightningModule``, which a config builds.
         config: ``"package.file:Class"`` of its frozen dataclass.
-        recipe: the file that says how it is trained.
+        recipe: ``"package.file:OBJECT"``, the ``Recipe`` that says how it is trained.
         judge: ``"package.file:Class"`` of what only this system is asked when it is evaluated, a
             ``wmlearn.evaluation.judge.Judge``; empty where the card's fixed parts say it all.
     """
@@ -66,8 +66,7 @@ class System:
     def load(self, part: str) -> Any:
         """The class, or the recipe, that the attribute ``part`` names, imported now."""
         path, _, name = getattr(self, part).partition(":")
-        module = import_module(path)
-        return getattr(module, name) if name else module
+        return getattr(import_module(path), name)
 
 
 SYSTEMS = (
@@ -86,7 +85,7 @@ SYSTEMS = (
         name="diamond",
         module="wmlearn.systems.diamond.system:Diamond",
         config="wmlearn.systems.diamond.config:DiamondConfig",
-        recipe="wmlearn.systems.diamond.recipe",
+        recipe="wmlearn.systems.diamond.recipe:RECIPE",
     ),
     System(
         "GameNGen",
@@ -154,7 +153,7 @@ SYSTEMS = (
         name="genie",
         module="wmlearn.systems.genie.system:Genie",
         config="wmlearn.systems.genie.config:GenieConfig",
-        recipe="wmlearn.systems.genie.recipe",
+        recipe="wmlearn.systems.genie.recipe:RECIPE",
         judge="wmlearn.chapters.ch09_genie.judge:GenieJudge",
     ),
     System(
@@ -223,7 +222,7 @@ SYSTEMS = (
         name="vjepa2-ac",
         module="wmlearn.systems.vjepa2_ac.system:VJEPA2AC",
         config="wmlearn.systems.vjepa2_ac.config:VJEPA2ACConfig",
-        recipe="wmlearn.systems.vjepa2_ac.recipe",
+        recipe="wmlearn.systems.vjepa2_ac.recipe:RECIPE",
         judge="wmlearn.chapters.ch12_vjepa2_ac.judge:VJEPA2ACJudge",
     ),
     System(
@@ -251,7 +250,7 @@ SYSTEMS = (
         name="vjepa",
         module="wmlearn.systems.vjepa.system:VJEPA",
         config="wmlearn.systems.vjepa.config:VJEPAConfig",
-        recipe="wmlearn.systems.vjepa.recipe",
+        recipe="wmlearn.systems.vjepa.recipe:RECIPE",
         judge="wmlearn.chapters.ch11_vjepa.judge:VJEPAJudge",
     ),
     System(
@@ -274,12 +273,12 @@ AGENTS = (
         name="actor-critic",
         module="wmlearn.agents.actor_critic:ActorCritic",
         config="wmlearn.agents.actor_critic:ActorCriticConfig",
-        recipe="wmlearn.agents.recipe",
+        recipe="wmlearn.agents.recipe:RECIPE",
     ),
     System(
         "Policy that imitates a search in a dream",
         name="searched-policy",
-        recipe="wmlearn.agents.planning_recipe",
+        recipe="wmlearn.agents.planning_recipe:RECIPE",
     ),
 )
 
