@@ -41,6 +41,28 @@ def imports(tree: ast.AST) -> list[str]:
     return found
 
 
+def test_every_entry_has_its_place_in_the_order():
+    """A file beside the known ones would otherwise be under no rule at all."""
+    entries = {entry(path) for path in PACKAGE.rglob("*.py")} - {"__init__", "__main__"}
+    assert entries <= set(ORDER)
+
+
+def test_imports_are_written_in_full():
+    """The two tests below see absolute imports only."""
+    assert imports(ast.parse("import wmlearn.hub")) == ["wmlearn.hub"]
+    assert imports(ast.parse("def f():\n    from wmlearn import hub, viz")) == [
+        "wmlearn.hub", "wmlearn.viz",
+    ]  # fmt: skip
+    trees = {path: ast.walk(ast.parse(path.read_text("utf-8"))) for path in PACKAGE.rglob("*.py")}
+    relative = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path, nodes in trees.items()
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_upwards_only(path):
     here = ORDER.index(entry(path))
