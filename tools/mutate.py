@@ -205,7 +205,9 @@ def score(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("exercises", nargs="*", help="such as 04_1; all, if none is named")
     parser.add_argument("--sample", type=int, default=0, help="so many mutants of each exercise")
     parser.add_argument("--seconds", type=float, default=30, help="time limit of a mutant")
