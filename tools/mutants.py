@@ -35,6 +35,10 @@ _OTHER = {a: b for pair in _TWINS for a, b in [pair.split()]} | {
 }
 _RANDOM = {"rand", "randn", "randint", "randperm"}
 _STATEMENTS = (ast.Assign, ast.AugAssign, ast.Expr, ast.If, ast.For, ast.Break, ast.Continue)
+_LOOPS = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
+_EVEN = {"abs", "square", "norm"}  # (a - b).abs() is (b - a).abs()
+_REDUCTIONS = {"mean", "sum", "std", "var", "amax", "amin", "norm"}
+_EVEN_CALLS = {"mse_loss", "l1_loss", "minimum", "maximum", "transpose", "psnr"}
 _KEPT_KEYWORDS = {"strict"}  # says nothing about the result
 
 
@@ -62,8 +66,14 @@ def mutants(source: str) -> list[Mutant]:
     inside = _solution_lines(source)
     original = ast.unparse(tree)
     found: dict[str, Mutant] = {}
+    unmade = set(_unmade(tree))
+    looped = {id(n) for loop in ast.walk(tree) if isinstance(loop, _LOOPS) for n in ast.walk(loop)}
     for index, node in enumerate(ast.walk(tree)):
         for kind, new in _changes(node, inside):
+            if id(node) in unmade and (kind.startswith("swapped") or kind == "constant"):
+                continue
+            if kind == "reused draw" and id(node) not in looped:
+                continue
             clone = copy.deepcopy(tree)
             _put(clone, index, new)
             text = ast.unparse(ast.fix_missing_locations(clone))
@@ -141,8 +151,7 @@ HELPERS = {f.__name__: f for f in (_written, _first, _last, _reused, _one_row)}
 def _changes(node: ast.AST, inside: set[int]) -> Iterator[tuple[str, ast.AST | None]]:
     if getattr(node, "lineno", -1) not in inside:
         return
-    for kind, new in _of_node(node):
-        yield kind, new
+    yield from _of_node(node)
     if isinstance(node, _STATEMENTS) and not _is_text(node):
         yield "dropped statement", ast.Pass()
 
@@ -154,8 +163,10 @@ def _of_node(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                 yield "operator", _with(node, op=other())
             if isinstance(node.op, ast.Sub | ast.Div | ast.Pow | ast.MatMult):
                 yield "swapped operands", _with(node, left=node.right, right=node.left)
-        case ast.UnaryOp(operand=ast.Constant()) | ast.Constant(value=str()):
+        case ast.UnaryOp(operand=ast.Constant()):
             pass
+        case ast.Constant(value=str()):
+            yield "constant", ast.Constant(node.value + "?")
         case ast.UnaryOp():
             yield "dropped sign", node.operand
         case ast.Compare(ops=[op]):
@@ -233,19 +244,53 @@ def writes(source: str) -> Iterator[Mutant]:
             continue
         for name in [arg.arg for arg in function.args.args]:
             clone = copy.deepcopy(tree)
-            returns = [n for n in ast.walk(clone.body[index]) if isinstance(n, ast.Return)]
+            kept = ast.Assign([ast.Name("_given")], ast.Name(name))
+            clone.body[index].body.insert(_is_text(function.body[0]), kept)
+            returns = list(_returns(clone.body[index]))
             for node in returns:
-                node.value = _call("_written", ast.Name(name), node.value)
+                node.value = _call("_written", ast.Name("_given"), node.value)
             if returns:
                 text = ast.unparse(ast.fix_missing_locations(clone))
                 old = f"def {function.name}"
                 yield Mutant(text, function.lineno, old, f"writes into {name}", "in place")
 
 
+def _returns(node: ast.AST) -> Iterator[ast.Return]:
+    """The return statements of a function, without those of functions inside it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Return):
+            yield child
+        if not isinstance(child, ast.FunctionDef | ast.Lambda):
+            yield from _returns(child)
+
+
 def _other_numbers(value: float) -> list[float]:
     if isinstance(value, int) and abs(value) < 100:
         return [value + 1, value - 1]
-    return [value * 2, 0 * value]
+    return [value * 2, 0.0] if value else [1.0]
+
+
+def _unmade(tree: ast.AST) -> Iterator[int]:
+    """Nodes of which no mutants are made: their two sides may change places without any effect,
+    or they say nothing about the result."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in _KEPT_KEYWORDS:
+            yield id(node.value)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in _EVEN_CALLS:
+                yield id(node)
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+                if isinstance(node.right, ast.Constant) and node.right.value == 2:
+                    yield id(node.left)
+            continue
+        if node.func.attr in _EVEN:
+            yield id(node.func.value)
+        if node.func.attr in _EVEN_CALLS:
+            yield id(node)
+        if node.func.attr in _REDUCTIONS:
+            for axes in [*node.args, *(keyword.value for keyword in node.keywords)]:
+                yield id(axes)
 
 
 def _with(node: ast.AST, **fields: object) -> ast.AST:

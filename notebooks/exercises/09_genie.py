@@ -345,7 +345,7 @@ check("09.5", delta_psnr, seed=95)
 def changed(a, b, mask):
     """a, b uint8 [B, T, C, H, W], mask bool [B, T, H, W]; a number of levels."""
     ### BEGIN SOLUTION
-    error = (a.float() - b.float()).abs().mean(dim=2)
+    error = (a.float() - b).abs().mean(dim=2)
     return error[mask].mean() if mask.any() else 0.0
     ### END SOLUTION
 
@@ -357,12 +357,11 @@ def players_codes(dream, first, player, enemy, num_codes, idle, ratio, seed):
     def held(code):
         return dream(first, torch.full(player.shape[:2], code), seed)
 
-    rest, keys = held(idle), []
-    for code in range(num_codes):
-        frames = held(code)
-        mine, theirs = changed(frames, rest, player), changed(frames, rest, enemy)
-        keys.append(bool(mine > 0 and mine >= ratio * theirs))
-    return torch.tensor(keys)
+    rest = held(idle)
+    moved = [[changed(held(code), rest, mask) for mask in (player, enemy)]
+             for code in range(num_codes)]
+    mine, theirs = torch.tensor(moved).T
+    return (mine > 0) & (mine >= ratio * theirs)
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "09-6-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}

@@ -139,7 +139,7 @@ def tube_mask(grid, blocks):
     for top, left, rows, columns in blocks:
         covered[top : top + rows, left : left + columns] = True
     everywhen = covered.flatten().repeat(times)
-    return (~everywhen).nonzero()[:, 0], everywhen.nonzero()[:, 0]
+    return (~everywhen).nonzero().flatten(), everywhen.nonzero().flatten()
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "11-2-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}

@@ -94,7 +94,7 @@ def frame_mask(frames, tokens):
     """bool [frames * tokens, frames * tokens], for `tokens` tokens in each frame."""
     ### BEGIN SOLUTION
     frame = torch.arange(frames * tokens) // tokens
-    return frame[:, None] >= frame[None, :]
+    return frame[:, None] >= frame
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "12-1-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
@@ -137,7 +137,7 @@ def losses(predict, z, actions, states, ahead=2):
         newest = predict(path, actions[:, :k], states[:, :k])[:, -1:]
         path = torch.cat([path, newest], dim=1)
         if k > 1:
-            errors.append((newest - z[:, k : k + 1]).abs().mean())
+            errors.append((newest - z[:, k : k + 1]).abs())
     return teacher_forcing, torch.stack(errors).mean()
     ### END SOLUTION
 
@@ -173,7 +173,7 @@ def cem(energy, mean, std, samples, elites, iterations, least, generator):
     """From mean and std [H, A] of the plans to those after the last round."""
     ### BEGIN SOLUTION
     for _ in range(iterations):
-        noise = torch.randn(samples, *mean.shape, generator=generator, dtype=mean.dtype)
+        noise = torch.randn(samples, *mean.shape, generator=generator)
         plans = (mean + std * noise).clamp(-1, 1)
         elite = plans[energy(plans).topk(elites, largest=False).indices]
         mean = elite.mean(0)
@@ -293,8 +293,8 @@ def experiment(episode, limits, horizons, tolerance):
     """The tables promised and real, and the largest trusted limit (or None)."""
     ### BEGIN SOLUTION
     rows = [[episode(limit, horizon) for horizon in horizons] for limit in limits]
-    promised = torch.tensor([[float(p.mean()) for p, _ in row] for row in rows])
-    real = torch.tensor([[float(r.mean()) for _, r in row] for row in rows])
+    promised = torch.tensor([[p.mean() for p, _ in row] for row in rows])
+    real = torch.tensor([[r.mean() for _, r in row] for row in rows])
     trusted = None
     for limit, gaps in zip(limits, real - promised, strict=True):
         if gaps.max() > tolerance:

@@ -95,19 +95,19 @@ def heun(
         f"the denoiser was called at {', '.join(f'{s:.2f}' for s in seen)}; two steps need "
         f"{high:.2f}, then the second look at {middle:.2f}, then the last step from {middle:.2f}.",
     )
-    levels = _levels(6, high)
-    fine, coarse = run(levels), _euler(estimate, start, _levels(11, high))
+    levels = _levels(15, high)
+    fine, coarse = run(levels), _euler(estimate, start, _levels(29, high))
     require(
-        len(seen) == 11,
-        f"6 steps called the denoiser {len(seen)} times: two calls each, but one in the last, "
-        "are 11.",
+        len(seen) == 29,
+        f"15 steps called the denoiser {len(seen)} times: two calls each, but one in the last, "
+        "are 29.",
     )
     exact = mean + (start - mean) * std / (std**2 + high**2) ** 0.5
     require(
         (fine - exact).abs().max() < 0.5 * (coarse - exact).abs().max(),
-        "6 of Heun's steps should come nearer to the truth than 11 of Euler's, at the same price.",
+        "15 of Heun's steps should come nearer to the truth than 29 of Euler's, at the same price.",
     )
-    yield "11 calls for 6 steps, and nearer than Euler's 11"
+    yield "29 calls for 15 steps, and nearer than Euler's 29"
 
     for budget in (1, 2, 3, 8, 11, 20 + seed % 7):
         got = steps_within(budget * cost + cost - 1)

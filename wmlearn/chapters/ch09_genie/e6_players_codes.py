@@ -11,9 +11,11 @@ from wmlearn.teach.answers import Answer
 from wmlearn.teach.checks import Hint, close, exercise, require, seeded, tensor
 
 STARTS, STEPS, SIZE = 3, 4, 8
-# By code: how far it moves the player and the enemy. Code 4 is the enemy's, 5 moves both alike.
-PLAYER = torch.tensor([0, 2, 3, 0, 0, 2, 4])
-ENEMY = torch.tensor([0, 0, 1, 0, 3, 2, 2])
+# By code: how far it moves the player and the enemy at each step. Code 4 is the enemy's, 5 moves both
+# alike, and 7 moves the player at the last step only.
+PLAYER = torch.tensor([0, 2, 3, 0, 0, 2, 4, 0])
+ENEMY = torch.tensor([0, 0, 1, 0, 3, 2, 2, 0])
+CODES = len(PLAYER)
 
 
 @exercise("09.6", "whose action is it?")
@@ -60,7 +62,7 @@ def credit(changed: Answer, players_codes: Answer, *, seed: int = 0) -> Iterator
     require(nothing == 0, f"with an empty mask nothing changes: 0, not {nothing:g}.")
     yield "the mean change of the pixels in the mask"
 
-    games = [_Game(torch.randperm(7, generator=draw), draw, seed) for _ in range(2)]
+    games = [_Game(torch.randperm(CODES, generator=draw), draw, seed) for _ in range(2)]
     for game, ratio in zip(games, (2.0, 3.0), strict=True):
         _judge_codes(players_codes, game, ratio)
         yield f"a key moves the player at least {ratio:g} times as much as the enemy"
@@ -106,6 +108,7 @@ class _Game:
         chance = torch.randint(0, 40, (STARTS, STEPS), generator=seeded(seed))
         frames = self.first[:, None].repeat(1, STEPS, 1, 1, 1).long()
         frames[..., :3] += PLAYER[code].cumsum(1)[:, :, None, None, None]
+        frames[:, -1, ..., :3] += (code[:, -1] == 7).long()[:, None, None, None]
         frames[..., 5:] += (ENEMY[code].cumsum(1) + chance)[:, :, None, None, None]
         return frames.clamp(0, 255).to(torch.uint8)
 
@@ -119,11 +122,11 @@ class _Game:
 
 def _judge_codes(players_codes: Answer, game: _Game, ratio: float) -> None:
     masks = game.player, game.enemy
-    raw = players_codes(game.dream, game.first, *masks, 7, game.idle, ratio, game.seed)
+    raw = players_codes(game.dream, game.first, *masks, CODES, game.idle, ratio, game.seed)
     require(raw is not None, "players_codes returned None: is a `return` missing?")
     got = torch.as_tensor(raw)
     require(
-        list(got.shape) == [7] and got.dtype == torch.bool,
+        list(got.shape) == [CODES] and got.dtype == torch.bool,
         "players_codes should return a bool for each code, [num_codes].",
     )
     require(
@@ -132,15 +135,16 @@ def _judge_codes(players_codes: Answer, game: _Game, ratio: float) -> None:
     )
     tried = {int(latents[0, 0]) for latents, _ in game.calls}
     require(
-        tried == set(range(7)),
-        f"codes {sorted(tried)} were dreamed; try all of them, 0 to 6, the idle one to compare with.",
+        tried == set(range(CODES)),
+        f"codes {sorted(tried)} were dreamed; try all of 0 to {CODES - 1}, and the idle one to "
+        "compare with.",
     )
     require(
         {seed for _, seed in game.calls} == {game.seed},
         "the dreams have different seeds: then the enemy moves differently by chance, and chance "
         "counts as control. Give every dream the same seed.",
     )
-    moved = torch.tensor([game.changes(code) for code in range(7)])
+    moved = torch.tensor([game.changes(code) for code in range(CODES)])
     player, enemy = moved.T
     want = (player > 0) & (player >= ratio * enemy)
     if torch.equal(got, want):

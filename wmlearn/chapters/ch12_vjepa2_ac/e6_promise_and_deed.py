@@ -133,6 +133,13 @@ def promise_and_deed(drive: Answer, *, seed: int = 0) -> Iterator[str]:
             "one feature of six is off by 1.8, so the mean distance is 0.3, within the tolerance of "
             "0.5: take the mean over all features, not the sum, the largest, or a root of squares."
         )
+    far = _Arm(start, actions, horizon, slip=[3.6] + [0.0] * 20, pattern=single)
+    run(far, 2, 0.5)
+    require(
+        far.when == [0, 1],
+        "one feature of six is off by 3.6, so the mean distance is 0.6, more than the tolerance of "
+        "0.5: take the mean over all features; a median does not see it.",
+    )
     yield "the distance is the mean absolute difference"
 
 
