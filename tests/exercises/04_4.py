@@ -82,5 +82,69 @@ WRONG = [
     ("stop_gradient_missing", (stop_gradient_missing,), "a stop-gradient is missing"),
     ("sum_for_mean", (sum_for_mean,), "mean over the frames"),
     ("no_gradient_at_all", (no_gradient_at_all,), "no gradient at all"),
-    ("writes_into_the_clip", (writes_into_the_clip,), "changed the frames in place"),
+    ("writes_into_the_clip", (writes_into_the_clip,), "changed its argument `frames`"),
+]
+
+# Right answers in other styles.
+
+
+def with_a_list(model, precondition, frames, actions, sigma, noise, n):
+    c_in, c_out, c_skip, c_noise = precondition(sigma)
+    past, total = list(frames[:, :n].unbind(1)), 0.0
+    for i in range(n, frames.shape[1]):
+        noisy = frames[:, i] + sigma[:, None, None, None] * noise[:, i - n]
+        context = torch.stack(past[-n:], dim=1)
+        output = model(c_in * noisy, c_noise, context, actions[:, i - n : i])
+        target = (frames[:, i] - c_skip * noisy) / c_out
+        total = total + ((output - target) ** 2).mean()
+        with torch.no_grad():
+            pixels = ((c_skip * noisy + c_out * output).clamp(-1, 1) * 127.5 + 127.5).round()
+            past.append(pixels / 127.5 - 1)
+    return total / (frames.shape[1] - n)
+
+
+def into_its_own_copy(model, precondition, frames, actions, sigma, noise, n):
+    c_in, c_out, c_skip, c_noise = precondition(sigma)
+    seen, losses = frames.clone(), []
+    for i in range(frames.shape[1] - n):
+        clean = frames[:, i + n]
+        noisy = clean + torch.einsum("b,bchw->bchw", sigma, noise[:, i])
+        output = model(c_in * noisy, c_noise, seen[:, i : i + n].clone(), actions[:, i : i + n])
+        losses.append(((output - (clean - c_skip * noisy) / c_out) ** 2).mean())
+        estimate = (c_skip * noisy + c_out * output.detach()).clamp(-1, 1)
+        seen[:, i + n] = ((estimate + 1) * 127.5).round() / 127.5 - 1
+    return sum(losses) / len(losses)
+
+
+def model_called_without_graph_in_the_loss(model, precondition, frames, actions, sigma, noise, n):
+    c_in, c_out, c_skip, c_noise = precondition(sigma)
+    past, losses = list(frames[:, :n].unbind(1)), []
+    for i in range(n, frames.shape[1]):
+        noisy = frames[:, i] + sigma.view(-1, 1, 1, 1) * noise[:, i - n]
+        output = model(c_in * noisy, c_noise, torch.stack(past[-n:], 1), actions[:, i - n : i])
+        if i > n:
+            output = output.detach()
+        losses.append(((output - (frames[:, i] - c_skip * noisy) / c_out) ** 2).mean())
+        pixels = ((c_skip * noisy + c_out * output.detach()).clamp(-1, 1) * 127.5 + 127.5).round()
+        past.append(pixels / 127.5 - 1)
+    return torch.stack(losses).mean()
+
+
+def noise_of_the_first_frame(model, precondition, frames, actions, sigma, noise, n):
+    return into_its_own_copy(
+        model, precondition, frames, actions, sigma, noise[:, :1].expand_as(noise), n
+    )
+
+
+WRONG += [
+    (
+        "model_called_without_graph_in_the_loss",
+        (model_called_without_graph_in_the_loss,),
+        "every call of the model counts",
+    ),
+    ("noise_of_the_first_frame", (noise_of_the_first_frame,), "should get c_in"),
+]
+RIGHT = [
+    ("with_a_list", (with_a_list,)),
+    ("into_its_own_copy", (into_its_own_copy,)),
 ]

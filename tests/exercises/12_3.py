@@ -91,3 +91,81 @@ WRONG = [
     ("begins_anew_each_round", (begins_anew_each_round,), "begin with the last one's result"),
     ("asks_one_by_one", (asks_one_by_one,), "of all samples together"),
 ]
+
+
+def one_noise_for_all_rounds(energy, mean, std, samples, elites, iterations, least, generator):
+    noise = torch.randn(samples, *mean.shape, generator=generator)
+    for _ in range(iterations):
+        plans = (mean + std * noise).clamp(-1, 1)
+        elite = plans[energy(plans).topk(elites, largest=False).indices]
+        mean, std = elite.mean(0), elite.std(0, correction=0).clamp(min=least)
+    return mean, std
+
+
+def best_rounds_mean(energy, mean, std, samples, elites, iterations, least, generator):
+    best = (float("inf"), mean, std)
+    for _ in range(iterations):
+        noise = torch.randn(samples, *mean.shape, generator=generator)
+        plans = (mean + std * noise).clamp(-1, 1)
+        energies, order = energy(plans).topk(elites, largest=False)
+        elite = plans[order]
+        mean, std = elite.mean(0), elite.std(0, correction=0).clamp(min=least)
+        if energies.mean() < best[0]:
+            best = (energies.mean(), mean, std)
+    return best[1:]
+
+
+def fewer_samples_each_round(energy, mean, std, samples, elites, iterations, least, generator):
+    for _ in range(iterations):
+        noise = torch.randn(samples, *mean.shape, generator=generator)
+        plans = (mean + std * noise).clamp(-1, 1)
+        elite = plans[energy(plans).topk(elites, largest=False).indices]
+        mean, std = elite.mean(0), elite.std(0, correction=0).clamp(min=least)
+        samples = max(elites, samples - 10)
+    return mean, std
+
+
+def scaled_into_the_box(energy, mean, std, samples, elites, iterations, least, generator):
+    for _ in range(iterations):
+        noise = torch.randn(samples, *mean.shape, generator=generator)
+        plans = torch.tanh(mean + std * noise)
+        elite = plans[energy(plans).topk(elites, largest=False).indices]
+        mean, std = elite.mean(0), elite.std(0, correction=0).clamp(min=least)
+    return mean, std
+
+
+# Right answers in other styles.
+
+
+def sorted_in_float64(energy, mean, std, samples, elites, iterations, least, generator):
+    mean, std = mean.double(), std.double()
+    for _ in range(iterations):
+        noise = torch.randn((samples, *mean.shape), generator=generator, dtype=torch.float64)
+        plans = torch.clip(mean + std * noise, -1.0, 1.0)
+        elite = plans[torch.argsort(energy(plans))[:elites]]
+        mean = sum(elite) / elites
+        std = ((elite - mean) ** 2).mean(0).sqrt().clamp(min=least)
+    return mean, std
+
+
+def in_place_on_copies(energy, mean, std, samples, elites, iterations, least, generator):
+    mean, std = mean.clone(), std.clone()
+    for _ in range(iterations):
+        plans = torch.empty(samples, *mean.shape).normal_(generator=generator)
+        plans.mul_(std).add_(mean).clamp_(-1, 1)
+        elite = plans[energy(plans.clone()).argsort()[:elites]]
+        mean.copy_(elite.mean(0))
+        std.copy_(elite.std(0, unbiased=False)).clamp_(min=least)
+    return mean, std
+
+
+WRONG += [
+    ("one_noise_for_all_rounds", (one_noise_for_all_rounds,), "noise of an earlier round"),
+    ("best_rounds_mean", (best_rounds_mean,), "that of the *last* round"),
+    ("fewer_samples_each_round", (fewer_samples_each_round,), "every round draws 200 plans"),
+    ("scaled_into_the_box", (scaled_into_the_box,), "without scaling the others"),
+]
+RIGHT = [
+    ("sorted_in_float64", (sorted_in_float64,)),
+    ("in_place_on_copies", (in_place_on_copies,)),
+]

@@ -3,18 +3,19 @@
 A check holds no object of the learner's. It sees an :class:`Answer` for each function that the
 exercise asks for, and calls it. What crosses over, in either direction, is plain:
 
-- ``None``, numbers, strings, tensors (or NumPy arrays), and lists, tuples and dictionaries of these,
+- ``None``, numbers, strings, tensors (or NumPy arrays), and lists, tuples and dictionaries of
+  these,
 - a ``torch.Generator``, which crosses as its state,
 - a function of the check's, to be called back: its arguments and its result are plain again,
 - a :class:`Net`: parameters by name, and a function of the check's that uses them.
 
 Numbers in floating point go over as float32, as a notebook has them, and may come back in any
-precision; a function of the check's gets float64. A :class:`Reply` holds the value, the arguments as
-they are after the call, so that a write into one of them is seen, and gradients where some were
+precision; a function of the check's gets float64. A :class:`Reply` holds the value, the arguments
+as they are after the call, so that a write into one of them is seen, and gradients where some were
 asked for. A tensor that a gradient could flow back through has the attribute ``tracked``.
 
-:class:`InProcess` is the one backend so far: it calls the functions where they are, in the notebook.
-Another one may call them in another process; the checks stay as they are.
+:class:`InProcess` is the one backend so far: it calls the functions where they are, in the
+notebook. Another one may call them in another process; the checks stay as they are.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Changed(Exception):
 
     def __init__(self, function: str, argument: str) -> None:
         super().__init__(
-            f"{function} changed its argument `{argument}` in place (`x += ...`, `x[...] = ...` and "
-            "methods that end in _ write into it): make a new tensor, or work on a copy."
+            f"{function} changed its argument `{argument}` in place (`x += ...`, `x[...] = ...` "
+            "and methods that end in _ write into it): make a new tensor, or work on a copy."
         )
 
 

@@ -95,8 +95,8 @@ def preconditioning(coefficients: Answer, *, divisor: float = 4, seed: int = 0) 
         want = _exact(total, data)
         require(
             all(map(close, got[:3], want)) and close(got[3], total.log() / 2 / divisor),
-            f"with sigma_data = {data:.2f} and sigma_offset = {offset:.1f} the answer is wrong: are "
-            "0.5 or 0.3 written into the function in place of its arguments?",
+            f"with sigma_data = {data:.2f} and sigma_offset = {offset:.1f} the answer is wrong: "
+            "are 0.5 or 0.3 written into the function in place of its arguments?",
         )
     yield "other values of sigma_data and sigma_offset work too"
 

@@ -128,6 +128,10 @@ def euler_sampler(
         len(seen) == 2,
         f"{len(seen)} calls of the denoiser for 2 steps: Euler's method needs one for each step.",
     )
+    require(
+        close(seen[1], 1.0),
+        f"the second call of the denoiser was at sigma = {seen[1]:g}; its x has noise 1.",
+    )
     middle = start + (start - estimate) / high * (1.0 - high)
     require(
         close(two, (std**2 * middle + mean) / (std**2 + 1)),
@@ -136,10 +140,6 @@ def euler_sampler(
     )
     yield "two steps agree with the closed form"
 
-    require(
-        close(seen[1], 1.0),
-        f"the second call of the denoiser was at sigma = {seen[1]:g}; its x has noise 1.",
-    )
     many = run(torch.cat([torch.linspace(high, 0.01, 500), torch.zeros(1)]).tolist())
     exact = mean + (start - mean) * std / (std**2 + high**2) ** 0.5
     require(

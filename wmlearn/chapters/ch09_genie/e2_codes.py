@@ -14,8 +14,9 @@ from wmlearn.teach.checks import Hint, close, exercise, integer, require, seeded
 # How often each latent (a row) went with each action. Rows 1 and 2 have the same name, row 5 never
 # occurred, and the most frequent action is another one in the test data.
 TRAIN = [[2, 1, 0, 0], [0, 4, 1, 0], [0, 3, 0, 1], [0, 0, 4, 3], [4, 0, 0, 6], [0, 0, 0, 0]]
-TEST = [[3, 1, 0, 0], [2, 2, 0, 0], [2, 1, 0, 0], [0, 0, 1, 2], [2, 1, 0, 1], [0, 0, 0, 0]]
-RIGHT, COUNT = 3 + 2 + 1 + 1 + 1, 18
+TEST = [[3, 1, 0, 0], [2, 2, 0, 0], [2, 1, 0, 0], [1, 0, 2, 0], [2, 1, 0, 1], [0, 0, 0, 0]]
+RIGHT, COUNT = 3 + 2 + 1 + 2 + 1, 18
+ONE_EACH = 3 + 2 + 0 + 2 + 1  # if an action may be the name of one latent only
 
 
 @exercise("09.2", "is the codebook alive, and what do its codes mean?")
@@ -61,8 +62,8 @@ def codes_worth(perplexity: Answer, mapped_accuracy: Answer, *, seed: int = 0) -
     value = many(skewed)
     require(
         not close(value, 3),
-        f"you count the codes that occur: rare ones should count for less. {100 - 2 * rare}, {rare} "
-        f"and {rare} of a hundred have perplexity {want:.2f}, not 3.",
+        f"you count the codes that occur: rare ones should count for less. {100 - 2 * rare}, "
+        f"{rare} and {rare} of a hundred have perplexity {want:.2f}, not 3.",
     )
     require(
         close(value, want),
@@ -94,11 +95,16 @@ def codes_worth(perplexity: Answer, mapped_accuracy: Answer, *, seed: int = 0) -
             "latents are compared with actions directly; but latent 2 need not mean action 2. "
             "First map each latent to the action that goes with it most often.",
         )
+        require(
+            not close(value, ONE_EACH / COUNT),
+            "two latents may mean the same action: each latent is named alone, whatever the others "
+            "are called.",
+        )
         backwards = seen.argmax(0)
         require(
             not close(value, sum(TEST[int(backwards[a])][a] for a in range(4)) / COUNT),
             "the map goes from action to latent, so each action belongs to one latent only. We are "
-            "given a latent and have to name the action, and several latents may mean the same one.",
+            "given a latent and have to name the action, and several latents may mean the same.",
         )
         raise Hint(
             "map each latent to the action that is most frequent with it in the training data, "
@@ -106,7 +112,7 @@ def codes_worth(perplexity: Answer, mapped_accuracy: Answer, *, seed: int = 0) -
             f"{value:.3f}."
         )
     yield "each latent means its most frequent action, counted on other data"
-    only = [[0] * 4] * 5 + [[3, 0, 0, 1]]
+    only = [[0] * 4] * 5 + [[0, 3, 0, 1]]
     value = share(train, _pairs(only, draw))
     require(
         not close(value, 3 / 4),

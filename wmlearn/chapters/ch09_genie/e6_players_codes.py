@@ -11,10 +11,10 @@ from wmlearn.teach.answers import Answer
 from wmlearn.teach.checks import Hint, close, exercise, require, seeded, tensor
 
 STARTS, STEPS, SIZE = 3, 4, 8
-# By code: how far it moves the player and the enemy at each step. Code 4 is the enemy's, 5 moves both
-# alike, and 7 moves the player at the last step only.
-PLAYER = torch.tensor([0, 2, 3, 0, 0, 2, 4, 0])
-ENEMY = torch.tensor([0, 0, 1, 0, 3, 2, 2, 0])
+# By code: how far it moves the player and the enemy at each step. Code 4 is the enemy's, 5 moves
+# both alike, and 7 moves the player at the last step only.
+PLAYER = torch.tensor([0, 2, 3, 0, 0, 2, 4, 0, 1])
+ENEMY = torch.tensor([0, 0, 1, 0, 3, 2, 2, 0, 4])
 CODES = len(PLAYER)
 
 
@@ -55,8 +55,8 @@ def credit(changed: Answer, players_codes: Answer, *, seed: int = 0) -> Iterator
             "brighter and darker pixels cancel: take the absolute difference.",
         )
         raise Hint(
-            f"changed should be the mean absolute difference over all pixels of the mask, {want:.2f}"
-            f", not {got:.2f}: every pixel counts the same, whatever clip and step it is in."
+            f"changed should be the mean absolute difference over all pixels of the mask, "
+            f"{want:.2f}, not {got:.2f}: every pixel counts the same, in whatever clip."
         )
     nothing = tensor(changed(a, b, torch.zeros_like(mask)), (), "changed(a, b, an empty mask)")
     require(nothing == 0, f"with an empty mask nothing changes: 0, not {nothing:g}.")

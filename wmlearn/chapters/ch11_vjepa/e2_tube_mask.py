@@ -86,7 +86,7 @@ def check_mask(tube_mask: Answer, *, seed: int = 0) -> Iterator[str]:
     full = tube_mask((1, 2, 3), [(0, 0, 2, 2), (0, 2, 2, 1)])
     require(
         len(numbers(full[0], "visible")) == 0 and len(numbers(full[1], "hidden")) == 6,
-        "where the blocks cover everything nothing is visible, and all six of (1, 2, 3) are hidden.",
+        "where the blocks cover everything nothing is visible: of (1, 2, 3) all six are hidden.",
     )
     yield "ascending, on another grid too"
 

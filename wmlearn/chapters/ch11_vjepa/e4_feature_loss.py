@@ -25,6 +25,7 @@ def feature_loss(loss: Answer, follow: Answer, *, seed: int = 0) -> Iterator[str
     visible, hidden = order[:, :4], order[:, 4:]
     everything = torch.arange(TOKENS).expand(BATCH, -1)
     asked: list[tuple[Tensor, Tensor, Tensor]] = []
+    scale = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)  # the predictor's own
 
     def run(predict: Callable, clip: Tensor = patches, pull: float | None = None) -> Reply:
         def predictor(features: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ def feature_loss(loss: Answer, follow: Answer, *, seed: int = 0) -> Iterator[str
         return tensor(run(predict).value, (), "the loss")
 
     def mean_guess(features: Tensor, hidden: Tensor) -> Tensor:
-        return 0.3 * features.mean(1, keepdim=True).expand(-1, hidden.shape[1], -1)
+        return scale * features.mean(1, keepdim=True).expand(-1, hidden.shape[1], -1)
 
     run(mean_guess)
     first = asked[0][0]

@@ -55,12 +55,12 @@ def masks_in_time(time_mask: Answer, copy_last: Answer, *, seed: int = 0) -> Ite
         )
         require(
             len(visible) != 3 * area,
-            "the right number of tubelets is visible, but not the right ones: tubelet (t, y, x) has "
-            "number (t · H + y) · W + x, so that time is slowest.",
+            "the right number of tubelets is visible, but not the right ones: tubelet (t, y, x) "
+            "has number (t · H + y) · W + x, so that time is slowest.",
         )
         raise Hint(
-            f"with 6 frames seen, in tubelets of 2 frames, tubelets 0 to {3 * area - 1} are visible "
-            f"and {3 * area} to {5 * area - 1} hidden; you make {len(visible)} visible and "
+            f"with 6 frames seen, in tubelets of 2 frames, tubelets 0 to {3 * area - 1} are "
+            f"visible and {3 * area} to {5 * area - 1} hidden; you make {len(visible)} visible and "
             f"{len(hidden)} hidden."
         )
     yield "what was seen is visible, what comes later is hidden"
@@ -70,13 +70,13 @@ def masks_in_time(time_mask: Answer, copy_last: Answer, *, seed: int = 0) -> Ite
         first, last = seen // length, -(-seen // length)
         require(
             not (length * first != seen and visible.numel() == last * area),
-            f"with {seen} frames seen and tubelets of {length} frames, tubelet time {first} is half "
-            "in the future, and yet visible: its features hold frames that were not seen.",
+            f"with {seen} frames seen and tubelets of {length} frames, tubelet time {first} is "
+            "half in the future, and yet visible: its features hold frames that were not seen.",
         )
         require(
             not (length * first != seen and len(visible) + len(hidden) == 5 * area),
-            f"with {seen} frames seen and tubelets of {length} frames, tubelet time {first} is half "
-            "seen, and yet hidden: a part of what is to be guessed was looked at. It is neither.",
+            f"with {seen} frames seen and tubelets of {length} frames, tubelet time {first} is "
+            "half seen, and yet hidden: a part of what is to be guessed was seen. It is neither.",
         )
         require(
             torch.equal(visible, want[: first * area]) and torch.equal(hidden, want[last * area :]),
@@ -102,7 +102,7 @@ def masks_in_time(time_mask: Answer, copy_last: Answer, *, seed: int = 0) -> Ite
         require(
             last == first or not close(got, old[:, first : first + 1].expand(
                 -1, 5 - last, -1, -1).flatten(1, 2)),
-            "the copied tubelets are half in the future: copy the last time that was *wholly* seen.",
+            "what you copy is half in the future: copy the last time that was *wholly* seen.",
         )  # fmt: skip
         mean = old[:, :first].mean(1, keepdim=True).expand(-1, 5 - last, -1, -1).flatten(1, 2)
         require(
