@@ -127,8 +127,8 @@ def test_each_exercise_states_difficulty_minutes_points_and_what_it_teaches(sour
     stated = 0
     for text in texts:
         assert re.search(
-            r"Difficulty \d of 5, importance \d of 5, \d+\s+minutes,\s+[\d +]+\s+points?\.\s+It\s+teaches",
-            text,
+            r"Difficulty \d of 5, importance \d of 5, \d+ minutes, [\d +]+ points?\. It teaches",
+            " ".join(text.split()),
         )
         assert text.count("<summary>Help</summary>") == text.count("</details>") == 1
         points = re.search(r"minutes,\s+([\d +]+)\s+points?", text)[1]

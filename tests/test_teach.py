@@ -270,10 +270,10 @@ def half_solved(folder: Path) -> Path:
 
 def test_a_real_submission_is_graded(tmp_path):
     report = grade(half_solved(tmp_path), SOURCE)
-    assert [score.points for score in report.scores] == [3, 0, 0, 0, 0, 0, None]
+    assert [score.points for score in report.scores] == [3, 0, 0, 0, 0, 0, None, 0]
     assert "run away from the data" in report.scores[1].message
     assert "not written yet" in report.scores[2].message
-    assert grade(SOURCE, SOURCE).points == 19
+    assert grade(SOURCE, SOURCE).points == 22
 
 
 def test_nbgrader_makes_the_same_release_and_gives_the_same_points(tmp_path, monkeypatch):
@@ -306,7 +306,7 @@ def test_nbgrader_makes_the_same_release_and_gives_the_same_points(tmp_path, mon
     graded = api.autograde("ps4", "ada")
     assert graded["success"], graded.get("error")
     [notebook] = api.get_student_notebook_submissions("ada", "ps4")
-    assert notebook["code_score"] == 3 and notebook["max_score"] == 22
+    assert notebook["code_score"] == 3 and notebook["max_score"] == 25
     assert notebook["needs_manual_grade"]
 
 

@@ -450,7 +450,7 @@ def heun_sample(denoise, x, levels):
 
 
 def steps_within(calls):
-    """How many steps of Euler's, and of Heun's, `calls` calls of the denoiser are enough for."""
+    """How many steps of Euler's and of Heun's sampler `calls` calls are enough for."""
     ### BEGIN SOLUTION
     return calls, (calls + 1) // 2
     ### END SOLUTION

@@ -399,7 +399,7 @@ def time_mask(grid, seen, length):
 
 
 def copy_last(features, grid, seen, length):
-    """The baseline's guess [B, K, D] of the hidden tubelets, from features [B, T * H * W, D]."""
+    """The guess [B, K, D] of the hidden tubelets; features are [B, T * H * W, D]."""
     ### BEGIN SOLUTION
     places = grid[1] * grid[2]
     _, hidden = time_mask(grid, seen, length)
