@@ -17,6 +17,7 @@ import json
 import os
 import random
 import re
+import runpy
 import select
 import signal
 import sys
@@ -204,6 +205,29 @@ def score(
     return Score(problem.number, count, same, visible, hidden, equal, survivors)
 
 
+def verify(problem: Problem, count: int = 1000) -> list[str]:
+    """Which of an exercise's equivalent mutants give other outputs than the solution on random
+    inputs; those without ``inputs`` are taken at their word."""
+    table = tomllib.loads(EQUIVALENTS.read_text(encoding="utf-8")).get(problem.number, [])
+    kept = runpy.run_path(str(EQUIVALENTS.parent / f"{problem.number.replace('.', '_')}.py"))
+    made = {(mutant.old, mutant.new): mutant for mutant in mutants(problem.answer)}
+    wrong = []
+    for entry in table:
+        mutant = made.get((entry["old"], entry["new"]))
+        if mutant is None:
+            wrong.append(f"no such mutant any more: {entry['new']}")
+        elif "inputs" in entry:
+            name, draw = entry["inputs"], torch.Generator().manual_seed(0)
+            right, other = namespace(problem), namespace(problem)
+            exec(mutant.source, other)
+            for _ in range(count):
+                given = kept["INPUTS"][name](draw)
+                if not torch.allclose(*(torch.as_tensor(f[name](*given)) for f in (right, other))):
+                    wrong.append(f"not equal on a random input: {entry['new']}")
+                    break
+    return wrong
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -212,12 +236,19 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, help="so many mutants of each exercise")
     parser.add_argument("--seconds", type=float, default=30, help="time limit of a mutant")
     parser.add_argument("--show", action="store_true", help="print each mutant and its hint")
+    parser.add_argument("--verify", action="store_true", help="prove the equivalent ones instead")
     options = parser.parse_args()
     exercises()
     known = problems()
     numbers = [name.replace("_", ".") for name in options.exercises] or list(known)
     if unknown := set(numbers) - set(known):
         parser.error(f"no exercise {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
+    if options.verify:
+        wrong = {number: verify(known[number]) for number in numbers}
+        print(
+            "\n".join(f"{number}: {text}" for number in numbers for text in wrong[number]) or "ok"
+        )
+        return int(any(wrong.values()))
     print(HEAD)
     scores = []
     for number in numbers:
@@ -228,7 +259,7 @@ def main() -> int:
             print(f"      visible: {result.visible[:200] or 'passed'}")
             print(f"      hidden:  {result.hidden[:200] or 'passed'}", flush=True)
         scores.append(made)
-    bad = [s.number for s in scores if s.share < 0.95 or s.equal < s.count]
+    bad = [s for s in scores if s.share < 0.95 or s.equal < s.count or 10 * s.equivalent > s.count]
     return int(bool(bad))
 
 

@@ -389,7 +389,7 @@ show()
 
 # %% nbgrader={"grade": false, "grade_id": "11-6-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def time_mask(grid, seen, length):
-    """visible int64 [M] and hidden int64 [K]; grid is (T, H, W), `seen` counts frames."""
+    """visible int64 [M], hidden int64 [K]; grid is (T, H, W), `seen` counts frames."""
     ### BEGIN SOLUTION
     times, height, width = grid
     tubelets = torch.arange(times * height * width)

@@ -215,7 +215,7 @@ assert min(errors, key=errors.get) == "D*"
 # $$\nabla_x \log p(x; \sigma) = \frac{D(x; \sigma) - x}{\sigma^2},$$
 #
 # and points that follow it while the noise falls end up distributed as the data are. That is the
-# probability-flow ODE (EDM, eq. 1, with time counted in σ):
+# probability-flow ODE (an ordinary differential equation: it says how x changes as σ falls, and no chance is left in it; EDM, eq. 1, with time counted in σ):
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x; \sigma)}{\sigma} .$$
 #
@@ -674,7 +674,7 @@ for levels in ([2.0, 0.0], [2.0, 1.0, 0.5, 0.1, 0.01, 0.0]):
 
 # %% [markdown]
 # A world is more than frames: it also says what an action *earned*, and whether the game is over.
-# DIAMOND keeps this apart, in a second, small network: a CNN with an LSTM that reads the frames as
+# DIAMOND keeps this apart, in a second, small network: a CNN with an LSTM (a long short-term memory: a layer that carries numbers from step to step and learns what to keep) that reads the frames as
 # they come and names the sign of the reward and the end. It is plain classification with
 # cross-entropy, 30 lines in `wmlearn/systems/diamond/reward_end.py`, and we use it from there.
 
@@ -1266,7 +1266,7 @@ for side in (64, 32, 16, 8):
 # where a dream costs less and its monster lasts longer, learned from 20,000 frames in which the
 # script and random keys took turns, so that something is hit now and then. From recorded moments
 # the world is asked what *would* happen: all plans "hold one key for up to five steps, then
-# another" are dreamed, and the network (the paper's actor-critic, made small) learns which first
+# another" are dreamed, and the network (the paper's actor-critic, made small: one network with two outputs, an *actor* that gives the odds of each action, and a *critic* that guesses the return to come) learns which first
 # key had the best outcome (`wmlearn fit searched-policy`). It never sees what the script did.
 # Here it meets the engine, beside random keys and the script, which is told where the monster is.
 
@@ -1297,7 +1297,7 @@ Markdown(f"{metrics['episodes']} episodes each, seeds {metrics['seeds']}:\n\n"
 # hit, a policy needs a dream that keeps the monster while it moves, and pays when it is hit. Most
 # of the picture may be perfect and be of no help.
 #
-# **It was not the first policy.** Four others, trained by the paper's actor-critic with λ-returns
+# **It was not the first policy.** Four others, trained by the paper's actor-critic with λ-returns (targets for the critic: a mixture, weighed by λ, of rewards dreamed for one, two, ... steps, each followed by the critic's own guess)
 # (`wmlearn fit actor-critic`) in the 64 × 64 world, earned no more than random keys. The fading
 # monster was the first suspect. Four other things were wrong, and none of them shows in a PSNR:
 #
@@ -1324,7 +1324,7 @@ Markdown(f"{metrics['episodes']} episodes each, seeds {metrics['seeds']}:\n\n"
 # %% [markdown]
 # ## 6.6 · Where this laptop's DIAMOND departs from the paper's
 #
-# The differences, from the two configurations themselves, and what each was worth above.
+# The differences, from the two configurations themselves, and what each was worth above. (*Offset noise* is one more random number for each channel, added to all its pixels alike; *σ_data* is the data's standard deviation.)
 
 # %%
 from wmlearn.systems.diamond import PAPER
@@ -1459,9 +1459,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/04_diamond.ipynb): write the coefficients with the paper's offset
+# [The exercises](exercises/release/04_diamond.ipynb): write the coefficients with the paper's offset
 # noise, the noise schedule and its sampler, λ-returns; repair a loss that can fall to zero without
-# learning anything; find out what few steps do to *unequal* odds; and choose a world to train in.
+# learning anything; find out what few steps do to *unequal* odds; choose a world to train in; and see when Heun's second look pays.
 #
 # - The paper: Alonso and others (2024),
 #   [Diffusion for World Modeling: Visual Details Matter in Atari](https://arxiv.org/abs/2405.12399),

@@ -148,3 +148,22 @@ RIGHT = [
     ("with_a_list", (with_a_list,)),
     ("into_its_own_copy", (into_its_own_copy,)),
 ]
+
+
+def _inputs(draw):
+    frames = torch.randint(0, 256, (2, 5, 1, 2, 2), generator=draw) / 127.5 - 1
+    actions = torch.randint(0, 9, (2, 4), generator=draw)
+    sigma = torch.rand(2, generator=draw) + 0.1
+    noise = torch.randn((2, 3, 1, 2, 2), generator=draw)
+
+    def model(noisy, c_noise, context, actions):  # its output depends on all that it gets
+        return noisy + context.mean((1, 3, 4))[..., None, None] + actions.float().mean()
+
+    def precondition(sigma):
+        s = sigma.view(-1, 1, 1, 1)
+        return 1 / (1 + s), 1 + s, 1 / (2 + s), sigma
+
+    return model, precondition, frames, actions, sigma, noise, 2
+
+
+INPUTS = {"loss": _inputs}

@@ -156,3 +156,11 @@ WRONG += [
     ("one_name_each", (perplexity, one_name_each), "each latent is named alone"),
 ]
 RIGHT = [("in_loops", (perplexity_in_a_loop, accuracy_by_dictionary))]
+
+
+def _inputs(draw):
+    size = int(torch.randint(2, 12, (), generator=draw))
+    return torch.randint(0, size, (4, 5), generator=draw), size
+
+
+INPUTS = {"perplexity": _inputs}

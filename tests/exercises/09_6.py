@@ -136,3 +136,17 @@ RIGHT = [
     ("changed_in_a_loop", (changed_in_a_loop, a_list_of_bools)),
     ("codes_with_numpy", (changed, codes_with_numpy)),
 ]
+
+
+def _inputs(draw):
+    first = torch.randint(0, 256, (2, 1, 3, 3), generator=draw, dtype=torch.uint8)
+    player, enemy = torch.rand(2, 2, 2, 3, 3, generator=draw) < 0.5
+    effects = torch.randint(0, 256, (4, 2, 1, 3, 3), generator=draw, dtype=torch.uint8)
+
+    def dream(first, latents, seed):
+        return first[:, None] + effects[latents[0, 0]]
+
+    return dream, first, player, enemy, 4, 0, 1.0, 5
+
+
+INPUTS = {"players_codes": _inputs}

@@ -115,3 +115,6 @@ def rank_with_numpy(features):
 WRONG += [("not_centered", (std, not_centered), "subtract the mean over tokens")]
 ALSO = [("one_mean_for_all", (std, one_mean_for_all), "subtract the mean over tokens")]
 RIGHT = [("loop_and_numpy", (std_in_a_loop, rank_with_numpy))]
+
+
+INPUTS = {"effective_rank": lambda draw: (torch.randn(9, 4, generator=draw).double(),)}
