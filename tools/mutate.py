@@ -228,6 +228,15 @@ def verify(problem: Problem, count: int = 1000) -> list[str]:
     return wrong
 
 
+def _keep(scores: list[Score]) -> None:
+    path = EQUIVALENTS.with_name("scores.json")
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for made in scores:
+        kept[made.number] = {k: v for k, v in made._asdict().items() if isinstance(v, int)}
+    text = json.dumps(dict(sorted(kept.items())), indent=1) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -236,6 +245,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, help="so many mutants of each exercise")
     parser.add_argument("--seconds", type=float, default=30, help="time limit of a mutant")
     parser.add_argument("--show", action="store_true", help="print each mutant and its hint")
+    parser.add_argument("--write", action="store_true", help="keep the scores in scores.json")
     parser.add_argument("--verify", action="store_true", help="prove the equivalent ones instead")
     options = parser.parse_args()
     exercises()
@@ -259,6 +269,8 @@ def main() -> int:
             print(f"      visible: {result.visible[:200] or 'passed'}")
             print(f"      hidden:  {result.hidden[:200] or 'passed'}", flush=True)
         scores.append(made)
+    if options.write:
+        _keep(scores)
     bad = [s for s in scores if s.share < 0.95 or s.equal < s.count or 10 * s.equivalent > s.count]
     return int(bool(bad))
 

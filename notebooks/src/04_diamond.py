@@ -1401,7 +1401,7 @@ assert (critic - best).abs().max() < 0.1 and right.min() > 0.9
 # where a dream costs less and its monster lasts longer, learned from 20,000 frames in which the
 # script and random keys took turns, so that something is hit now and then. From recorded moments
 # the world is asked what *would* happen: all plans "hold one key for up to five steps, then
-# another" are dreamed, and the network (the paper's actor-critic, made small: one network with two outputs, an *actor* that gives the odds of each action, and a *critic* that guesses the return to come) learns which first
+# another" are dreamed, and the network (the paper's actor-critic, made small) learns which first
 # key had the best outcome (`wmlearn fit searched-policy`). It never sees what the script did.
 # Here it meets the engine, beside random keys and the script, which is told where the monster is.
 
@@ -1432,7 +1432,7 @@ Markdown(f"{metrics['episodes']} episodes each, seeds {metrics['seeds']}:\n\n"
 # hit, a policy needs a dream that keeps the monster while it moves, and pays when it is hit. Most
 # of the picture may be perfect and be of no help.
 #
-# **It was not the first policy.** Four others, trained by the paper's actor-critic with λ-returns (targets for the critic: a mixture, weighed by λ, of rewards dreamed for one, two, ... steps, each followed by the critic's own guess)
+# **It was not the first policy.** Four others, trained by the paper's actor-critic with λ-returns
 # (`wmlearn fit actor-critic`) in the 64 × 64 world, earned no more than random keys. The fading
 # monster was the first suspect. Four other things were wrong, and none of them shows in a PSNR:
 #

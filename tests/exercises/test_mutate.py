@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -78,3 +80,13 @@ def test_the_equivalent_ones_give_equal_outputs(tool):
     for number, problem in tool.problems().items():
         if number in listed:
             assert tool.verify(problem, count=100) == []
+
+
+def test_the_instructors_page_is_up_to_date():
+    page = subprocess.run(
+        [sys.executable, str(TOOLS / "instructors_page.py"), "--check"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(TOOLS.parent)},
+    )
+    assert page.returncode == 0, page.stdout + page.stderr

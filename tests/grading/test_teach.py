@@ -168,6 +168,19 @@ def test_release_cuts_solutions_hidden_tests_and_outputs(tmp_path, teacher):
     assert cells["01-setup"] == "import math"
 
 
+def test_after_the_deadline_each_answer_has_its_solution_in_a_fold(tmp_path, teacher):
+    out = tmp_path / "solved.ipynb"
+    assert main(["release", str(teacher), str(out), "--solutions"]) == 0
+    cells = read_notebook(out)["cells"]
+    folds = [c["source"] for c in cells if "<summary>Solution</summary>" in c["source"]]
+    assert len(folds) == 6 and "```python\ndef one():\n    return 1\n```" in folds[0]
+    assert "Because." in folds[-1] and "BEGIN" not in out.read_text()
+    assert "raise NotImplementedError()" in cells[1]["source"]  # the answer is still the reader's
+    assert "assert one() == 1" not in out.read_text()  # hidden tests stay hidden
+    with pytest.raises(ValueError, match="of their own"):
+        main(["release", str(teacher), "--to", str(tmp_path / "course"), "--solutions"])
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
