@@ -1,4 +1,4 @@
-"""Writes what `book/instructors.md` says of each chapter's exercises, from the exercises themselves.
+"""Writes what `book/instructors.md` says of the exercises, from the exercises themselves.
 
     python tools/instructors_page.py           # rewrite the parts between the markers
     python tools/instructors_page.py --check   # only say whether they are up to date

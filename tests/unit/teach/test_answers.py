@@ -27,9 +27,7 @@ def test_numbers_arrive_in_float32_and_come_back_in_any_precision():
 
 
 @pytest.mark.parametrize(
-    "write",
-    [lambda x, y: x.add_(1), lambda x, y: y["a"].append(2), lambda x, y: x.zero_() and x.fill_(0)],
-    ids=["tensor", "list inside", "zeros"],
+    "write", [lambda x, y: x.add_(1), lambda x, y: y["a"].append(2)], ids=["tensor", "list inside"]
 )
 def test_a_write_into_an_argument_is_seen_and_the_check_keeps_its_own(write):
     x, y = torch.ones(2), {"a": [1]}
