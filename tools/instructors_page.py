@@ -133,8 +133,9 @@ PARTS = {"times": times, "rubrics": rubrics, "variants": variants, "proofs": pro
 def page(text: str) -> str:
     """The page with all its generated parts made anew."""
     for name, make in PARTS.items():
-        pattern = rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)"
-        text, count = re.subn(pattern, lambda m, make=make: m[1] + make() + m[2], text, flags=re.S)
+        pattern = rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)"
+        part = make() + "\n"
+        text, count = re.subn(pattern, lambda m, part=part: m[1] + part + m[2], text, flags=re.S)
         if count != 1:
             raise ValueError(f"{PAGE.name} has {count} parts named {name}; it should have one.")
     return text
