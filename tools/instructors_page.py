@@ -37,7 +37,8 @@ def exercises(source: Path) -> list[dict]:
         title = re.match(r"## Exercise (\d+): (.+)", cell["source"])
         if title:
             said = _HEAD.search(" ".join(cell["source"].split())).groupdict()
-            found.append({"number": f"{source.stem[:2]}.{title[1]}", "title": title[2], **said})
+            name = title[2][0].upper() + title[2][1:]
+            found.append({"number": f"{source.stem[:2]}.{title[1]}", "title": name, **said})
     return found
 
 
@@ -85,7 +86,7 @@ def rubrics() -> str:
             answer, _, marking = text.partition("Marking: ")
             number = name[:4].replace("-", ".")
             parts.append(
-                f"**{number}** ({points} points). {marking.strip()}\n\n"
+                f"**{number}** ({points} points). {marking[:1].upper()}{marking[1:].strip()}\n\n"
                 f"<details>\n<summary>A model answer</summary>\n\n{answer.strip()}\n\n</details>"
             )
     return "\n\n".join(parts)
