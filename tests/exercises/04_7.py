@@ -106,7 +106,7 @@ def counted_in_a_loop(calls):
 WRONG = [
     ("euler", (euler, steps), "Euler's sampler still"),
     ("second_slope_alone", (second_slope_alone, steps), "second slope alone"),
-    ("goes_on_from_the_guess", (goes_on_from_the_guess, steps), "sets out from the guess"),
+    ("goes_on_from_the_guess", (goes_on_from_the_guess, steps), "step sets out from the guess"),
     ("second_look_at_zero", (second_look_at_zero, steps), "called at sigma = 0"),
     ("second_look_at_the_old_level", (second_look_at_the_old_level, steps), "*next* step"),
     ("first_slope_asked_twice", (first_slope_asked_twice, steps), "then the second look at"),

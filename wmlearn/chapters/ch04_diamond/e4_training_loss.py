@@ -47,6 +47,10 @@ def training_loss(loss: Answer, *, levels: int = 256, seed: int = 0) -> Iterator
         f"the model's context should hold n frames, [B, n, C, H, W] = {[batch, n, 1, 4, 4]}.",
     )
     require(
+        all(context.isfinite().all() for context in model.contexts),
+        "the model's context contains NaN or infinity: what is fed back was divided by 0.",
+    )
+    require(
         not close(model.contexts[0][:, -1], frames[:, n]),
         "a future frame leaks: the context of the first call holds the very frame that the model "
         "has to predict. The context is the n frames before it.",
