@@ -80,8 +80,8 @@ def heun(
         require(
             not close(two, estimate(guess + second * (middle - high), middle))
             and not close(two, estimate(guess + (first + second) / 2 * (middle - high), middle)),
-            "the way is gone twice: either the corrected step sets out from the guess, and not from "
-            "the x at the beginning of the step, or the two slopes are added without halving.",
+            "the way is gone twice: either the corrected step sets out from the guess, and not "
+            "from the x at the beginning of the step, or the two slopes are added, not halved.",
         )
         raise Hint(
             "two steps do not agree with the closed form: guess with Euler's step, look again at "
