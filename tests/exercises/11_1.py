@@ -83,5 +83,45 @@ WRONG = [
     ("halves_paired", (angles, halves_paired), "channels c and c + d/2"),
     ("minus_missing", (angles, minus_missing), "a minus sign is missing"),
     ("the_other_way_round", (angles, the_other_way_round), "the other way round"),
-    ("in_place", (angles, in_place), "changed x in place"),
+    ("in_place", (angles, in_place), "changed its argument `x`"),
+]
+
+
+def numbers_of_26(positions, d):
+    speeds = (10_000 ** (-torch.arange(4) / 4)).repeat_interleave(2)
+    turned = (positions[:, :, None] * speeds).flatten(1)[:, :d]
+    return torch.nn.functional.pad(turned, (0, d - turned.shape[1]))
+
+
+# Right answers in other styles.
+
+
+def angles_in_loops(positions, d):
+    third = 2 * (d // 6)
+    out = torch.zeros(len(positions), d)
+    for axis in range(3):
+        for j in range(third // 2):
+            at = axis * third + 2 * j
+            out[:, at] = out[:, at + 1] = positions[:, axis] * 10_000 ** (-2 * j / third)
+    return out
+
+
+def turn_complex(x, angles):
+    z = torch.view_as_complex(x.double().reshape(len(x), -1, 2))
+    z = z * torch.polar(torch.ones(z.shape).double(), angles[:, ::2].double())
+    return torch.view_as_real(z).flatten(1)
+
+
+def turn_in_place_on_a_copy(x, angles):
+    out = x.clone()
+    a, b, turned = x[:, ::2], x[:, 1::2], angles[:, ::2]
+    out[:, ::2] = a * turned.cos() - b * turned.sin()
+    out[:, 1::2] = b * turned.cos() + a * turned.sin()
+    return out
+
+
+WRONG += [("numbers_of_26", (numbers_of_26, turn), "numbers of d = 26")]
+RIGHT = [
+    ("loops_and_complex", (angles_in_loops, turn_complex)),
+    ("turn_in_place_on_a_copy", (angles_in_loops, turn_in_place_on_a_copy)),
 ]

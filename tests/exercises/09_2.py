@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -90,5 +93,74 @@ WRONG = [
         "latent 2 need not mean action 2",
     ),
     ("map_backwards", (perplexity, map_backwards), "from action to latent"),
-    ("unseen_gets_action_zero", (perplexity, unseen_gets_action_zero), "never occurred"),
+    ("unseen_gets_action_zero", (perplexity, unseen_gets_action_zero), "has no action of its own"),
 ]
+
+
+def _named(train_latents, train_actions, num_latents, num_actions):
+    table = torch.zeros(num_latents, num_actions)
+    for latent, action in zip(train_latents.tolist(), train_actions.tolist(), strict=True):
+        table[latent, action] += 1
+    return table
+
+
+def unseen_gets_the_tests_majority(tl, ta, sl, sa, nl, na):
+    table = _named(tl, ta, nl, na)
+    names = table.argmax(1)
+    names[table.sum(1) == 0] = torch.bincount(sa, minlength=na).argmax()
+    return (names[sl] == sa).float().mean()
+
+
+def one_name_each(tl, ta, sl, sa, nl, na):
+    table, names = _named(tl, ta, nl, na), torch.zeros(nl, dtype=torch.long)
+    names[:] = table.sum(0).argmax()
+    for _ in range(min(nl, na)):
+        place = int(table.argmax())
+        latent, action = divmod(place, na)
+        names[latent] = action
+        table[latent], table[:, action] = -1, -1
+    return (names[sl] == sa).float().mean()
+
+
+# Right answers in other styles.
+
+
+def perplexity_in_a_loop(codes, num_codes):
+    total, entropy = codes.numel(), 0.0
+    for k in range(num_codes):
+        share = (codes == k).sum().item() / total
+        entropy -= share * math.log(share) if share else 0.0
+    return math.exp(entropy)
+
+
+def accuracy_by_dictionary(tl, ta, sl, sa, nl, na):
+    seen = {}
+    for latent, action in zip(tl.tolist(), ta.tolist(), strict=True):
+        seen.setdefault(latent, []).append(action)
+
+    def most(actions):
+        return max(set(actions), key=actions.count)
+
+    fallback = most(ta.tolist())
+    names = [most(seen[k]) if k in seen else fallback for k in range(nl)]
+    right = [names[k] == a for k, a in zip(sl.tolist(), sa.tolist(), strict=True)]
+    return np.mean(right)
+
+
+WRONG += [
+    (
+        "unseen_gets_the_tests_majority",
+        (perplexity, unseen_gets_the_tests_majority),
+        "most frequent action of the *test*",
+    ),
+    ("one_name_each", (perplexity, one_name_each), "each latent is named alone"),
+]
+RIGHT = [("in_loops", (perplexity_in_a_loop, accuracy_by_dictionary))]
+
+
+def _inputs(draw):
+    size = int(torch.randint(2, 12, (), generator=draw))
+    return torch.randint(0, size, (4, 5), generator=draw), size
+
+
+INPUTS = {"perplexity": _inputs}

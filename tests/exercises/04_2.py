@@ -79,8 +79,55 @@ WRONG = [
     ("step_backwards", (levels, step_backwards), "run away from the data"),
     ("next_level_asked", (levels, next_level_asked), "called at sigma = 0"),
     ("jumps_to_the_estimate", (levels, jumps_to_the_estimate), "the second step went wrong"),
-    ("in_place", (levels, in_place), "works in place"),
+    ("in_place", (levels, in_place), "changed its argument `x` in place"),
     ("heun", (levels, heun), "one for each step"),
 ]
 
-VISIBLE_ONLY = {"heun", "in_place"}  # right in value: the hidden tests look at values
+
+# Right answers in other styles.
+
+
+def levels_in_a_loop(num_steps, sigma_min=2e-3, sigma_max=5.0, rho=7.0):
+    made = []
+    for i in range(num_steps):
+        share = i / (num_steps - 1) if num_steps > 1 else 0.0
+        root = (1 - share) * sigma_max ** (1 / rho) + share * sigma_min ** (1 / rho)
+        made.append(root**rho)
+    return torch.tensor([*made, 0.0], dtype=torch.float64)
+
+
+def sampler_on_its_own_copy(denoise, x, levels):
+    x = x.clone()
+    for i in range(len(levels) - 1):
+        ratio = levels[i + 1] / levels[i]
+        x *= ratio
+        x += (1 - ratio) * denoise(x / ratio if ratio else x, levels[i])
+    return x
+
+
+def sampler_by_interpolation(denoise, x, levels):
+    levels = [float(level) for level in levels]
+    for now, after in zip(levels, levels[1:], strict=False):
+        clean = denoise(x, now)
+        x = clean + after / now * (x - clean)
+    return x
+
+
+def constants_in_the_schedule(num_steps, sigma_min=2e-3, sigma_max=5.0, rho=7.0):
+    return levels(num_steps, 2e-3, sigma_max, 7.0 if rho == 7 else rho)
+
+
+def one_level_for_all(denoise, x, levels):
+    first = levels[0]
+    for sigma, after in zip(levels[:-1], levels[1:], strict=True):
+        x = x + (x - denoise(x, first)) / sigma * (after - sigma)
+    return x
+
+
+WRONG += [
+    ("constants_in_the_schedule", (constants_in_the_schedule, sampler), "numbers written into"),
+    ("one_level_for_all", (levels, one_level_for_all), "its x has noise 1"),
+]
+RIGHT = [
+    ("levels_in_a_loop", (levels_in_a_loop, sampler_by_interpolation)),
+]

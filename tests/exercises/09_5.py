@@ -96,3 +96,58 @@ WRONG = [
     ("generator_ignored", (generator_ignored,), "another seed gives the same number"),
     ("starts_from_the_second_frame", (starts_from_the_second_frame,), "start from the first"),
 ]
+
+
+def one_latent_held(dream, frames, inferred, step, num_actions, generator):
+    other = torch.randint(num_actions, (len(inferred), 1), generator=generator)
+    return _measured(dream, frames, inferred, step, other.expand_as(inferred).contiguous())
+
+
+def never_the_inferred(dream, frames, inferred, step, num_actions, generator):
+    shift = torch.randint(1, num_actions, inferred.shape, generator=generator)
+    return _measured(dream, frames, inferred, step, (inferred + shift) % num_actions)
+
+
+def random_from_the_step_on(dream, frames, inferred, step, num_actions, generator):
+    other = inferred.clone()
+    other[:, step - 1 :] = _random(inferred, num_actions, generator)[:, step - 1 :]
+    return _measured(dream, frames, inferred, step, other)
+
+
+def size_of_each_gain(dream, frames, inferred, step, num_actions, generator):
+    other = _random(inferred, num_actions, generator)
+    right, wrong = _dreams(dream, frames, inferred, other)
+    real = frames[:, step]
+    return (psnr(right[:, step - 1], real) - psnr(wrong[:, step - 1], real)).abs().mean()
+
+
+# Right answers in other styles.
+
+
+def only_as_far_as_needed(dream, frames, inferred, step, num_actions, generator):
+    other = torch.randint(num_actions, (len(inferred), step), generator=generator)
+    right, wrong = dream(frames[:, 0], inferred[:, :step]), dream(frames[:, 0], other)
+    gains = psnr(right[:, -1], frames[:, step]) - psnr(wrong[:, -1], frames[:, step])
+    return gains.double().mean()
+
+
+def dreams_each_twice(dream, frames, inferred, step, num_actions, generator):
+    other = (torch.rand(inferred.shape, generator=generator) * num_actions).long()
+    gains = []
+    for clip in range(len(inferred)):
+        a, b = (psnr(dream(frames[:, 0], x)[clip, step - 1], frames[clip, step]).item()
+                for x in (inferred, other))  # fmt: skip
+        gains.append(a - b)
+    return sum(gains) / len(gains)
+
+
+WRONG += [
+    ("one_latent_held", (one_latent_held,), "held for a whole clip"),
+    ("never_the_inferred", (never_the_inferred,), "never equal the inferred"),
+    ("random_from_the_step_on", (random_from_the_step_on,), "some steps keep their inferred"),
+    ("size_of_each_gain", (size_of_each_gain,), "take no absolute value"),
+]
+RIGHT = [
+    ("only_as_far_as_needed", (only_as_far_as_needed,)),
+    ("dreams_each_twice", (dreams_each_twice,)),
+]

@@ -103,3 +103,62 @@ WRONG = [
     ("truncation_wins_over_the_end", (truncation_wins_over_the_end,), "random ends and cuts"),
     ("gradient_through_the_target", (gradient_through_the_target,), "stop-gradient is missing"),
 ]
+
+
+def the_last_step_never_ends(rewards, next_values, terminated, truncated, gamma, lam):
+    over = terminated.clone()
+    over[:, -1] = False
+    return _returns(rewards, next_values, over, truncated, gamma, lam)
+
+
+def a_cut_at_the_end_loses_the_value(rewards, next_values, terminated, truncated, gamma, lam):
+    over = terminated.clone()
+    over[:, -1] |= truncated[:, -1]
+    return _returns(rewards, next_values, over, truncated, gamma, lam)
+
+
+# Right answers in other styles.
+
+
+def step_by_step(rewards, next_values, terminated, truncated, gamma, lam):
+    out = torch.empty_like(rewards, dtype=torch.float64)
+    batch, time = rewards.shape
+    for b in range(batch):
+        for t in reversed(range(time)):
+            value = next_values[b, t].item()
+            if terminated[b, t]:
+                later = 0.0
+            elif truncated[b, t] or t == time - 1:
+                later = value
+            else:
+                later = (1 - lam) * value + lam * out[b, t + 1].item()
+            out[b, t] = rewards[b, t].item() + gamma * later
+    return out
+
+
+@torch.no_grad()
+def by_temporal_differences(rewards, next_values, terminated, truncated, gamma, lam):
+    goes_on = (~terminated).to(rewards.dtype)
+    joined = (~(terminated | truncated)).to(rewards.dtype)
+    joined[:, -1] = 0
+    base = rewards + gamma * goes_on * next_values
+    out, later = base.clone(), 0.0
+    for t in reversed(range(rewards.shape[1])):
+        if t + 1 < rewards.shape[1]:
+            later = gamma * lam * joined[:, t] * (out[:, t + 1] - next_values[:, t])
+            out[:, t] += later
+    return out
+
+
+WRONG += [
+    ("the_last_step_never_ends", (the_last_step_never_ends,), "very last step may end"),
+    (
+        "a_cut_at_the_end_loses_the_value",
+        (a_cut_at_the_end_loses_the_value,),
+        "a cut at the very last step",
+    ),
+]
+RIGHT = [
+    ("step_by_step", (step_by_step,)),
+    ("by_temporal_differences", (by_temporal_differences,)),
+]

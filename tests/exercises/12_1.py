@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -90,4 +91,32 @@ WRONG = [
     ("repeat", (interleave, repeat_for_repeat_interleave), "used for `repeat_interleave`"),
     ("floats_to_add", (interleave, floats_to_add), "*added* to the attention"),
     ("sizes_written_in", (interleave, sizes_written_in), "written into the function"),
+]
+
+
+# Right answers in other styles.
+
+
+def interleave_in_loops(actions, states, patches):
+    tokens = []
+    for t in range(actions.shape[1]):
+        tokens += [actions[:, t], states[:, t]]
+        tokens += list(patches[:, t].unbind(1))
+    return torch.stack(tokens, 1).double()
+
+
+def mask_with_kron(frames, tokens):
+    return torch.kron(torch.ones(frames, frames).tril(), torch.ones(tokens, tokens)) > 0
+
+
+def mask_with_numpy(frames, tokens):
+    mask = np.zeros((frames * tokens, frames * tokens), dtype=bool)
+    for i in range(frames):
+        mask[i * tokens : (i + 1) * tokens, : (i + 1) * tokens] = True
+    return mask
+
+
+RIGHT = [
+    ("loops_and_kron", (interleave_in_loops, mask_with_kron)),
+    ("mask_with_numpy", (interleave_in_loops, mask_with_numpy)),
 ]

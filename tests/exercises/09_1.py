@@ -78,3 +78,55 @@ WRONG = [
     ("mean_over_coordinates", (mean_over_coordinates,), "divided by D as well"),
     ("beta_written_in", (beta_written_in,), "with beta = 0"),
 ]
+
+
+def nearest_by_l1(x, codebook, beta=0.25):
+    codes = (x[:, None] - codebook[None]).abs().sum(-1).argmin(1)
+    return _loss_of(x, codebook, codes, beta)
+
+
+def nearest_by_the_largest_difference(x, codebook, beta=0.25):
+    codes = (x[:, None] - codebook[None]).abs().amax(-1).argmin(1)
+    return _loss_of(x, codebook, codes, beta)
+
+
+def _loss_of(x, codebook, codes, beta):
+    code = codebook[codes]
+    pull = ((x.detach() - code) ** 2).sum(1).mean()
+    commit = ((x - code.detach()) ** 2).sum(1).mean()
+    return x + (code - x).detach(), codes, pull + beta * commit
+
+
+# Right answers in other styles.
+
+
+def with_one_hot(x, codebook, beta=0.25):
+    lengths = codebook.square().sum(1)
+    codes = (lengths - 2 * torch.einsum("nd,kd->nk", x, codebook)).argmin(1)
+    chosen = torch.nn.functional.one_hot(codes, len(codebook)).to(x) @ codebook
+
+    def per(a, b):
+        return torch.nn.functional.mse_loss(a, b) * x.shape[1]
+
+    loss = per(chosen, x.detach()) + beta * per(x, chosen.detach())
+    return x - x.detach() + chosen.detach(), codes, loss
+
+
+def in_a_loop(x, codebook, beta=0.25):
+    codes = [int(((codebook - row) ** 2).sum(1).argmin()) for row in x.double()]
+    codes = torch.tensor(codes)
+    code = codebook.double()[codes]
+    loss = sum(((a.detach() - b) ** 2).sum() for a, b in zip(x, code, strict=True)) / len(x)
+    loss = loss + beta * ((x - code.detach()) ** 2).sum() / len(x)
+    return x + (code - x).detach(), codes, loss
+
+
+WRONG += [
+    ("nearest_by_l1", (nearest_by_l1,), "sum of absolute differences"),
+    (
+        "nearest_by_the_largest_difference",
+        (nearest_by_the_largest_difference,),
+        "codebook's row that is nearest",
+    ),
+]
+RIGHT = [("with_one_hot", (with_one_hot,)), ("in_a_loop", (in_a_loop,))]

@@ -72,3 +72,41 @@ WRONG = [
     ("divided_by_d", (divided_by_d,), "divide by its square root"),
     ("keys_for_values", (keys_for_values,), "softmax over the frames of q"),
 ]
+
+
+# Right answers in other styles.
+
+
+def with_einsum(q, k, v):
+    products = torch.einsum("btsd,busd->bstu", q, k) * q.shape[-1] ** -0.5
+    frames = torch.arange(q.shape[1])
+    products = products + torch.where(frames[None] > frames[:, None], -torch.inf, 0.0)
+    return torch.einsum("bstu,busd->btsd", products.softmax(-1), v)
+
+
+def in_loops(q, k, v):
+    out = torch.zeros(v.shape, dtype=torch.float64)
+    for t in range(q.shape[1]):
+        for s in range(q.shape[2]):
+            keys = k[:, : t + 1, s].double()
+            weights = (keys * q[:, t : t + 1, s]).sum(-1) / q.shape[-1] ** 0.5
+            weights = torch.exp(weights - weights.amax(1, keepdim=True))
+            weights /= weights.sum(1, keepdim=True)
+            out[:, t, s] = (weights[..., None] * v[:, : t + 1, s]).sum(1)
+    return out
+
+
+def scales_its_argument(q, k, v):
+    q /= q.shape[-1] ** 0.5
+    return with_einsum(q * q.shape[-1] ** 0.5, k, v)
+
+
+def softmax_before_the_mask(q, k, v):
+    products = torch.einsum("btsd,busd->bstu", q, k) * q.shape[-1] ** -0.5
+    return torch.einsum("bstu,busd->btsd", products.softmax(-1).tril(), v)
+
+
+WRONG += [
+    ("scales_its_argument", (scales_its_argument,), "changed its argument `q`"),
+]
+RIGHT = [("with_einsum", (with_einsum,)), ("in_loops", (in_loops,))]

@@ -83,6 +83,49 @@ WRONG = [
     ("divided_by_all", (divided_by_all,), "by the number of all tokens"),
     ("mask_upside_down", (mask_upside_down,), "the mask is upside down"),
     ("one_rate_for_all", (one_rate_for_all,), "each clip has a rate of its own"),
-    ("writes_into_the_tokens", (writes_into_the_tokens,), "writes the mask into the true tokens"),
+    ("writes_into_the_tokens", (writes_into_the_tokens,), "changed its argument `tokens`"),
     ("gradient_cut", (gradient_cut,), "no gradient reaches the model"),
 ]
+
+
+def hides_at_the_rate_too(model, tokens, actions, rate, uniform, mask_token):
+    mask = uniform <= rate[:, None, None]
+    mask[:, 0] = False
+    logits = model(tokens.masked_fill(mask, mask_token), actions)
+    return F.cross_entropy(logits[mask], tokens[mask])
+
+
+def writes_into_the_draw(model, tokens, actions, rate, uniform, mask_token):
+    uniform[:, 0] = 1.0
+    mask = uniform < rate[:, None, None]
+    logits = model(tokens.masked_fill(mask, mask_token), actions)
+    return F.cross_entropy(logits[mask], tokens[mask])
+
+
+# Right answers in other styles.
+
+
+def in_loops(model, tokens, actions, rate, uniform, mask_token):
+    hidden, places = tokens.clone(), []
+    for b, t, s in torch.cartesian_prod(*map(torch.arange, tokens.shape)).tolist():
+        if t and uniform[b, t, s] < rate[b]:
+            hidden[b, t, s] = mask_token
+            places.append((b, t, s))
+    log = model(hidden, actions).log_softmax(-1)
+    return -sum(log[b, t, s, tokens[b, t, s]] for b, t, s in places) / len(places)
+
+
+def with_ignored_targets(model, tokens, actions, rate, uniform, mask_token):
+    mask = torch.einsum("bts,b->bts", uniform.double(), 0 * rate.double() + 1)
+    mask = mask < rate.double().view(-1, 1, 1)
+    mask = mask & (torch.arange(tokens.shape[1]) > 0)[None, :, None]
+    logits = model(tokens.masked_fill(mask, mask_token), actions).double()
+    targets = tokens.masked_fill(~mask, -100)
+    return F.cross_entropy(logits.permute(0, 3, 1, 2), targets)
+
+
+WRONG += [
+    ("hides_at_the_rate_too", (hides_at_the_rate_too,), "a clip of rate 0"),
+    ("writes_into_the_draw", (writes_into_the_draw,), "changed its argument `uniform`"),
+]
+RIGHT = [("in_loops", (in_loops,)), ("with_ignored_targets", (with_ignored_targets,))]

@@ -91,3 +91,57 @@ WRONG = [
     ("copies", (_wrong(), copies), "for each parameter"),
     ("nothing_kept", (_wrong(), new_tensors_that_nobody_keeps), "it works in place"),
 ]
+
+
+def zeroed_patches(encoder, predictor, target, patches, visible, hidden):
+    everything = torch.arange(patches.shape[1]).expand(len(patches), -1)
+    seen = torch.zeros_like(patches)
+    index = visible[..., None].expand(-1, -1, patches.shape[-1])
+    seen.scatter_(1, index, patches.gather(1, index))
+    features = take(encoder(seen, everything), visible)
+    with torch.no_grad():
+        goal = target(patches, everything)
+        goal = F.layer_norm(goal, goal.shape[-1:])
+    return F.l1_loss(predictor(features, visible, hidden), take(goal, hidden))
+
+
+@torch.no_grad()
+def only_the_first(target, encoder, momentum):
+    old, new = next(target.parameters()), next(encoder.parameters())
+    old.lerp_(new, 1 - momentum)
+
+
+# Right answers in other styles.
+
+
+def with_means_by_hand(encoder, predictor, target, patches, visible, hidden):
+    guess = predictor(encoder(patches, visible), visible, hidden)
+    everything = torch.arange(patches.shape[1]).repeat(len(patches), 1)
+    goal = target(patches, everything).detach().double()
+    goal = goal - goal.mean(-1, keepdim=True)
+    goal = goal / (goal.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    rows = [row[index] for row, index in zip(goal, hidden, strict=True)]
+    return (guess - torch.stack(rows)).abs().mean()
+
+
+def follow_by_state(target, encoder, momentum):
+    new = encoder.state_dict()
+    mixed = {k: momentum * v + (1 - momentum) * new[k] for k, v in target.state_dict().items()}
+    target.load_state_dict(mixed)
+
+
+def follow_by_data(target, encoder, momentum):
+    for (_, old), (_, new) in zip(
+        target.named_parameters(), encoder.named_parameters(), strict=True
+    ):
+        old.data.mul_(momentum).add_(new.data * (1 - momentum))
+
+
+WRONG += [
+    ("zeroed_patches", (zeroed_patches, follow), "an encoder that is given zeros"),
+    ("only_the_first", (_wrong(), only_the_first), "not only the first"),
+]
+RIGHT = [
+    ("with_means_by_hand", (with_means_by_hand, follow_by_state)),
+    ("follow_by_data", (with_means_by_hand, follow_by_data)),
+]

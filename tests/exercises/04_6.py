@@ -16,3 +16,11 @@ WRONG = [
     ("right_world_by_speed", _choice("B", "cost", "utility"), "the column in which it wins"),
     ("settled_by_psnr", _choice("B", "controllability", "fidelity"), "still a stand-in"),
 ]
+
+
+RIGHT = [
+    (
+        "in_another_order",
+        (lambda: {"settled_by": "utility", "because": "controllability", "train_in": "B"},),
+    ),
+]

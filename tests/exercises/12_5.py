@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -77,4 +78,64 @@ WRONG = [
     ("jumps_over_the_hole", (jumps_over_the_hole,), "only if all smaller ones"),
     ("zero_for_none", (zero_for_none,), "the answer is None"),
     ("first_horizon_for_all", (first_horizon_for_all,), "every pair of limit and horizon"),
+]
+
+
+def _by(gap_of):
+    def experiment(episode, limits, horizons, tolerance):
+        promised, real = _tables_of(episode, limits, horizons)
+        trusted = None
+        for limit, p, r in zip(limits, promised, real, strict=True):
+            if not gap_of(p, r, tolerance):
+                break
+            trusted = limit
+        return promised, real, trusted
+
+    return experiment
+
+
+def _tables_of(episode, limits, horizons):
+    rows = [[[float(x.mean()) for x in episode(a, h)] for h in horizons] for a in limits]
+    return torch.tensor(rows).unbind(-1)
+
+
+# Right answers in other styles.
+
+
+def with_numpy(episode, limits, horizons, tolerance):
+    runs = [[episode(a, h) for h in horizons] for a in limits]
+    promised = np.array([[np.mean(p.numpy()) for p, _ in row] for row in runs])
+    real = np.array([[np.mean(r.numpy()) for _, r in row] for row in runs])
+    good = np.all(real - promised <= tolerance, axis=1)
+    count = len(limits) if good.all() else int(np.argmin(good))
+    return promised, real, limits[count - 1] if count else None
+
+
+def with_cumulative_trust(episode, limits, horizons, tolerance):
+    promised, real = _tables_of(episode, limits, horizons)
+    good = (real.double() - promised.double() <= tolerance).all(1).long().cumprod(0)
+    count = int(good.sum())
+    return promised, real, torch.tensor(limits)[count - 1] if count else None
+
+
+WRONG += [
+    (
+        "absolute_gap",
+        (_by(lambda p, r, tolerance: (r - p).abs().max() <= tolerance),),
+        "*nearer* than the plan promised",
+    ),
+    (
+        "longest_horizon_only",
+        (_by(lambda p, r, tolerance: (r - p)[-1] <= tolerance),),
+        "at the *shortest* horizon",
+    ),
+    (
+        "less_than_the_tolerance",
+        (_by(lambda p, r, tolerance: (r - p).max() < tolerance),),
+        "exactly the tolerance is *at most*",
+    ),
+]
+RIGHT = [
+    ("with_numpy", (with_numpy,)),
+    ("with_cumulative_trust", (with_cumulative_trust,)),
 ]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+import torch
+
 
 def _edm(total, data):
     c_in = 1 / (total**2 + data**2).sqrt()
@@ -63,4 +68,44 @@ WRONG = [
     ("c_noise_of_bare_sigma", (c_noise_of_bare_sigma,), "still uses the bare sigma"),
     ("c_noise_without_quarter", (c_noise_without_quarter,), "a quarter of the natural logarithm"),
     ("constants_written_in", (constants_written_in,), "in place of its arguments"),
+]
+
+
+# Right answers in other styles.
+
+
+def in_float64_by_list(sigma, sigma_data=0.5, sigma_offset=0.3):
+    rows = []
+    for level in sigma.double().tolist():
+        noise = math.hypot(level, sigma_offset)
+        whole = math.hypot(noise, sigma_data)
+        share = (sigma_data / whole) ** 2
+        rows.append((1 / whole, noise * sigma_data / whole, share, math.log(noise) / 4))
+    return tuple(torch.tensor(rows, dtype=torch.float64).T)
+
+
+def with_numpy(sigma, sigma_data=0.5, sigma_offset=0.3):
+    noise = np.sqrt(sigma.numpy() ** 2 + sigma_offset**2)
+    whole = np.sqrt(noise**2 + sigma_data**2)
+    return 1 / whole, noise * sigma_data / whole, (sigma_data / whole) ** 2, np.log(noise) / 4
+
+
+def negative_roots(sigma, sigma_data=0.5, sigma_offset=0.3):
+    c_in, c_out, c_skip, c_noise = with_numpy(sigma, sigma_data, sigma_offset)
+    return -c_in, -c_out, c_skip, c_noise
+
+
+def variance_in_place(sigma, sigma_data=0.5, sigma_offset=0.3):
+    answer = with_numpy(sigma.clone(), sigma_data, sigma_offset)
+    sigma.square_().add_(sigma_offset**2)
+    return answer
+
+
+WRONG += [
+    ("negative_roots", (negative_roots,), "both are positive"),
+    ("variance_in_place", (variance_in_place,), "changed its argument `sigma`"),
+]
+RIGHT = [
+    ("in_float64_by_list", (in_float64_by_list,)),
+    ("with_numpy", (with_numpy,)),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -37,7 +38,7 @@ def variance(features):
     return features.var(dim=0).mean()
 
 
-def not_centerd(features):
+def not_centered(features):
     return _entropy(_shares(features, center=False)).exp()
 
 
@@ -75,7 +76,6 @@ WRONG = [
     ("std_over_channels", (std_over_channels, rank), "over the channels of each token"),
     ("std_of_everything", (std_of_everything, rank), "thrown together"),
     ("variance", (variance, rank), "that is a variance"),
-    ("not_centerd", (std, not_centerd), "subtract the mean over tokens"),
     ("singular_values", (std, singular_values), "shares are of standard deviations"),
     ("squared_again", (std, squared_again), "variances already"),
     ("entropy_alone", (std, entropy_alone), "that is the entropy"),
@@ -84,3 +84,37 @@ WRONG = [
     ("counts_directions", (std, counts_directions), "that counts directions"),
     ("zero_times_infinity", (std, zero_times_infinity), "0 · log 0"),
 ]
+
+
+def one_mean_for_all(features):
+    centered = features - features.mean()
+    share = torch.linalg.svdvals(centered) ** 2
+    share = share / share.sum()
+    return torch.special.entr(share).sum().exp()
+
+
+# Right answers in other styles.
+
+
+def std_in_a_loop(features):
+    spreads = []
+    for channel in features.T:
+        middle = sum(channel.tolist()) / len(channel)
+        variance = sum((x - middle) ** 2 for x in channel.tolist()) / len(channel)
+        spreads.append(variance**0.5)
+    return sum(spreads) / len(spreads)
+
+
+def rank_with_numpy(features):
+    values = np.linalg.eigvalsh(np.cov(features.double().numpy(), rowvar=False)).clip(0)
+    share = values / values.sum()
+    share = share[share > 0]
+    return np.exp(-(share * np.log(share)).sum())
+
+
+WRONG += [("not_centered", (std, not_centered), "subtract the mean over tokens")]
+ALSO = [("one_mean_for_all", (std, one_mean_for_all), "subtract the mean over tokens")]
+RIGHT = [("loop_and_numpy", (std_in_a_loop, rank_with_numpy))]
+
+
+INPUTS = {"effective_rank": lambda draw: (torch.randn(9, 4, generator=draw).double(),)}

@@ -84,3 +84,39 @@ WRONG = [
     ("gradient_cut", (gradient_cut,), "gradient stops at the model's own guess"),
     ("action_of_the_frame_before", (action_of_the_frame_before,), "append each newest guess"),
 ]
+
+
+def no_gradient_of_teacher_forcing(predict, z, actions, states, ahead=2):
+    _, rollout = with_a_list(predict, z, actions, states, ahead)
+    with torch.no_grad():
+        forced = (predict(z[:, :-1], actions, states[:, :-1]) - z[:, 1:]).abs().mean()
+    return forced, rollout
+
+
+# Right answers in other styles.
+
+
+def with_a_list(predict, z, actions, states, ahead=2):
+    forced = torch.nn.functional.l1_loss(predict(z[:, :-1], actions, states[:, :-1]), z[:, 1:])
+    path, total = [z[:, 0]], 0.0
+    for k in range(ahead):
+        guesses = predict(torch.stack(path, 1), actions[:, : k + 1], states[:, : k + 1])
+        path.append(guesses[:, -1])
+        if k:
+            total = total + torch.nn.functional.l1_loss(path[-1], z[:, k + 1])
+    return forced, total / (ahead - 1)
+
+
+def in_float64(predict, z, actions, states, ahead=2):
+    z, actions, states = z.double(), actions.double(), states.double()
+    return with_a_list(predict, z, actions, states, ahead)
+
+
+WRONG += [
+    (
+        "no_gradient_of_teacher_forcing",
+        (no_gradient_of_teacher_forcing,),
+        "no gradient of teacher forcing",
+    ),
+]
+RIGHT = [("with_a_list", (with_a_list,)), ("in_float64", (in_float64,))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -82,3 +83,40 @@ WRONG = [
     ("masks_in_place_of_numbers", (masks_in_place_of_numbers,), "whole numbers"),
     ("place_by_place", (place_by_place,), "ascending order"),
 ]
+
+
+def adds_to_the_blocks(grid, blocks):
+    inside = torch.zeros(grid[1:], dtype=torch.bool)
+    while blocks:
+        top, left, rows, columns = blocks.pop()
+        inside[top : top + rows, left : left + columns] = True
+    everywhen = inside.flatten().repeat(grid[0])
+    return (~everywhen).nonzero()[:, 0], everywhen.nonzero()[:, 0]
+
+
+# Right answers in other styles.
+
+
+def with_sets(grid, blocks):
+    times, height, width = grid
+    hidden = {
+        (t * height + y) * width + x
+        for top, left, rows, columns in blocks
+        for t in range(times)
+        for y in range(top, top + rows)
+        for x in range(left, left + columns)
+    }
+    visible = set(range(times * height * width)) - hidden
+    return (torch.tensor(sorted(visible), dtype=torch.long),
+            torch.tensor(sorted(hidden), dtype=torch.long))  # fmt: skip
+
+
+def with_numpy(grid, blocks):
+    covered = np.zeros(grid, dtype=bool)
+    for top, left, rows, columns in blocks:
+        covered[:, top : top + rows, left : left + columns] = True
+    return np.flatnonzero(~covered), np.flatnonzero(covered)
+
+
+WRONG += [("adds_to_the_blocks", (adds_to_the_blocks,), "changed its argument `blocks`")]
+RIGHT = [("with_sets", (with_sets,)), ("with_numpy", (with_numpy,))]
