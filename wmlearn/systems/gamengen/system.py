@@ -1,0 +1,292 @@
+"""GameNGen as a LightningModule: what is trained, when, and with which loss.
+
+Valevski et al. 2024, section 3: an autoencoder turns frames into latents, a diffusion model draws the
+next latent from past ones and actions, and the decoder is fine-tuned in the end.
+"""
+
+from __future__ import annotations
+
+import math
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmlearn.data.clip import Clip
+from wmlearn.nn.autoencoder import (
+    KLAutoencoder,
+    color_bins,
+    rare_color_weights,
+    reconstruction_errors,
+)
+from wmlearn.nn.noise import SampleNoise
+from wmlearn.systems.gamengen.config import GameNGenConfig
+from wmlearn.systems.gamengen.denoiser import Denoiser
+from wmlearn.systems.gamengen.reward_end import RewardEnd
+
+PARTS = ("autoencoder", "denoiser", "decoder")
+
+
+class GameNGen(L.LightningModule):
+    """Autoencoder, denoiser of latents, and a small model of reward and end.
+
+    Args:
+        config: all numbers; ``wmlearn.systems.gamengen.PAPER`` is the paper's.
+    """
+
+    def __init__(self, config: GameNGenConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, size = config.autoencoder.latent_channels, config.latent_size
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.autoencoder = KLAutoencoder(config.autoencoder)
+            self.denoiser = Denoiser(config.denoiser)
+            self.reward_end = RewardEnd(
+                config.reward_end, config.denoiser.num_actions, c, size
+            )
+        # Latents are diffused with unit variance, channel by channel; the scale is measured once.
+        self.register_buffer("latent_mean", torch.zeros(c))
+        self.register_buffer("latent_std", torch.ones(c))
+        self.register_buffer("color_weights", torch.ones(4096), persistent=False)
+        self._measured = False
+
+    # --- frames and latents --------------------------------------------------------------------
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8 ``[*, C, H, W]`` -> scaled latents ``[*, c, h, w]``, the means of the distribution."""
+        x = to_float(frames.flatten(0, -4))
+        z = self.autoencoder.encode(x).mean
+        z = (z - _channels(self.latent_mean)) / _channels(self.latent_std)
+        return z.unflatten(0, frames.shape[:-3])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents ``[B, c, h, w]`` -> frames ``[B, C, H, W]``, nominally in [-1, 1]."""
+        z = latents * _channels(self.latent_std) + _channels(self.latent_mean)
+        return self.autoencoder.decode(z).float()
+
+    @torch.no_grad()
+    def measure(self, frames: Tensor) -> None:
+        """Sets scale and color weights from a sample of frames, uint8 ``[B, C, H, W]``."""
+        if self.config.rare_colors:
+            self.color_weights.copy_(rare_color_weights(frames))
+        z = self.autoencoder.encode(to_float(frames)).mean
+        self.latent_mean.copy_(z.mean((0, 2, 3)))
+        self.latent_std.copy_(z.std((0, 2, 3)))
+
+    def pixel_weights(self, frames: Tensor) -> Tensor:
+        """What an error in a pixel counts, ``[B, 1, H, W]``, for uint8 frames ``[B, C, H, W]``."""
+        if not self.config.rare_colors:
+            return torch.ones_like(frames[:, :1], dtype=torch.float32)
+        return self.color_weights[color_bins(frames)][:, None]
+
+    def latent_weights(self, frames: Tensor) -> Tensor:
+        """The same for latents' positions, ``[B, 1, h, w]``; their mean is 1."""
+        weight = F.avg_pool2d(self.pixel_weights(frames), self.config.autoencoder.factor)
+        return weight / weight.mean()
+
+    # --- training ------------------------------------------------------------------------------
+
+    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Loss of one batch of clips ``[B, n + 1, C, H, W]``, of the part whose turn it is."""
+        part = self.part_at(self.global_step)
+        losses = self.losses(batch, part, self.global_step)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()})
+        idle = [p for p in self.parameters() if p.requires_grad]
+        return sum(losses.values()) + 0.0 * sum(p.flatten()[0] for p in idle)  # DDP waits for all
+
+    def losses(self, clip: Clip, part: str, step: int = 0) -> dict[str, Tensor]:
+        """The losses of a part, with the noise that belongs to training step ``step``."""
+        rank = 0 if self._trainer is None else self.global_rank
+        noise = SampleNoise(self.config.seed, step, len(clip), rank, device=clip.frames.device)
+        if part == "denoiser":
+            return self.denoiser_losses(*self.prepare(clip), noise.normal)
+        frames = clip.frames.flatten(0, 1)
+        if part == "decoder":
+            return {"decoder": self.decoder_errors(frames[:: clip.length]).mean()}
+        return {"autoencoder": self._hardest(frames, noise)}
+
+    def autoencoder_errors(self, frames: Tensor, normal: Tensor) -> Tensor:
+        """What frames uint8 ``[B, C, H, W]`` cost the autoencoder, each apart; normal [B, c, h, w]."""
+        x = to_float(frames)
+        drawn, latents = self.autoencoder(x, normal)
+        errors = reconstruction_errors(drawn.float(), x, self.pixel_weights(frames))
+        return errors + self.config.kl_weight * latents.kl() / normal[0].numel()
+
+    def decoder_errors(self, frames: Tensor) -> Tensor:
+        """Squared errors of the decoder alone (section 3.3), each frame apart."""
+        with torch.no_grad():
+            latents = self.encode(frames)
+        error = self.decode(latents) - to_float(frames)
+        return (self.pixel_weights(frames) * error.square()).mean((1, 2, 3))
+
+    def denoiser_losses(
+        self,
+        latents: Tensor,
+        actions: Tensor,
+        reward: Tensor,
+        terminated: Tensor,
+        weight: Tensor,
+        noise,
+    ) -> dict[str, Tensor]:
+        """Losses of the last latent of each window.
+
+        Args:
+            latents: ``[B, n + 1, c, h, w]``, scaled.
+            actions: int64 ``[B, n]``.
+            reward, terminated: ``[B]``, of the last step.
+            weight: ``[B, 1, h, w]``, of the last latent's positions.
+            noise: draws standard normal noise of a given shape.
+        """
+        context, target = latents[:, :-1], latents[:, -1]
+        denoising = self.denoiser.loss(context, target, actions, noise, weight).mean()
+        k = min(self.config.reward_end.frames, latents.shape[1])
+        level = 0.5 * torch.special.ndtr(noise(len(latents), 1, 1, 1, 1))  # dreams are noisy, too
+        seen = latents[:, -k:] + level * noise(*latents[:, -k:].shape)
+        read = self.reward_end.loss(seen, actions[:, 1 - k :], reward, terminated).mean()
+        return {"denoising": denoising, "reward_end": read}
+
+    @torch.no_grad()
+    def prepare(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What :meth:`denoiser_losses` asks for, from the first n + 1 frames of clips."""
+        clip.require("actions", "rewards", "terminated")
+        window = clip.time(0, self.config.denoiser.context_frames + 1)
+        return (
+            self.encode(window.frames),
+            window.actions,
+            window.rewards[:, -1],
+            window.terminated[:, -1],
+            self.latent_weights(window.frames[:, -1]),
+        )
+
+    def _hardest(self, frames: Tensor, noise: SampleNoise) -> Tensor:
+        """The autoencoder's mean error on a few frames, half of them the hardest of the batch."""
+        few = min(self.config.autoencoder_batch, len(frames))
+        generator = noise.generators[0]
+        order = torch.randperm(len(frames), generator=generator).to(frames.device)
+        some, rest = order[: few // 2], order[few // 2 :]
+        shape = self.config.autoencoder.latent_channels, *2 * (self.config.latent_size,)
+        if len(rest) > few - few // 2:
+            with torch.no_grad():
+                zero = torch.zeros(len(rest), *shape, device=frames.device)
+                rest = rest[self.autoencoder_errors(frames[rest], zero).topk(few - few // 2)[1]]
+        chosen = torch.cat([some, rest])
+        normal = torch.randn(len(chosen), *shape, generator=generator).to(frames.device)
+        return self.autoencoder_errors(frames[chosen], normal).mean()
+
+    def on_train_batch_start(self, batch: Clip, batch_idx: int) -> None:
+        """The scale of the latents is measured when the denoiser's turn begins, colors at once."""
+        part = self.part_at(self.global_step)
+        starts = self.global_step == math.ceil(self._span("denoiser")[0])
+        if not self._measured or (part == "denoiser" and starts):
+            scale = self.latent_mean.clone(), self.latent_std.clone()
+            self.measure(batch.frames.flatten(0, 1))
+            if part != "denoiser" or not starts:  # a resumed run keeps its scale
+                self.latent_mean.copy_(scale[0])
+                self.latent_std.copy_(scale[1])
+            self._measured = True
+
+    def part_at(self, step: int) -> str:
+        """Whose turn it is at a training step: a choice by the step's number alone."""
+        for part in PARTS:
+            begin, end = self._span(part)
+            if begin <= step < end:
+                return part
+        return "denoiser"
+
+    def _span(self, part: str) -> tuple[float, float]:
+        begin, end = getattr(self.config, f"{part}_span")
+        return begin * self.config.max_steps, end * self.config.max_steps
+
+    # --- validation and optimizer --------------------------------------------------------------
+
+    def validation_step(self, batch: Clip, batch_idx: int) -> None:
+        """PSNR in dB on held-out clips: next frame, autoencoder, and copying the last frame."""
+        latents, actions, *_ = self.prepare(batch)
+        noise = SampleNoise(self.config.seed, batch_idx, len(batch), self.global_rank, self.device)
+        n = self.config.denoiser.context_frames
+        target = batch.frames[:, n]
+        drawn = self.denoiser.sample(latents[:, :-1], actions, noise.normal, self.config.sampler)
+        metrics = {
+            "val/psnr": _psnr(to_uint8(self.decode(drawn)), target).mean(),
+            "val/psnr_autoencoder": _psnr(to_uint8(self.decode(latents[:, -1])), target).mean(),
+            "val/psnr_copy": _psnr(batch.frames[:, n - 1], target).mean(),
+        }
+        self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
+
+    def configure_optimizers(self) -> dict:
+        """One AdamW with a group for each part, whose learning rate is zero out of its turn."""
+        config, autoencoder = self.config, self.autoencoder
+        decoder = [*autoencoder.decoder.parameters(), *autoencoder.post_quant_conv.parameters()]
+        encoder = [*autoencoder.encoder.parameters(), *autoencoder.quant_conv.parameters()]
+        dreams = [*self.denoiser.parameters(), *self.reward_end.parameters()]
+        groups = [("autoencoder",), ("autoencoder", "decoder"), ("denoiser",)]
+        optimizer = torch.optim.AdamW(
+            [{"params": part} for part in (encoder, decoder, dreams)],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+        def rate(turns: tuple[str, ...]):
+            def at(step: int) -> float:
+                part = self.part_at(step)
+                if part not in turns:
+                    return 0.0
+                begin, end = self._span(part)
+                warmup = min(1.0, (step - begin + 1) / max(config.warmup_steps, 1))
+                share = (step - begin) / max(end - begin, 1)
+                return warmup * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+            return at
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [rate(turns) for turns in groups])
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
+        """Clips the gradient; parts out of their turn are left as they are."""
+        turn = self.part_at(self.global_step)
+        for name, module in (("denoiser", self.denoiser), ("denoiser", self.reward_end)):
+            if turn != name:
+                module.zero_grad(set_to_none=True)
+        if turn == "denoiser":
+            self.autoencoder.zero_grad(set_to_none=True)
+        if turn == "decoder":
+            self.autoencoder.encoder.zero_grad(set_to_none=True)
+            self.autoencoder.quant_conv.zero_grad(set_to_none=True)
+        nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
+
+    def world(self, num_steps: int | None = None, guidance: float | None = None):
+        """The learned world, to be played or planned in (a :class:`GameNGenWorld`).
+
+        Args:
+            num_steps: DDIM steps a frame; default is the config's.
+            guidance: of the past; default is the config's.
+        """
+        from wmlearn.systems.gamengen.world import GameNGenWorld
+
+        return GameNGenWorld(self, num_steps=num_steps, guidance=guidance)
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 0..255 -> float [-1, 1]."""
+    return frames.float().div(127.5).sub(1)
+
+
+def to_uint8(frames: Tensor) -> Tensor:
+    """float, nominally [-1, 1] -> the nearest uint8 0..255."""
+    return frames.clamp(-1, 1).add(1).mul(127.5).round().byte()
+
+
+def _channels(x: Tensor) -> Tensor:
+    return x.view(-1, 1, 1)
+
+
+def _psnr(drawn: Tensor, real: Tensor) -> Tensor:
+    """dB, each picture of uint8 ``[B, C, H, W]`` apart."""
+    mse = (drawn.float() - real.float()).square().mean((1, 2, 3)) / 255**2
+    return -10 * mse.clamp(min=1e-10).log10()
