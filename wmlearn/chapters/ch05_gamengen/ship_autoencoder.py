@@ -26,9 +26,11 @@ from wmlearn.nn.autoencoder import (
     reconstruction_errors,
 )
 
-CONFIG = AutoencoderConfig(channels=(80,), layers_per_block=1, groups=8, patch_size=4)
-KL_WEIGHT = 5e-4  # per latent number
-BATCH, CANDIDATES, RATE = 24, 2048, 1e-3
+CONFIG = AutoencoderConfig(
+    latent_channels=8, channels=(80,), layers_per_block=1, groups=8, patch_size=4
+)
+KL_WEIGHT = 1e-4  # per latent number
+BATCH, CANDIDATES, RATE = 24, 240, 1e-3
 
 
 def all_frames(paths: list[Path], holdout: float = 0.1) -> np.ndarray:
