@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wmlearn.evaluate.closed_loop import ClosedLoop
+from wmlearn.evaluation.closed_loop import ClosedLoop
 
 NAMES = ("a", "b", "c", "d")
 

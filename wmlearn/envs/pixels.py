@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
-def resize(
-    frame: NDArray[np.uint8], size: int, height: int | None = None
-) -> NDArray[np.uint8]:
+def resize(frame: NDArray[np.uint8], size: int, height: int | None = None) -> NDArray[np.uint8]:
     """uint8 ``[h, w, 3]`` -> uint8 ``[height, size, 3]`` by area averaging (antialiased).
 
     The aspect ratio is not kept: the whole picture is always seen. ``height`` is ``size`` if it is

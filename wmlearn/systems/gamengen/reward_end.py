@@ -47,9 +47,7 @@ class RewardEnd(nn.Module):
         logits = self.head(torch.cat([seen, done], dim=1)).float()
         return logits[:, :NUM_REWARD_CLASSES], logits[:, NUM_REWARD_CLASSES:]
 
-    def loss(
-        self, latents: Tensor, actions: Tensor, reward: Tensor, terminated: Tensor
-    ) -> Tensor:
+    def loss(self, latents: Tensor, actions: Tensor, reward: Tensor, terminated: Tensor) -> Tensor:
         """Cross-entropies of the last step's reward sign and end, summed: [B]."""
         reward_logits, end_logits = self(latents, actions)
         kind = reward.sign().long() + 1

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.metrics import psnr
 from wmlearn.nn.autoencoder import (
     KLAutoencoder,
     color_bins,
@@ -21,6 +22,7 @@ from wmlearn.nn.autoencoder import (
     reconstruction_errors,
 )
 from wmlearn.nn.noise import SampleNoise
+from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.gamengen.config import GameNGenConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
 from wmlearn.systems.gamengen.reward_end import RewardEnd
@@ -43,9 +45,7 @@ class GameNGen(L.LightningModule):
             torch.manual_seed(config.seed)
             self.autoencoder = KLAutoencoder(config.autoencoder)
             self.denoiser = Denoiser(config.denoiser)
-            self.reward_end = RewardEnd(
-                config.reward_end, config.denoiser.num_actions, c, size
-            )
+            self.reward_end = RewardEnd(config.reward_end, config.denoiser.num_actions, c, size)
         # Latents are diffused with unit variance, channel by channel; the scale is measured once.
         self.register_buffer("latent_mean", torch.zeros(c))
         self.register_buffer("latent_std", torch.ones(c))
@@ -209,9 +209,9 @@ class GameNGen(L.LightningModule):
         target = batch.frames[:, n]
         drawn = self.denoiser.sample(latents[:, :-1], actions, noise.normal, self.config.sampler)
         metrics = {
-            "val/psnr": _psnr(to_uint8(self.decode(drawn)), target).mean(),
-            "val/psnr_autoencoder": _psnr(to_uint8(self.decode(latents[:, -1])), target).mean(),
-            "val/psnr_copy": _psnr(batch.frames[:, n - 1], target).mean(),
+            "val/psnr": psnr(to_uint8(self.decode(drawn)), target).mean(),
+            "val/psnr_autoencoder": psnr(to_uint8(self.decode(latents[:, -1])), target).mean(),
+            "val/psnr_copy": psnr(batch.frames[:, n - 1], target).mean(),
         }
         self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
 
@@ -272,21 +272,5 @@ class GameNGen(L.LightningModule):
         return GameNGenWorld(self, num_steps=num_steps, guidance=guidance)
 
 
-def to_float(frames: Tensor) -> Tensor:
-    """uint8 0..255 -> float [-1, 1]."""
-    return frames.float().div(127.5).sub(1)
-
-
-def to_uint8(frames: Tensor) -> Tensor:
-    """float, nominally [-1, 1] -> the nearest uint8 0..255."""
-    return frames.clamp(-1, 1).add(1).mul(127.5).round().byte()
-
-
 def _channels(x: Tensor) -> Tensor:
     return x.view(-1, 1, 1)
-
-
-def _psnr(drawn: Tensor, real: Tensor) -> Tensor:
-    """dB, each picture of uint8 ``[B, C, H, W]`` apart."""
-    mse = (drawn.float() - real.float()).square().mean((1, 2, 3)) / 255**2
-    return -10 * mse.clamp(min=1e-10).log10()

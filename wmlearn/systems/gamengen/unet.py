@@ -129,9 +129,7 @@ class _Level(nn.Module):
         self.resnets = nn.ModuleList(
             ResnetBlock2D(a, b, config.groups, 1e-5, cond, config.scale_shift) for a, b in widths
         )
-        self.attentions = nn.ModuleList(
-            Transformer2D(b, config) for _, b in widths if attention
-        )
+        self.attentions = nn.ModuleList(Transformer2D(b, config) for _, b in widths if attention)
         self.downsamplers, self.upsamplers = nn.ModuleList(), nn.ModuleList()
 
     def block(self, i: int, x: Tensor, cond: Tensor, tokens: Tensor) -> Tensor:

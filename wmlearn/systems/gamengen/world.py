@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.nn.precision import bfloat16_is_fast
-from wmlearn.systems.gamengen.system import GameNGen, to_uint8
+from wmlearn.fast.precision import bfloat16_is_fast
+from wmlearn.pixels import to_uint8
+from wmlearn.systems.gamengen.system import GameNGen
 from wmlearn.world import Step
 
 
