@@ -1,4 +1,4 @@
-"""Returns of policies in the dream and in the environment: correlations, bias and their intervals."""
+"""Returns of policies in the dream and in the environment: correlations and bias."""
 
 import pytest
 import torch

@@ -67,10 +67,10 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
 
     Args:
         env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
-            ``doom/defend-the-center-hud``, ``atari/<game>`` (``atari/breakout``), ``procgen/coinrun``, ``ninja``, ``jumper`` or
-            ``climber`` (each also ``-hard``, with backgrounds), ``metaworld/<task>``
-            (``metaworld/door-open``), ``fetch/reach``, ``fetch/push``, or any Gymnasium id that
-            renders pixels
+            ``doom/defend-the-center-hud``, ``atari/<game>`` (``atari/breakout``),
+            ``procgen/coinrun``, ``ninja``, ``jumper`` or ``climber`` (each also ``-hard``, with
+            backgrounds), ``metaworld/<task>`` (``metaworld/door-open``), ``fetch/reach``,
+            ``fetch/push``, or any Gymnasium id that renders pixels
             (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.
         **kwargs: passed to the environment, e.g. ``frame_skip``, ``labels`` (ViZDoom).

@@ -47,10 +47,11 @@ class DoomEnv(gymnasium.Env):
     everything else that ends an episode terminates it. The engine shows no picture of an ended
     episode, so the last observation is the last tic that was drawn.
 
-    With ``hud`` the lower quarter of the picture is the part of the status bar that shows ammunition
-    and health, larger than on the screen, so that its digits can be read in 64 x 64 pixels. The
-    upper three quarters are a window in the middle of the view (3 x 3 pixels of 320 x 240 are one
-    of 64 x 64), so that monsters are larger than two pixels. ``info["state"]`` tells ``HUD_STATE``.
+    With ``hud`` the lower quarter of the picture is the part of the status bar that shows
+    ammunition and health, larger than on the screen, so that its digits can be read in 64 x 64
+    pixels. The upper three quarters are a window in the middle of the view (3 x 3 pixels of 320 x
+    240 are one of 64 x 64), so that monsters are larger than two pixels. ``info["state"]`` tells
+    ``HUD_STATE``.
 
     Args:
         scenario: a key of ``SCENARIOS``.

@@ -1,10 +1,10 @@
 """The KL autoencoder of latent diffusion (Rombach et al. 2022, section 3.1), picture by picture.
 
-Its latents are what Stable Diffusion, and every world model that is built on it, diffuses. The layout
-and the parameters' names are those of the published weights (diffusers' ``AutoencoderKL``).
+Its latents are what Stable Diffusion, and every world model that is built on it, diffuses. The
+layout and the parameters' names are those of the published weights (diffusers' ``AutoencoderKL``).
 
-Shapes: B batch, C image channels, H x W pixels, c latent channels, h x w = H/f x W/f positions, where
-f = patch_size * 2 ** (levels - 1). Pictures are float in [-1, 1].
+Shapes: B batch, C image channels, H x W pixels, c latent channels, h x w = H/f x W/f positions,
+where f = patch_size * 2 ** (levels - 1). Pictures are float in [-1, 1].
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class KLAutoencoder(nn.Module):
 
 
 def color_bins(frames: Tensor) -> Tensor:
-    """uint8 RGB ``[B, 3, H, W]`` -> int64 ``[B, H, W]``, the bin of 16 levels a channel, 0..4095."""
+    """uint8 RGB ``[B, 3, H, W]`` -> int64 ``[B, H, W]``: bins of 16 levels, 0..4095."""
     r, g, b = (frames.long() >> 4).unbind(1)
     return (r * 16 + g) * 16 + b
 

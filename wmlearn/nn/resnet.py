@@ -1,7 +1,8 @@
 """The convolutional parts of latent diffusion (Rombach et al. 2022), in the layout of its weights.
 
 The autoencoder and the U-Net are made of them, and so their names are those of the published files
-(diffusers' format). Shapes: B batch, C channels, H x W positions, D width of the conditioning vector.
+(diffusers' format). Shapes: B batch, C channels, H x W positions, D width of the conditioning
+vector.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d)) v, ``[..., N, d]``, written out.
 
-    The sequences here are short; on a CPU, training with PyTorch's fused kernel takes twice as long.
+    The sequences here are short; on a CPU, training with PyTorch's fused kernel takes twice as
+    long.
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     return scores.softmax(-1).to(v.dtype) @ v

@@ -1,7 +1,8 @@
-"""The chapter's judge: does a dream of DOOM stay sharp, and are monsters and numbers where they belong?
+"""The chapter's judge: is a dream of DOOM sharp, are monsters and numbers where they belong?
 
-Everything is read off pictures, with instruments that were made from real frames and the engine's own
-labels (``HUD_STATE`` of ``wmlearn.envs.doom``), and whose error on real frames is printed beside.
+Everything is read off pictures, with instruments that were made from real frames and the engine's
+own labels (``HUD_STATE`` of ``wmlearn.envs.doom``), and whose error on real frames is printed
+beside.
 Shapes: B clips, T frames, uint8 pictures ``[B, T, 3, 64, 64]``; the status bar is rows 48 to 63.
 """
 
@@ -45,7 +46,7 @@ def flicker(frames: Tensor, still: Tensor) -> Tensor:
 
 
 def still_pixels(frames: Tensor, least: int = 8) -> Tensor:
-    """bool ``[B, T - 1, 1, H, W]``: pixels that change by less than ``least`` levels in all colors."""
+    """bool ``[B, T - 1, 1, H, W]``: pixels that change by less than ``least`` levels."""
     change = (frames[:, 1:].short() - frames[:, :-1].short()).abs()
     return (change < least).all(dim=2, keepdim=True)
 
@@ -111,7 +112,7 @@ class EnemyFinder(nn.Module):
         )  # fmt: skip
 
     def forward(self, frames: Tensor) -> Tensor:
-        """uint8 ``[B, 3, 64, 64]`` -> ``[B, 3, 12, 16]``: logit, and the centre's offset in cells."""
+        """uint8 ``[B, 3, 64, 64]`` -> ``[B, 3, 12, 16]``: logit, and offset in cells."""
         return self.layers(frames[:, :, :VIEW].float() / 127.5 - 1)
 
     def loss(self, frames: Tensor, state: Tensor) -> Tensor:
@@ -132,7 +133,7 @@ class EnemyFinder(nn.Module):
 
     @torch.inference_mode()
     def find(self, frames: Tensor, least: float = 0.5) -> list[np.ndarray]:
-        """The centres (x, y) in pixels, ``[n, 2]``, of the monsters in each frame ``[B, 3, 64, 64]``.
+        """The centres (x, y) in pixels, ``[n, 2]``, of each frame's monsters.
 
         A cell counts if it is the likeliest among its neighbours and likelier than ``least``.
         """

@@ -1,6 +1,6 @@
 """Measures a world of DOOM on held-out play, beside copying, the autoencoder and the real frames.
 
-    python -m wmlearn.chapters.ch05_gamengen.measure gamengen-doom runs/defend/agent --strip strip.png
+    python -m wmlearn.chapters.ch05_gamengen.measure gamengen-doom runs/defend/agent
 
 Every clip starts with real frames and goes on under the actions that were really taken. Intervals
 come from drawing episodes again. Nothing that was trained has seen these episodes.

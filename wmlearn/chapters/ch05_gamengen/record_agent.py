@@ -1,13 +1,14 @@
-"""Records an agent while it learns to play, as GameNGen's data were made (Valevski et al. 2024, 3.1).
+"""Records an agent while it learns to play, as GameNGen's data were made.
 
     python -m wmlearn.chapters.ch05_gamengen.record_agent runs/defend --decisions 80000
 
 Proximal Policy Optimization (Schulman et al. 2017) of Stable-Baselines3 plays eight games of
 ``doom/defend-the-center-hud`` at the same time. It decides every 4 tics; the recording has a frame
 every 2. All of its episodes are kept, then a random subset of them in random order becomes the
-dataset ``OUT/agent``, so that skill of every stage is in the training part and in the held-out part.
-``OUT/curve.json`` holds the returns in the order of learning, ``OUT/agent/episodes.json`` what each
-episode of the subset is (its place in the learning, its return), ``OUT/player.zip`` the player.
+dataset ``OUT/agent``, so that skill of every stage is in the training part and in the held-out
+part. ``OUT/curve.json`` holds the returns in the order of learning, ``OUT/agent/episodes.json``
+what each episode of the subset is (its place in the learning, its return), ``OUT/player.zip`` the
+player.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ STEPS_PER_DECISION = 2
 
 
 class Recorder(gymnasium.Wrapper):
-    """Holds each action for two steps, and hands every finished episode, frame by frame, to ``keep``.
+    """Holds each action for two steps, and hands every finished episode to ``keep``.
 
     Args:
         env: the game.
@@ -105,7 +106,7 @@ def writer(path: Path, env: gymnasium.Env, **info) -> EpisodeWriter:
 
 
 def learn(out: Path, decisions: int, seed: int, games: int = 8) -> list[dict]:
-    """Trains the player; writes all of its episodes to ``OUT/all``; returns their facts in order."""
+    """Trains the player, writes its episodes to ``OUT/all`` and returns their facts in order."""
     envs = [make(ENV) for _ in range(games)]
     everything = writer(out / "all", envs[0], policy="ppo-while-it-learns", seed=seed)
     facts: list[dict] = []
@@ -129,7 +130,8 @@ def learn(out: Path, decisions: int, seed: int, games: int = 8) -> list[dict]:
     model = PPO(
         "CnnPolicy", VecMonitor(DummyVecEnv(makers)), n_steps=128, batch_size=256, n_epochs=4,
         gamma=0.97, gae_lambda=0.9, learning_rate=lambda left: 5e-4 * max(left, 0.2),
-        ent_coef=0.02, seed=seed, policy_kwargs={"features_extractor_kwargs": {"features_dim": 256}},
+        ent_coef=0.02, seed=seed, policy_kwargs={"features_extractor_kwargs": {"features_dim":
+        256}},
     )  # fmt: skip
     model.learn(decisions, callback=Report(8192))
     model.save(out / "player.zip")

@@ -1,6 +1,6 @@
 """Trains the autoencoder of the shipped checkpoint; stopped, it goes on where it was.
 
-    python -m wmlearn.chapters.ch05_gamengen.ship_autoencoder runs/ship runs/defend/agent --minutes 20
+    python -m wmlearn.chapters.ch05_gamengen.ship_autoencoder runs/ship runs/defend/agent
 
 ``--minutes`` are minutes of the processor. The learning rate falls to zero along a cosine.
 """

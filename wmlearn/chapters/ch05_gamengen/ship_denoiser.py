@@ -1,6 +1,6 @@
-"""Trains the denoiser of the shipped checkpoint on stored latents; stopped, it goes on where it was.
+"""Trains the denoiser of the shipped checkpoint; stopped, it goes on where it was.
 
-    python -m wmlearn.chapters.ch05_gamengen.ship_denoiser runs/ship runs/defend/agent runs/defend/random
+    python -m wmlearn.chapters.ch05_gamengen.ship_denoiser runs/ship runs/defend/agent
 
 The same losses as ``GameNGen.training_step``, but each frame is encoded once, not at every step.
 ``--minutes`` are minutes of the processor. The learning rate falls to zero along a cosine.
@@ -30,8 +30,8 @@ class Latents(NamedTuple):
     """Every frame's latents, and what goes with them, one episode after the other.
 
     ``latents`` float16 [N, c, h, w]; ``weights`` float16 [N, h, w]; ``first`` int64 [N], where the
-    frame's episode begins; ``actions``, ``rewards``, ``terminated`` [N], of the step that led to the
-    frame (0 for an episode's first one).
+    frame's episode begins; ``actions``, ``rewards``, ``terminated`` [N], of the step that led to
+    the frame (0 for an episode's first one).
     """
 
     latents: Tensor

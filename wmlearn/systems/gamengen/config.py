@@ -23,8 +23,8 @@ class DenoiserConfig:
         latent_channels: c of a latent.
         unet: sizes; its ``in_channels``, ``out_channels`` follow from the two above.
         path: how latent and noise are mixed: Stable Diffusion's table of 1,000 levels, or a cosine.
-        context_noise: the past gets noise of a standard deviation from 0 to this in training ("noise
-            augmentation", section 3.2.1), so that the model learns to mend its own errors.
+        context_noise: the past gets noise of a standard deviation from 0 to this in training
+            ("noise augmentation", section 3.2.1), so that the model learns to mend its own errors.
         noise_buckets: the network is told in which of so many equal parts of that range it lies.
         drop_context: share of training samples without a past, for classifier-free guidance.
         action_vector: the actions also add a vector to the timestep's embedding (paper: tokens for
@@ -108,7 +108,8 @@ class GameNGenConfig:
         learning_rate: the highest, of AdamW (paper: Adafactor, constant).
         weight_decay: of AdamW.
         warmup_steps: the learning rate rises linearly over these steps of a stretch.
-        max_steps: length of the run; the learning rate falls to zero along a cosine in each stretch.
+        max_steps: length of the run; the learning rate falls to zero along a cosine in each
+            stretch.
         max_grad_norm: gradients are clipped to this.
         seed: of weights and noise.
     """

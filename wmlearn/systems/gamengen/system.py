@@ -1,7 +1,7 @@
 """GameNGen as a LightningModule: what is trained, when, and with which loss.
 
-Valevski et al. 2024, section 3: an autoencoder turns frames into latents, a diffusion model draws the
-next latent from past ones and actions, and the decoder is fine-tuned in the end.
+Valevski et al. 2024, section 3: an autoencoder turns frames into latents, a diffusion model draws
+the next latent from past ones and actions, and the decoder is fine-tuned in the end.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class GameNGen(L.LightningModule):
     # --- frames and latents --------------------------------------------------------------------
 
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 ``[*, C, H, W]`` -> scaled latents ``[*, c, h, w]``, the means of the distribution."""
+        """uint8 ``[*, C, H, W]`` -> scaled latents ``[*, c, h, w]``, the distributions' means."""
         x = to_float(frames.flatten(0, -4))
         z = self.autoencoder.encode(x).mean
         z = (z - _channels(self.latent_mean)) / _channels(self.latent_std)
@@ -108,7 +108,7 @@ class GameNGen(L.LightningModule):
         return {"autoencoder": self._hardest(frames, noise)}
 
     def autoencoder_errors(self, frames: Tensor, normal: Tensor) -> Tensor:
-        """What frames uint8 ``[B, C, H, W]`` cost the autoencoder, each apart; normal [B, c, h, w]."""
+        """What frames uint8 ``[B, C, H, W]`` cost the autoencoder: [B]; normal [B, c, h, w]."""
         x = to_float(frames)
         drawn, latents = self.autoencoder(x, normal)
         errors = reconstruction_errors(drawn.float(), x, self.pixel_weights(frames))

@@ -1,8 +1,8 @@
-"""Stable Diffusion 1.x's U-Net, which GameNGen fine-tunes (Rombach et al. 2022; Valevski et al. 2024).
+"""Stable Diffusion 1.x's U-Net, which GameNGen fine-tunes (Rombach et al. 2022).
 
-Attributes are named as in the published files (diffusers' ``UNet2DConditionModel``), so that weights
-load as they are. Shapes: B batch, C channels, H x W positions of the latents, N tokens of width E,
-D = 4 * channels[0], width of the conditioning vector.
+Attributes are named as in the published files (diffusers' ``UNet2DConditionModel``), so that
+weights load as they are. Shapes: B batch, C channels, H x W positions of the latents, N tokens of
+width E, D = 4 * channels[0], width of the conditioning vector.
 """
 
 from __future__ import annotations
