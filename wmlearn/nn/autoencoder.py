@@ -186,7 +186,8 @@ def rare_color_weights(
 
     A monster is 20 of 4,096 pixels. A mean over pixels can leave it out at hardly any cost, and
     autoencoders that are trained for minutes do; but its colors are rare, and here they weigh more.
-    The mean over pixels is 1 before weights are held between ``low`` and ``high``.
+    Every bin counts 50 pixels more than were seen. Weights are divided by their mean over these
+    counts, then held between ``low`` and ``high``.
 
     Args:
         frames: uint8 ``[B, 3, H, W]``, a sample of the data.

@@ -179,7 +179,8 @@ def load_autoencoder(config: GameNGenConfig, out: Path, paths: list[Path]) -> Ga
     if not scale.exists():
         frames = all_frames(paths)
         sample = torch.from_numpy(frames[:: max(1, len(frames) // 2000)])
-        system.measure(sample)
+        system.measure_scale(sample)
+        system.measure_colors(sample)
         torch.save((system.latent_mean, system.latent_std, system.color_weights), scale)
     for buffer, value in zip(
         (system.latent_mean, system.latent_std, system.color_weights),

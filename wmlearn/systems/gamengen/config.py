@@ -103,8 +103,6 @@ class GameNGenConfig:
         rare_colors: rare colors count more in the autoencoder's, the denoiser's and the decoder's
             losses (see ``rare_color_weights``); false for the paper, which has a perceptual loss.
         autoencoder_span, denoiser_span, decoder_span: the stretches.
-        autoencoder_batch: frames that a step of the autoencoder learns, half of them the hardest of
-            the batch's.
         learning_rate: the highest, of AdamW (paper: Adafactor, constant).
         weight_decay: of AdamW.
         warmup_steps: the learning rate rises linearly over these steps of a stretch.
@@ -124,7 +122,6 @@ class GameNGenConfig:
     autoencoder_span: tuple[float, float] = (0.0, 0.0)
     denoiser_span: tuple[float, float] = (0.0, 1.0)
     decoder_span: tuple[float, float] = (1.0, 1.0)
-    autoencoder_batch: int = 24
     learning_rate: float = 2e-5
     weight_decay: float = 0.0
     warmup_steps: int = 100

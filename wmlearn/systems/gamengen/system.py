@@ -49,8 +49,7 @@ class GameNGen(L.LightningModule):
         # Latents are diffused with unit variance, channel by channel; the scale is measured once.
         self.register_buffer("latent_mean", torch.zeros(c))
         self.register_buffer("latent_std", torch.ones(c))
-        self.register_buffer("color_weights", torch.ones(4096), persistent=False)
-        self._measured = False
+        self.register_buffer("color_weights", torch.ones(4096))
 
     # --- frames and latents --------------------------------------------------------------------
 
@@ -67,13 +66,16 @@ class GameNGen(L.LightningModule):
         return self.autoencoder.decode(z).float()
 
     @torch.no_grad()
-    def measure(self, frames: Tensor) -> None:
-        """Sets scale and color weights from a sample of frames, uint8 ``[B, C, H, W]``."""
-        if self.config.rare_colors:
-            self.color_weights.copy_(rare_color_weights(frames))
+    def measure_scale(self, frames: Tensor) -> None:
+        """Sets the latents' scale from a sample of frames, uint8 ``[B, C, H, W]``."""
         z = self.autoencoder.encode(to_float(frames)).mean
         self.latent_mean.copy_(z.mean((0, 2, 3)))
         self.latent_std.copy_(z.std((0, 2, 3)))
+
+    def measure_colors(self, frames: Tensor) -> None:
+        """Sets what errors in colors count, from a sample of frames, uint8 ``[B, 3, H, W]``."""
+        if self.config.rare_colors:
+            self.color_weights.copy_(rare_color_weights(frames.cpu()))
 
     def pixel_weights(self, frames: Tensor) -> Tensor:
         """What an error in a pixel counts, ``[B, 1, H, W]``, for uint8 frames ``[B, C, H, W]``."""
@@ -82,9 +84,8 @@ class GameNGen(L.LightningModule):
         return self.color_weights[color_bins(frames)][:, None]
 
     def latent_weights(self, frames: Tensor) -> Tensor:
-        """The same for latents' positions, ``[B, 1, h, w]``; their mean is 1."""
-        weight = F.avg_pool2d(self.pixel_weights(frames), self.config.autoencoder.factor)
-        return weight / weight.mean()
+        """The same for latents' positions, ``[B, 1, h, w]``."""
+        return F.avg_pool2d(self.pixel_weights(frames), self.config.autoencoder.factor)
 
     # --- training ------------------------------------------------------------------------------
 
@@ -93,8 +94,10 @@ class GameNGen(L.LightningModule):
         part = self.part_at(self.global_step)
         losses = self.losses(batch, part, self.global_step)
         self.log_dict({f"train/{name}": value for name, value in losses.items()})
-        idle = [p for p in self.parameters() if p.requires_grad]
-        return sum(losses.values()) + 0.0 * sum(p.flatten()[0] for p in idle)  # DDP waits for all
+        loss = sum(losses.values())
+        if self.trainer.world_size == 1:
+            return loss
+        return loss + 0.0 * sum(p.flatten()[0] for p in self.parameters())  # DDP waits for all
 
     def losses(self, clip: Clip, part: str, step: int = 0) -> dict[str, Tensor]:
         """The losses of a part, with the noise that belongs to training step ``step``."""
@@ -102,10 +105,12 @@ class GameNGen(L.LightningModule):
         noise = SampleNoise(self.config.seed, step, len(clip), rank, device=clip.frames.device)
         if part == "denoiser":
             return self.denoiser_losses(*self.prepare(clip), noise.normal)
-        frames = clip.frames.flatten(0, 1)
+        frames = self._one_and_the_hardest(clip.frames, noise)
         if part == "decoder":
-            return {"decoder": self.decoder_errors(frames[:: clip.length]).mean()}
-        return {"autoencoder": self._hardest(frames, noise)}
+            return {"decoder": self.decoder_errors(frames).mean()}
+        shape = self.config.autoencoder.latent_channels, *2 * (self.config.latent_size,)
+        normal = noise.normal(len(clip), 2, *shape).flatten(0, 1)
+        return {"autoencoder": self.autoencoder_errors(frames, normal).mean()}
 
     def autoencoder_errors(self, frames: Tensor, normal: Tensor) -> Tensor:
         """What frames uint8 ``[B, C, H, W]`` cost the autoencoder: [B]; normal [B, c, h, w]."""
@@ -160,32 +165,34 @@ class GameNGen(L.LightningModule):
             self.latent_weights(window.frames[:, -1]),
         )
 
-    def _hardest(self, frames: Tensor, noise: SampleNoise) -> Tensor:
-        """The autoencoder's mean error on a few frames, half of them the hardest of the batch."""
-        few = min(self.config.autoencoder_batch, len(frames))
-        generator = noise.generators[0]
-        order = torch.randperm(len(frames), generator=generator).to(frames.device)
-        some, rest = order[: few // 2], order[few // 2 :]
-        shape = self.config.autoencoder.latent_channels, *2 * (self.config.latent_size,)
-        if len(rest) > few - few // 2:
-            with torch.no_grad():
-                zero = torch.zeros(len(rest), *shape, device=frames.device)
-                rest = rest[self.autoencoder_errors(frames[rest], zero).topk(few - few // 2)[1]]
-        chosen = torch.cat([some, rest])
-        normal = torch.randn(len(chosen), *shape, generator=generator).to(frames.device)
-        return self.autoencoder_errors(frames[chosen], normal).mean()
+    @torch.no_grad()
+    def _one_and_the_hardest(self, frames: Tensor, noise: SampleNoise) -> Tensor:
+        """Of each clip ``[B, T, ...]`` a random frame, and that with the largest error: [2 B, ...].
+
+        Half of what is learned is thus what is hard: frames with monsters, shots and new numbers.
+        """
+        batch, length = frames.shape[:2]
+        one = noise.integers(length)
+        errors = self.decoder_errors(frames.flatten(0, 1)).view(batch, length)
+        rows = torch.arange(batch, device=frames.device)
+        return torch.stack([frames[rows, one], frames[rows, errors.argmax(1)]], 1).flatten(0, 1)
 
     def on_train_batch_start(self, batch: Clip, batch_idx: int) -> None:
-        """The scale of the latents is measured when the denoiser's turn begins, colors at once."""
-        part = self.part_at(self.global_step)
-        starts = self.global_step == math.ceil(self._span("denoiser")[0])
-        if not self._measured or (part == "denoiser" and starts):
-            scale = self.latent_mean.clone(), self.latent_std.clone()
-            self.measure(batch.frames.flatten(0, 1))
-            if part != "denoiser" or not starts:  # a resumed run keeps its scale
-                self.latent_mean.copy_(scale[0])
-                self.latent_std.copy_(scale[1])
-            self._measured = True
+        """Colors are counted at the start, the latents' scale when the autoencoder has learned.
+
+        Both from one batch of all processes; a resumed run has them in its checkpoint.
+        """
+        step, learned = self.global_step, self._span("autoencoder")[1]
+        if step == 0:
+            self.measure_colors(self._of_all_processes(batch.frames))
+        if learned and step == math.ceil(learned):
+            self.measure_scale(self._of_all_processes(batch.frames))
+
+    def _of_all_processes(self, frames: Tensor) -> Tensor:
+        """``[B, T, C, H, W]`` of each process -> all frames ``[N, C, H, W]``."""
+        if self.trainer.world_size > 1:
+            frames = self.all_gather(frames).flatten(0, 1)
+        return frames.flatten(0, 1)
 
     def part_at(self, step: int) -> str:
         """Whose turn it is at a training step: a choice by the step's number alone."""
@@ -219,7 +226,7 @@ class GameNGen(L.LightningModule):
         """One AdamW with a group for each part, whose learning rate is zero out of its turn."""
         config, autoencoder = self.config, self.autoencoder
         decoder = [*autoencoder.decoder.parameters(), *autoencoder.post_quant_conv.parameters()]
-        encoder = [*autoencoder.encoder.parameters(), *autoencoder.quant_conv.parameters()]
+        encoder = [p for module in self._encoder_modules() for p in module.parameters()]
         dreams = [*self.denoiser.parameters(), *self.reward_end.parameters()]
         groups = [("autoencoder",), ("autoencoder", "decoder"), ("denoiser",)]
         optimizer = torch.optim.AdamW(
@@ -249,16 +256,15 @@ class GameNGen(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         """Clips the gradient; parts out of their turn are left as they are."""
-        turn = self.part_at(self.global_step)
-        for name, module in (("denoiser", self.denoiser), ("denoiser", self.reward_end)):
-            if turn != name:
-                module.zero_grad(set_to_none=True)
-        if turn == "denoiser":
-            self.autoencoder.zero_grad(set_to_none=True)
-        if turn == "decoder":
-            self.autoencoder.encoder.zero_grad(set_to_none=True)
-            self.autoencoder.quant_conv.zero_grad(set_to_none=True)
+        autoencoder, part = self.autoencoder, self.part_at(self.global_step)
+        encoder, dreams = self._encoder_modules(), (self.denoiser, self.reward_end)
+        idle = {"autoencoder": dreams, "denoiser": (autoencoder,), "decoder": (*dreams, *encoder)}
+        for module in idle[part]:
+            module.zero_grad(set_to_none=True)
         nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
+
+    def _encoder_modules(self) -> tuple[nn.Module, nn.Module]:
+        return self.autoencoder.encoder, self.autoencoder.quant_conv
 
     def world(self, num_steps: int | None = None, guidance: float | None = None):
         """The learned world, to be played or planned in (a :class:`GameNGenWorld`).
