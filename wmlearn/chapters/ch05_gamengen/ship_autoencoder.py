@@ -30,7 +30,7 @@ CONFIG = AutoencoderConfig(
     latent_channels=8, channels=(80,), layers_per_block=1, groups=8, patch_size=4
 )
 KL_WEIGHT = 1e-4  # per latent number
-BATCH, CANDIDATES, RATE = 24, 240, 1e-3
+BATCH, CANDIDATES, RATE = 12, 120, 1e-3
 
 
 def all_frames(paths: list[Path], holdout: float = 0.1) -> np.ndarray:
