@@ -151,6 +151,25 @@ def test_guidance_of_one_is_the_conditional_draw_and_more_goes_beyond(system):
     assert_close(draw(latents, 1.5), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_the_guess_is_the_best_one_where_latents_wander_as_it_assumes(system):
+    """For x = last + s N(0, 1), no multiple of the guess's x is nearer to x than itself."""
+    denoiser, s = system.denoiser, system.denoiser.config.near_last
+    generator = torch.Generator().manual_seed(0)
+    last, change, eps = (torch.randn(400, 4, 8, 8, generator=generator) for _ in range(3))
+    x, level, added = last + s * change, torch.full((400,), 0.4), torch.zeros(400)
+    z = denoiser.path.mix(x, eps, level)
+    error, v = denoiser.guess(z, level, last, added)
+    assert (v - denoiser.prediction.target(x, eps, level)).std().item() == pytest.approx(
+        error[0].item(), rel=0.02
+    )
+    alpha, sigma = denoiser.path.alpha(level)[0], denoiser.path.sigma(level)[0]
+    still = (alpha * z - last) / sigma  # as if x were the last one exactly
+    target = denoiser.prediction.target(x, eps, level)
+    assert (v - target).std() < 0.95 * (still - target).std()
+    at_noise = denoiser.guess(eps, torch.ones(400), last, added)[1]
+    assert_close(at_noise, -last, rtol=0, atol=1e-4)
+
+
 def test_a_weight_of_zero_leaves_positions_out(system):
     latents, actions = torch.randn(2, 3, 4, 8, 8), torch.zeros(2, 2, dtype=torch.long)
     weight = torch.zeros(2, 1, 8, 8)

@@ -121,11 +121,11 @@ def test_a_system_that_starts_from_published_weights_ignores_the_past_at_first(
 ):
     system = start_from(small(published), folder)
     noisy, steps = reference["in.unet.noisy"], torch.tensor([3, 700])
-    bucket = torch.zeros(2, dtype=torch.long)
+    clean = torch.zeros(2)
     actions = torch.zeros(2, 3, dtype=torch.long)
     past = torch.randn(2, 3, 4, 8, 8)
-    with_past = system.denoiser.v(noisy, steps, past, bucket, actions)
-    without = system.denoiser.v(noisy, steps, 0 * past, bucket, actions)
+    with_past = system.denoiser.v(noisy, steps, past, clean, actions)
+    without = system.denoiser.v(noisy, steps, 0 * past, clean, actions)
     assert_close(with_past, without)
     assert system.latent_std[0].item() == pytest.approx(1 / 0.18215)
 

@@ -1,4 +1,4 @@
-"""Puts the shipped checkpoint together: fine-tunes the decoder, saves weights in halves, and starts.
+"""Puts the shipped checkpoint together: tunes the decoder, saves weights in halves, and starts.
 
 python -m wmlearn.chapters.ch05_gamengen.ship runs/ship runs/defend/agent --name gamengen-doom
 """
@@ -99,7 +99,7 @@ def main() -> None:
             "autoencoder": first["step"], "denoiser": state["step"], "decoder": decoder_steps,
         },
         "minutes": {
-            "autoencoder": round(first["spent"] / 60, 1) if "spent" in first else None,
+            "autoencoder": round(first["spent"] / 60, 1),
             "denoiser": round(state["spent"] / 60, 1),
         },
         "note": "Minutes are of one core. Trained with wmlearn/chapters/ch05_gamengen/ship_*.py.",

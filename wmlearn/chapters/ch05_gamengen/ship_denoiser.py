@@ -96,7 +96,7 @@ def fit(
     minutes: float,
     batch: int,
     rate: float,
-    ema: float = 0.999,
+    ema: float = 0.998,
     seed: int = 0,
     max_steps: int = 0,
 ) -> GameNGen:
@@ -198,8 +198,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--name", default="denoiser")
     parser.add_argument("--context", type=int, help="context frames; default: the shipped config's")
     parser.add_argument("--context-noise", type=float, help="default: the shipped config's")

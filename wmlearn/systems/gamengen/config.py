@@ -29,6 +29,9 @@ class DenoiserConfig:
         drop_context: share of training samples without a past, for classifier-free guidance.
         action_vector: the actions also add a vector to the timestep's embedding (paper: tokens for
             the cross-attention alone).
+        near_last: the network is asked only for what v is beside the v of a next latent that is
+            like the last one, give or take this standard deviation (0: for all of v, as in the
+            paper). What stands still is then right before anything has been learned.
         level_shift: noise levels in training are uniform, then shifted towards noise by this (1:
             stay uniform, as in the paper).
     """
@@ -42,6 +45,7 @@ class DenoiserConfig:
     noise_buckets: int = 10
     drop_context: float = 0.1
     action_vector: bool = False
+    near_last: float = 0.0
     level_shift: float = 1.0
 
     @property

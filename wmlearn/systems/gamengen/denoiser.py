@@ -45,29 +45,54 @@ class Denoiser(nn.Module):
         if config.action_vector:
             self.action_vector = zero_(nn.Linear(config.context_frames * sizes.token_dim, cond))
         nn.init.zeros_(self.noise_embedding.weight)
+        if config.near_last:  # at first nothing ever moves
+            zero_(self.unet.conv_out)
         self.path, self.full_noise = paths(config.path)
         self.prediction = VPrediction(self.path)
 
     # --- one estimate --------------------------------------------------------------------------
 
     def v(
-        self, noisy: Tensor, level: Tensor, context: Tensor, bucket: Tensor, actions: Tensor
+        self, noisy: Tensor, level: Tensor, context: Tensor, added: Tensor, actions: Tensor
     ) -> Tensor:
-        """F_theta, the predicted v = alpha eps - sigma x.
+        """The predicted v = alpha eps - sigma x, ``[B, c, h, w]``.
 
         Args:
             noisy: [B, c, h, w].
             level: [B], of the path.
             context: [B, n, c, h, w].
-            bucket: int64 [B], how noisy the context is (see :meth:`bucket_of`).
+            added: [B], standard deviation of the noise that the context has got.
             actions: int64 [B, n]; the last one is the action taken now.
         """
         tokens = self.action_embedding(actions)
-        extra = self.noise_embedding(bucket)
+        extra = self.noise_embedding(self.bucket_of(added))
         if self.config.action_vector:
             extra = extra + self.action_vector(tokens.flatten(1))
         x = torch.cat([context.flatten(1, 2), noisy], dim=1)
-        return self.unet(x, self.timestep(level), tokens, extra).float()
+        output = self.unet(x, self.timestep(level), tokens, extra).float()
+        if not self.config.near_last:
+            return output
+        c_out, guess = self.guess(noisy, level, context[:, -1], added)
+        return guess + c_out * output
+
+    def guess(
+        self, noisy: Tensor, level: Tensor, last: Tensor, added: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The v of a next latent that is like the last one; and the error that is left to learn.
+
+        Two observations of x, both with Gaussian errors: the last latent, of variance
+        s^2 = near_last^2 + added^2, and z / alpha, of variance (sigma / alpha)^2. Weighed by their
+        precisions they give x_0 = (sigma^2 last + alpha s^2 z) / (sigma^2 + alpha^2 s^2), so
+        v_0 = (alpha z - x_0) / sigma, which is off by s / sqrt(sigma^2 + alpha^2 s^2).
+
+        Returns:
+            That standard deviation ``[B, 1, 1, 1]``, and v_0 ``[B, c, h, w]``.
+        """
+        alpha, sigma = (_like(f(level), noisy) for f in (self.path.alpha, self.path.sigma))
+        variance = _like(self.config.near_last**2 + added**2, noisy)
+        total = sigma**2 + alpha**2 * variance
+        x = (sigma**2 * last + alpha * variance * noisy) / total
+        return (variance / total).sqrt(), (alpha * noisy - x) / sigma
 
     def timestep(self, level: Tensor) -> Tensor:
         """What the U-Net is told of a level: 0 for the lowest, 999 for noise alone."""
@@ -109,9 +134,7 @@ class Denoiser(nn.Module):
         context = context * _like(kept, context)
         level = self.full_noise * shifted(uniform(), config.level_shift)
         eps = noise(*target.shape)
-        v = self.v(
-            self.path.mix(target, eps, level), level, context, self.bucket_of(augmentation), actions
-        )
+        v = self.v(self.path.mix(target, eps, level), level, context, augmentation, actions)
         error = (v - self.prediction.target(target, eps, level)).square()
         return (weight * error).mean((1, 2, 3))
 
@@ -125,14 +148,13 @@ class Denoiser(nn.Module):
         added = context.new_full((batch,), config.context_noise)
         if config.context_noise:
             context = context + config.context_noise * noise(*context.shape)
-        bucket = self.bucket_of(added)
         guide = config.guidance != 1.0
         if guide:  # the second half has no past, but the same actions
             context = torch.cat([context, torch.zeros_like(context)])
-            actions, bucket = torch.cat([actions, actions]), torch.cat([bucket, bucket])
+            actions, added = torch.cat([actions, actions]), torch.cat([added, added])
 
         def denoise(z: Tensor, level: Tensor) -> Tensor:
-            v = self.v(z, level, context, bucket, actions)
+            v = self.v(z, level, context, added, actions)
             return self.prediction.x_hat(v, z, level)
 
         z = config.initial_scale * noise(batch, *context.shape[2:])
