@@ -43,13 +43,15 @@ class Latents(NamedTuple):
 
 
 @torch.inference_mode()
-def encode_all(system: GameNGen, paths: list[Path], holdout: float = 0.1) -> Latents:
-    """Encodes the training episodes of every dataset."""
+def encode_all(
+    system: GameNGen, paths: list[Path], share: float = 1.0, holdout: float = 0.1
+) -> Latents:
+    """Encodes the training episodes of every dataset, or the first ``share`` of them."""
     parts: list[list[Tensor]] = []
     place = 0
     for path in paths:
         store = EpisodeStore(path)
-        for number in range(len(store) - round(holdout * len(store))):
+        for number in range(round(share * (len(store) - round(holdout * len(store))))):
             episode = store[number]
             latents, weights = [], []
             for frames in torch.from_numpy(episode.frames.copy()).split(256):
@@ -201,6 +203,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--name", default="denoiser")
+    parser.add_argument("--share", type=float, default=1.0, help="of the episodes")
     parser.add_argument("--context", type=int, help="context frames; default: the shipped config's")
     parser.add_argument("--context-noise", type=float, help="default: the shipped config's")
     args = parser.parse_args()
@@ -213,7 +216,7 @@ def main() -> None:
     if store.exists():
         data = Latents(*torch.load(store, weights_only=True))
     else:
-        data = encode_all(system, args.data)
+        data = encode_all(system, args.data, args.share)
         torch.save(tuple(data), store)
     print(f"{len(data.latents)} latents; {asdict(config.denoiser)}", flush=True)
     fit(system, data, args.out / f"{args.name}.pt", args.minutes, args.batch, args.rate)
