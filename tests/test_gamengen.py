@@ -19,7 +19,7 @@ from wmlearn.nn.autoencoder import (
     reconstruction_errors,
 )
 from wmlearn.systems.gamengen import GameNGen, SamplerConfig
-from wmlearn.systems.gamengen.recipe import SHIPPED, SMOKE
+from wmlearn.systems.gamengen.recipe import SHIPPED, SMOKE, initialize
 from wmlearn.world import World
 
 CONFIG = replace(SMOKE, image_size=32, max_steps=10)
@@ -197,6 +197,23 @@ def test_the_parts_take_turns():
     system = GameNGen(replace(CONFIG, max_steps=100))
     turns = [system.part_at(step) for step in (0, 49, 50, 94, 95, 99)]
     assert turns == ["autoencoder"] * 2 + ["denoiser"] * 2 + ["decoder"] * 2
+
+
+def test_a_run_starts_from_a_trained_autoencoder():
+    trained = GameNGen(replace(CONFIG, seed=1))
+    trained.measure_scale(clip(8).frames.flatten(0, 1))
+    other = replace(CONFIG.denoiser, context_frames=4)
+    smaller, equal = GameNGen(replace(CONFIG, denoiser=other)), GameNGen(CONFIG)
+    fresh = smaller.denoiser.unet.conv_in.weight.clone()
+    initialize(smaller, trained)
+    initialize(equal, trained)
+    assert_close(smaller.encode(clip().frames), trained.encode(clip().frames))
+    assert torch.equal(smaller.denoiser.unet.conv_in.weight, fresh)
+    for name, value in trained.state_dict().items():
+        assert torch.equal(equal.state_dict()[name], value)
+    wider = replace(CONFIG, autoencoder=replace(CONFIG.autoencoder, channels=(24,)))
+    with pytest.raises(ValueError, match="other sizes"):
+        initialize(GameNGen(wider), trained)
 
 
 @pytest.mark.parametrize(

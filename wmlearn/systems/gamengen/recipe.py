@@ -69,7 +69,6 @@ SHIPPED = GameNGenConfig(
 
 LAPTOP = replace(
     SHIPPED,
-    autoencoder=replace(SHIPPED.autoencoder, channels=(48,)),
     denoiser=replace(
         SHIPPED.denoiser,
         context_frames=4,
@@ -157,8 +156,24 @@ def build(config: GameNGenConfig) -> GameNGen:
 
 
 def initialize(module: GameNGen, trained: GameNGen) -> None:
-    """Starts from a trained model; its layers must have the same sizes."""
-    module.load_state_dict(trained.state_dict())
+    """Starts from a trained autoencoder, as the paper does; from all weights if the sizes are equal.
+
+    Raises:
+        ValueError: the two autoencoders have other sizes.
+    """
+    if module.config.autoencoder != trained.config.autoencoder:
+        raise ValueError(
+            "The run's autoencoder has other sizes than the one it starts from "
+            f"({module.config.autoencoder} and {trained.config.autoencoder}): set "
+            "system.autoencoder to the latter."
+        )
+    weights, own = trained.state_dict(), module.state_dict()
+    same = {name: value.shape for name, value in weights.items()} == {
+        name: value.shape for name, value in own.items()
+    }
+    apart = ("denoiser.", "reward_end.")
+    taken = {k: v for k, v in weights.items() if same or not k.startswith(apart)}
+    module.load_state_dict(own | taken)
 
 
 def save(out: Path, module: GameNGen, card: dict[str, Any]) -> None:
