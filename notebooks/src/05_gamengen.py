@@ -66,10 +66,9 @@ import time
 
 import matplotlib.pyplot as plt
 import torch
-import torch.nn.functional as F
 
 from wmlearn.metrics import mean_estimate, psnr
-from wmlearn.pixels import to_float, to_uint8
+from wmlearn.pixels import to_uint8
 from wmlearn.recipes.tiers import current_tier
 
 SIZES = {

@@ -156,7 +156,7 @@ def build(config: GameNGenConfig) -> GameNGen:
 
 
 def initialize(module: GameNGen, trained: GameNGen) -> None:
-    """Starts from a trained autoencoder, as the paper does; from all weights if the sizes are equal.
+    """Starts from a trained autoencoder, as the paper does; from all weights if all sizes fit.
 
     Raises:
         ValueError: the two autoencoders have other sizes.
