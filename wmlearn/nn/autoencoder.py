@@ -198,18 +198,24 @@ def rare_color_weights(
     return (weight / (share * weight).sum()).clamp(low, high).float()
 
 
-def reconstruction_errors(drawn: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+def reconstruction_errors(
+    drawn: Tensor, real: Tensor, weight: Tensor, absolute: float = 1.0
+) -> Tensor:
     """What a reconstruction costs, each picture apart: ``[B]``.
 
-    Weighted absolute and squared errors, and the error of the gradients, which blurring makes
-    large. (The published autoencoders take a perceptual loss and a discriminator instead.)
+    Squared errors, absolute errors, and those of the gradients, which blurring makes large. (The
+    published autoencoders take a perceptual loss and a discriminator instead.)
 
     Args:
         drawn, real: ``[B, C, H, W]`` in [-1, 1].
         weight: ``[B, 1, H, W]``, of the pixels.
+        absolute: how much the latter two count; 0 leaves squared errors alone.
     """
     error = drawn - real
-    pixels = (weight * (error.abs() + 2 * error**2)).mean((1, 2, 3))
+    squared = 2 * (weight * error**2).mean((1, 2, 3))
+    if not absolute:
+        return squared
+    size = (weight * error.abs()).mean((1, 2, 3))
     across = (error[..., 1:] - error[..., :-1]).abs().mean((1, 2, 3))
     down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean((1, 2, 3))
-    return pixels + 0.5 * (across + down)
+    return squared + absolute * (size + 0.5 * (across + down))

@@ -27,7 +27,7 @@ from wmlearn.systems.gamengen.system import GameNGen
 def tune_decoder(
     system: GameNGen, frames: np.ndarray, minutes: float, batch: int = 12, rate: float = 3e-4
 ) -> int:
-    """Trains the decoder alone on squared errors; returns the number of steps.
+    """Trains the decoder alone; returns the number of steps.
 
     Half of a batch is the frames of a larger draw whose last error was the largest.
     """
@@ -53,7 +53,7 @@ def tune_decoder(
         seen.append(errors[:half].mean().item())
         step += 1
         if step % 100 == 0:
-            print(f"decoder {step}, weighted squared error {np.mean(seen[-100:]):.5f}", flush=True)
+            print(f"decoder {step}, error {np.mean(seen[-100:]):.5f}", flush=True)
     return step
 
 
@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--decoder-minutes", type=float, default=3.0)
     parser.add_argument("--denoiser", default="denoiser", help="name of the denoiser's file")
     parser.add_argument("--starts", type=int, default=16)
+    parser.add_argument("--only-decoder", action="store_true", help="stop after the decoder")
     args = parser.parse_args()
     torch.set_num_threads(1)
     store = EpisodeStore(args.data[0])
@@ -75,10 +76,6 @@ def main() -> None:
         reward_end=replace(SHIPPED.reward_end, reward_values=reward_values(store)),
     )
     system = load_autoencoder(config, args.run, args.data)
-    state = torch.load(args.run / f"{args.denoiser}.pt", weights_only=True)
-    parts = nn.ModuleDict({"denoiser": system.denoiser, "reward_end": system.reward_end})
-    parts.load_state_dict(state["average"])
-    first = torch.load(args.run / "autoencoder.pt", weights_only=True)
     tuned = args.run / "decoder.pt"
     if args.decoder_minutes and not tuned.exists():
         steps = tune_decoder(system, all_frames(args.data), args.decoder_minutes)
@@ -86,6 +83,12 @@ def main() -> None:
     weights, decoder_steps = torch.load(tuned, weights_only=True) if tuned.exists() else (None, 0)
     if weights:
         system.autoencoder.load_state_dict(weights)
+    if args.only_decoder:
+        return
+    first = torch.load(args.run / "autoencoder.pt", weights_only=True)
+    state = torch.load(args.run / f"{args.denoiser}.pt", weights_only=True)
+    parts = nn.ModuleDict({"denoiser": system.denoiser, "reward_end": system.reward_end})
+    parts.load_state_dict(state["average"])
     n = config.denoiser.context_frames
     rng = np.random.default_rng(3)
     numbers = rng.choice(np.array(held_out(store)), args.starts, replace=False)

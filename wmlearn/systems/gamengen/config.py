@@ -106,6 +106,8 @@ class GameNGenConfig:
         kl_weight: of the divergence from the standard normal, for each latent number.
         rare_colors: rare colors count more in the autoencoder's, the denoiser's and the decoder's
             losses (see ``rare_color_weights``); false for the paper, which has a perceptual loss.
+        decoder_absolute: in the decoder's own stretch, how much absolute errors and those of the
+            gradients count beside squared ones (0 in the paper, where squared errors are all).
         autoencoder_span, denoiser_span, decoder_span: the stretches.
         learning_rate: the highest, of AdamW (paper: Adafactor, constant).
         weight_decay: of AdamW.
@@ -123,6 +125,7 @@ class GameNGenConfig:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     kl_weight: float = 1e-6
     rare_colors: bool = False
+    decoder_absolute: float = 0.0
     autoencoder_span: tuple[float, float] = (0.0, 0.0)
     denoiser_span: tuple[float, float] = (0.0, 1.0)
     decoder_span: tuple[float, float] = (1.0, 1.0)

@@ -32,8 +32,9 @@ ENV = "doom/defend-the-center-hud"
 # condition scales and shifts, and actions also stand in it, which listens more for the same cost;
 # rare colors count more, in place of a perceptual loss, or monsters vanish; what the network learns
 # is counted from a last latent that stays, so that what stands still is right at once; noise levels
-# are shifted towards noise, as few steps start from there; two DDIM steps and no guidance, since
-# every pass costs a frame's time on a processor.
+# are shifted towards noise, as few steps start from there; the decoder's own stretch keeps the
+# whole loss, since squared errors alone blur; two DDIM steps and no guidance, since every pass
+# costs a frame's time on a processor.
 SHIPPED = GameNGenConfig(
     autoencoder=AutoencoderConfig(
         latent_channels=8, channels=(80,), layers_per_block=1, groups=8, patch_size=4
@@ -58,6 +59,7 @@ SHIPPED = GameNGenConfig(
     sampler=SamplerConfig(num_steps=2, guidance=1.0),
     kl_weight=1e-4,
     rare_colors=True,
+    decoder_absolute=1.0,
     autoencoder_span=(0.0, 0.5),
     denoiser_span=(0.5, 0.95),
     decoder_span=(0.95, 1.0),

@@ -120,11 +120,15 @@ class GameNGen(L.LightningModule):
         return errors + self.config.kl_weight * latents.kl() / normal[0].numel()
 
     def decoder_errors(self, frames: Tensor) -> Tensor:
-        """Squared errors of the decoder alone (section 3.3), each frame apart."""
+        """What frames cost the decoder alone (section 3.3), each apart: [B]."""
         with torch.no_grad():
             latents = self.encode(frames)
-        error = self.decode(latents) - to_float(frames)
-        return (self.pixel_weights(frames) * error.square()).mean((1, 2, 3))
+        return reconstruction_errors(
+            self.decode(latents),
+            to_float(frames),
+            self.pixel_weights(frames),
+            self.config.decoder_absolute,
+        )
 
     def denoiser_losses(
         self,
