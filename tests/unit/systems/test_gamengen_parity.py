@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from places import REFERENCES
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
@@ -16,7 +16,7 @@ from wmlearn.systems.gamengen import DenoiserConfig, GameNGen, GameNGenConfig, U
 from wmlearn.systems.gamengen.published import convert_autoencoder, convert_unet, start_from
 from wmlearn.systems.gamengen.unet import timestep_features
 
-REFERENCE = Path(__file__).parent / "data" / "latent_diffusion.safetensors"
+REFERENCE = REFERENCES / "latent_diffusion.safetensors"
 TOLERANCE = dict(rtol=0, atol=1e-4)
 
 
