@@ -11,7 +11,9 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 
+import wmlearn as wm
 from wmlearn.data.episodes import Episode, EpisodeWriter
+from wmlearn.train.fit import fit
 
 SCRIPT = """
 import sys
@@ -98,16 +100,14 @@ def test_two_processes_equal_one(part, data, tmp_path):
 
 
 def test_a_run_that_was_stopped_ends_where_a_whole_one_does(data, tmp_path):
-    import wmlearn as wm
-
     numbers = dict(
         tier="smoke", data=str(data), env="boxes", max_steps=6, validate_every=0, progress=False,
         checkpoint_every=1, ema_decay=0.0,
     )  # fmt: skip
-    whole = wm.fit("gamengen", out=str(tmp_path / "whole"), **numbers)
+    whole = fit("gamengen", out=str(tmp_path / "whole"), **numbers)
     stopped = tmp_path / "stopped"
     code = f"""
-import lightning as L, wmlearn as wm
+from wmlearn.train.fit import fit
 from wmlearn.systems.gamengen.system import GameNGen
 take = GameNGen.training_step
 def step(self, batch, number):
@@ -115,19 +115,17 @@ def step(self, batch, number):
         import os; os._exit(9)
     return take(self, batch, number)
 GameNGen.training_step = step
-wm.fit("gamengen", out={str(stopped)!r}, **{numbers!r})
+fit("gamengen", out={str(stopped)!r}, **{numbers!r})
 """
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=400)
     assert killed.returncode == 9, killed.stderr[-2000:]
-    resumed = wm.fit("gamengen", out=str(stopped), **numbers)
+    resumed = fit("gamengen", out=str(stopped), **numbers)
     for name, value in whole.system.state_dict().items():
         assert torch.equal(value, resumed.system.state_dict()[name]), name
 
 
 def test_a_run_leaves_a_world_that_loads_by_its_name(data, tmp_path):
-    import wmlearn as wm
-
-    result = wm.fit(
+    result = fit(
         "gamengen", tier="smoke", data=str(data), env="boxes", out=str(tmp_path / "run"),
         progress=False,
     )  # fmt: skip

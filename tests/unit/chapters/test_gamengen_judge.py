@@ -122,7 +122,7 @@ def test_a_finder_learns_to_find_boxes():
             known.append(state())
         frames.append(frame)
     frames, known = torch.stack(frames), torch.stack(known)
-    finder = train_finder(frames[:240], known[:240], steps=120)
+    finder = train_finder(frames[:240], known[:240], steps=300)
     right, count = in_place(finder, frames[240:], known[240:])
     assert count.sum() == 45 and right.sum() >= 40
     assert sum(map(len, finder.find(frames[240::4]))) <= 3  # those without a box

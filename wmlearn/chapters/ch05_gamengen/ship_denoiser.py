@@ -91,6 +91,19 @@ def windows(data: Latents, last: Tensor, n: int) -> tuple[Tensor, ...]:
     )  # fmt: skip
 
 
+def moving(data: Latents) -> tuple[Tensor, Tensor]:
+    """Frames that can be predicted [M], and the running sum [M] of how much they change.
+
+    Half of a batch is drawn by it: frames of shots, monsters and turns, not of standing still.
+    """
+    candidates = torch.nonzero(torch.arange(len(data.first)) > data.first)[:, 0]
+    change = []
+    for some in candidates.split(1024):
+        step = (data.latents[some].float() - data.latents[some - 1].float()).square().mean(1)
+        change.append((step * data.weights[some].float()).mean((1, 2)))
+    return candidates, torch.cat(change).cumsum(0)
+
+
 def fit(
     system: GameNGen,
     data: Latents,
@@ -128,7 +141,7 @@ def fit(
         torch.save(state, file.with_suffix(".partial"))
         os.replace(file.with_suffix(".partial"), file)
 
-    candidates = torch.nonzero(torch.arange(len(data.first)) > data.first)[:, 0]
+    candidates, moves = moving(data)
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     begin, saved, sums = time.process_time() - spent, time.monotonic(), []
 
@@ -145,7 +158,10 @@ def fit(
             # half of the time at full rate, then down to zero
             fall = 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * share - 1)))
             group["lr"] = rate * min(1, (step + 1) / 200) * fall
-        chosen = candidates[torch.randint(len(candidates), (batch,), generator=generator)]
+        some = torch.randint(len(candidates), (batch - batch // 2,), generator=generator)
+        drawn = torch.rand(batch // 2, generator=generator)
+        others = torch.searchsorted(moves, drawn * moves[-1]).clamp(max=len(candidates) - 1)
+        chosen = candidates[torch.cat([some, others])]
         with torch.autocast("cpu", torch.bfloat16):
             losses = system.denoiser_losses(*windows(data, chosen, n), noise)
         loss = sum(losses.values())
@@ -158,7 +174,7 @@ def fit(
         with torch.no_grad():
             for name, value in parts.state_dict().items():
                 average[name].lerp_(value, 1 - keep)
-        sums.append([float(value) for value in losses.values()])
+        sums.append([value.item() for value in losses.values()])
         if step % 200 == 0:
             means = ", ".join(f"{a} {b:.4f}" for a, b in zip(losses, np.mean(sums, 0), strict=True))
             print(f"{step} {(time.process_time() - begin) / 60:.1f} min, {means}", flush=True)

@@ -32,8 +32,10 @@ class DenoiserConfig:
         near_last: the network is asked only for what v is beside the v of a next latent that is
             like the last one, give or take this standard deviation (0: for all of v, as in the
             paper). What stands still is then right before anything has been learned.
-        level_shift: noise levels in training are uniform, then shifted towards noise by this (1:
-            stay uniform, as in the paper).
+        noise_power: the strength of that noise is a uniform number to this power, times
+            ``context_noise``; above 1 weak noise is more frequent (paper: 1).
+        levels: the shares of full noise that are trained, each as often; empty for all of them
+            (paper). A sampler of few steps visits few: two steps start at 1 and at 0.5.
     """
 
     num_actions: int = 4
@@ -46,7 +48,8 @@ class DenoiserConfig:
     drop_context: float = 0.1
     action_vector: bool = False
     near_last: float = 0.0
-    level_shift: float = 1.0
+    noise_power: float = 1.0
+    levels: tuple[float, ...] = ()
 
     @property
     def sizes(self) -> UNetConfig:

@@ -21,7 +21,6 @@ from wmlearn.nn.diffusion import (
     linear_schedule,
     sample,
     scaled_linear,
-    shifted,
 )
 from wmlearn.nn.resnet import zero_
 from wmlearn.systems.gamengen.config import DenoiserConfig, SamplerConfig
@@ -104,6 +103,13 @@ class Denoiser(nn.Module):
         share = noise_level / most if most else torch.zeros_like(noise_level)
         return (share * buckets).long().clamp(0, buckets - 1)
 
+    def level_of(self, uniform: Tensor) -> Tensor:
+        """Shares of full noise [B] to train at, from uniform numbers [B]."""
+        if not self.config.levels:
+            return uniform
+        levels = uniform.new_tensor(self.config.levels)
+        return levels[(uniform * len(levels)).long().clamp(max=len(levels) - 1)]
+
     # --- training ------------------------------------------------------------------------------
 
     def loss(
@@ -128,11 +134,11 @@ class Denoiser(nn.Module):
         def uniform() -> Tensor:
             return torch.special.ndtr(noise(batch))
 
-        augmentation = config.context_noise * uniform()
+        augmentation = config.context_noise * uniform() ** config.noise_power
         context = context + _like(augmentation, context) * noise(*context.shape)
         kept = (uniform() >= config.drop_context).to(context.dtype)
         context = context * _like(kept, context)
-        level = self.full_noise * shifted(uniform(), config.level_shift)
+        level = self.full_noise * self.level_of(uniform())
         eps = noise(*target.shape)
         v = self.v(self.path.mix(target, eps, level), level, context, augmentation, actions)
         error = (v - self.prediction.target(target, eps, level)).square()
