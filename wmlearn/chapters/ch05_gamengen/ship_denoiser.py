@@ -85,22 +85,24 @@ def windows(data: Latents, last: Tensor, n: int) -> tuple[Tensor, ...]:
     first = data.first[last][:, None]
     inside = torch.maximum(frames, first)
     actions = torch.where(frames[:, 1:] > first, data.actions[inside[:, 1:]], 0)
-    weight = data.weights[last][:, None].float()
+    weight = GameNGen.emphasis(data.weights[inside[:, -2]][:, None].float())
     return (
         data.latents[inside].float(), actions, data.rewards[last], data.terminated[last], weight
     )  # fmt: skip
 
 
 def moving(data: Latents) -> tuple[Tensor, Tensor]:
-    """Frames that can be predicted [M], and the running sum [M] of how much they change.
+    """Frames that can be predicted [M], and the running sum [M] of the change just before them.
 
-    Half of a batch is drawn by it: frames of shots, monsters and turns, not of standing still.
+    Half of a batch is drawn by it: frames of shots, monsters and turns, not of standing still. The
+    change *to* the frame itself must not be taken, or the surprising would be learned as the rule.
     """
     candidates = torch.nonzero(torch.arange(len(data.first)) > data.first)[:, 0]
     change = []
     for some in candidates.split(1024):
-        step = (data.latents[some].float() - data.latents[some - 1].float()).square().mean(1)
-        change.append((step * data.weights[some].float()).mean((1, 2)))
+        before = torch.maximum(some - 2, data.first[some])
+        step = (data.latents[some - 1].float() - data.latents[before].float()).square().mean(1)
+        change.append((step * data.weights[some - 1].float()).mean((1, 2)))
     return candidates, torch.cat(change).cumsum(0)
 
 

@@ -87,6 +87,16 @@ class GameNGen(L.LightningModule):
         """The same for latents' positions, ``[B, 1, h, w]``."""
         return F.avg_pool2d(self.pixel_weights(frames), self.config.autoencoder.factor)
 
+    @staticmethod
+    def emphasis(weights: Tensor) -> Tensor:
+        """What the denoiser's errors count, from the *last context frame's* weights [B, 1, h, w].
+
+        Positions around rare colors count more. Weights of the frame to be predicted must not be
+        taken: with them a monster that is there half of the time would be learned as one that is
+        there almost always, and dreams fill with monsters.
+        """
+        return F.max_pool2d(weights, 3, stride=1, padding=1).sqrt()
+
     # --- training ------------------------------------------------------------------------------
 
     def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
@@ -145,7 +155,7 @@ class GameNGen(L.LightningModule):
             latents: ``[B, n + 1, c, h, w]``, scaled.
             actions: int64 ``[B, n]``.
             reward, terminated: ``[B]``, of the last step.
-            weight: ``[B, 1, h, w]``, of the last latent's positions.
+            weight: ``[B, 1, h, w]``, of the positions; see :meth:`emphasis`.
             noise: draws standard normal noise of a given shape.
         """
         context, target = latents[:, :-1], latents[:, -1]
@@ -166,7 +176,7 @@ class GameNGen(L.LightningModule):
             window.actions,
             window.rewards[:, -1],
             window.terminated[:, -1],
-            self.latent_weights(window.frames[:, -1]),
+            self.emphasis(self.latent_weights(window.frames[:, -2])),
         )
 
     @torch.no_grad()
