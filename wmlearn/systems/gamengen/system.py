@@ -95,7 +95,7 @@ class GameNGen(L.LightningModule):
         taken: with them a monster that is there half of the time would be learned as one that is
         there almost always, and dreams fill with monsters.
         """
-        return F.max_pool2d(weights, 3, stride=1, padding=1).sqrt()
+        return F.max_pool2d(weights, 3, stride=1, padding=1)
 
     # --- training ------------------------------------------------------------------------------
 
