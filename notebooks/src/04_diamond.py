@@ -1092,9 +1092,10 @@ print(f"Real frames that were held out: {likeness(fresh):.1f} dB")
 
 # %%
 begin = real32[:4].time(0, 4)
-long = {f"{name}, {n} step{'s' * (n > 1)}": long_dream(system.world({"num_steps": n}), begin,
-                                                       size["long"])
+long = {f"{name}, {n} step{'s' * (n > 1)}":
+        long_dream(system.world({"num_steps": n}), begin, size["long"])
         for n in (1, 3, 10) for name, system in systems.items()}
+
 # %% [markdown]
 # **Look for** curves that sink (drift), and curves that start low (a bad picture from the first
 # step on).

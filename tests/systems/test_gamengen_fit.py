@@ -101,7 +101,8 @@ def test_two_processes_equal_one(part, data, tmp_path):
 
 def test_a_run_that_was_stopped_ends_where_a_whole_one_does(data, tmp_path):
     numbers = dict(
-        tier="smoke", data=str(data), env="boxes", frames=80, max_steps=6, validate_every=0, progress=False,
+        tier="smoke", data=str(data), env="boxes", frames=80, max_steps=6, validate_every=0,
+        progress=False,
         checkpoint_every=1, ema_decay=0.0,
     )  # fmt: skip
     whole = fit("gamengen", out=str(tmp_path / "whole"), **numbers)
