@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from wmlearn.teach.releasing import stub_of
+from wmlearn.grading.releasing import stub_of
 
 FULL = (3, 4, 4, 4, 3, 1)
 NOTHING = (0, 0, 0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""A tiny game and a tiny world for the player's tests: a bright square on a grey field.
+"""A tiny game and a tiny world for the player's tests: a bright square on a gray field.
 
 Action 1 moves it to the left, 2 to the right, by ``STRIDE`` pixels; 0 and 3 leave it.
 """

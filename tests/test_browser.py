@@ -23,9 +23,9 @@ from jupyter_browser import (
 from play_fakes import STRIDE, SquareEnv, SquareWorld
 
 import wmlearn
-from wmlearn.hub import assets_dir
-from wmlearn.play import PlaySession
-from wmlearn.play.widget import poster
+from wmlearn.files import assets_dir
+from wmlearn.player import PlaySession
+from wmlearn.player.widget import poster
 
 PLAY_SQUARE = """\
 import wmlearn as wm

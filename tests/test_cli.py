@@ -12,7 +12,8 @@ import types
 import pytest
 
 import wmlearn
-from wmlearn import cli, lab
+from wmlearn import cli
+from wmlearn.cli import lab
 
 
 def run(*words: str, **kwargs) -> subprocess.CompletedProcess:
@@ -175,9 +176,8 @@ def test_names_of_the_package():
 
 
 @pytest.mark.parametrize("name", ["play", "evaluate"])
-def test_a_folder_is_called_like_its_function(name):
-    module = getattr(wmlearn, name)
-    function = getattr(module, name)
-    assert inspect.signature(module) == inspect.signature(function)
+def test_the_main_functions_are_plain_functions(name):
+    function = getattr(wmlearn, name)
+    assert inspect.isfunction(function)
     with pytest.raises(TypeError):  # the function's own complaint: `world` is missing
-        module()
+        function()

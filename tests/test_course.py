@@ -13,7 +13,7 @@ from wmlearn import course, viz
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_picture_uses_the_colours_of_the_figures():
+def test_the_picture_uses_the_colors_of_the_figures():
     picture = (ROOT / "wmlearn/course/loop.svg").read_text(encoding="utf-8")
     assert set(re.findall(r"#[0-9a-f]{6}", picture)) == {viz.REAL, viz.DREAM, viz.NEUTRAL}
 
@@ -21,8 +21,8 @@ def test_the_picture_uses_the_colours_of_the_figures():
 def test_the_map_shows_every_system_once_and_asks_nothing_of_the_network():
     page = course.world_map().data["text/html"]
     for system in course.SYSTEMS:
-        assert page.count(f">{system.name}</button>") == 1
-        assert f"| [{system.name}]({system.link}) |" in repr(course.table())
+        assert page.count(f">{system.title}</button>") == 1
+        assert f"| [{system.title}]({system.link}) |" in repr(course.table())
     assert len(course.SYSTEMS) == page.count("<section hidden>") == 14
     assert not re.search(r"\b(src|@import|fetch|url)\b\s*[=(]", page)
 
@@ -31,7 +31,7 @@ def test_the_map_puts_a_system_into_its_square():
     places = course._places()
     assert len(set(places.values())) == len(places)
     for system in course.SYSTEMS:
-        column, row = places[system.name]
+        column, row = places[system.title]
         assert list(course.SPACES)[int(column)] == system.space
         if len(system.supervision) == 1:
             assert list(course.SUPERVISION)[int(row)] == system.supervision[0]
@@ -82,7 +82,7 @@ def test_the_arrow_keys_walk_over_the_map(page):
         assert shown(page) == walk[-1].split(" ")[:1]
         assert page.locator("[aria-pressed=true]").all_inner_texts() == walk[-1:]
     assert walk[:3] == ["GameNGen", "UniSim", "Sora"]
-    spaces = {system.name: system.space for system in course.SYSTEMS}
+    spaces = {system.title: system.space for system in course.SYSTEMS}
     assert [spaces[name] for name in walk[2:]] == [
         "pixels", "tokens", "embeddings", "embeddings", "tokens",
     ]  # fmt: skip
@@ -95,4 +95,4 @@ def test_every_system_is_reached_with_the_tab_key(page):
     for _ in range(40):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.textContent"))
-    assert {system.name for system in course.SYSTEMS} <= reached
+    assert {system.title for system in course.SYSTEMS} <= reached

@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from wmlearn.nn.cpu_memory import keep_freed_memory
+from wmlearn.fast.memory import keep_freed_memory
 
 SCRIPT = """
 import ctypes, resource, sys, torch
-from wmlearn.nn.cpu_memory import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-from wmlearn.nn.cpu_memory import keep_freed_memory
+from wmlearn.fast.memory import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+from wmlearn.fast.memory import keep_freed_memory
 
 torch.set_num_threads(1)
 # glibc's first settings, which it loosens after a while, or not: that depends on the past.

@@ -10,8 +10,9 @@ from torch.testing import assert_close
 
 from wmlearn.data.clip import Clip
 from wmlearn.nn.noise import SampleNoise
+from wmlearn.pixels import quantize, to_float, to_uint8
 from wmlearn.systems.diamond import Diamond, SamplerConfig, sample
-from wmlearn.systems.diamond.denoiser import Denoiser, quantise, to_float, to_uint8
+from wmlearn.systems.diamond.denoiser import Denoiser
 from wmlearn.systems.diamond.recipe import LAPTOP, SMOKE
 from wmlearn.systems.diamond.reward_end import reward_class
 
@@ -50,8 +51,8 @@ def test_a_perfect_network_gives_the_clean_frame(monkeypatch):
     """Where F is the target of the loss, the estimate is the clean frame, whatever is diffused."""
     for predict in ("frame", "change"):
         denoiser = Denoiser(replace(SMOKE.denoiser, predict=predict))
-        context = quantise(torch.rand(2, 4, 3, 16, 16) * 2 - 1)
-        frame = quantise(torch.rand(2, 3, 16, 16) * 2 - 1)
+        context = quantize(torch.rand(2, 4, 3, 16, 16) * 2 - 1)
+        frame = quantize(torch.rand(2, 3, 16, 16) * 2 - 1)
         sigma = torch.tensor([0.3, 2.0])
         clean = frame - denoiser.base(context)
         noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
@@ -69,13 +70,13 @@ def test_one_step_from_pure_noise_is_the_estimate_itself():
     actions = torch.zeros(2, 4, dtype=torch.int64)
     frame = sample(denoiser, context, actions, noise, SamplerConfig(num_steps=1, sigma_max=2.0))
     estimate = denoiser.estimate(noise, torch.full((2,), 2.0), context, actions)
-    assert_close(frame, quantise(estimate), rtol=0, atol=1e-5)
+    assert_close(frame, quantize(estimate), rtol=0, atol=1e-5)
 
 
 def test_frames_survive_the_round_trip():
     levels = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(to_uint8(to_float(levels)), levels)
-    dream = quantise(torch.rand(10_000) * 2.4 - 1.2)
+    dream = quantize(torch.rand(10_000) * 2.4 - 1.2)
     assert torch.equal(to_float(to_uint8(dream)).mul(127.5).round(), dream.mul(127.5).round())
 
 
@@ -113,7 +114,7 @@ def test_context_noise_reaches_the_past_and_not_the_target():
 
 def test_what_hardly_changes_stays(monkeypatch):
     denoiser = Denoiser(replace(SMOKE.denoiser, still_below=3.0))
-    context = quantise(torch.rand(1, 4, 3, 16, 16) - 0.5)
+    context = quantize(torch.rand(1, 4, 3, 16, 16) - 0.5)
     change = torch.zeros(1, 3, 16, 16)
     change[..., :8] = 2 / 127.5  # below the threshold
     change[:, 1, :, 8:] = 4 / 127.5  # above it in one channel
@@ -121,7 +122,7 @@ def test_what_hardly_changes_stays(monkeypatch):
     monkeypatch.setattr(denoiser, "estimate", lambda *_: estimate)
     got = denoiser.denoise(change, torch.ones(1), context, torch.zeros(1, 4, dtype=torch.int64))
     assert (got[..., :8] == 0).all()
-    assert_close(got[..., 8:], (quantise(estimate) - context[:, -1])[..., 8:])
+    assert_close(got[..., 8:], (quantize(estimate) - context[:, -1])[..., 8:])
 
 
 def test_one_batch_can_be_learnt():

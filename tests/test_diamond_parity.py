@@ -11,9 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
+from wmlearn.pixels import quantize
 from wmlearn.systems.diamond.config import DenoiserConfig, RewardEndConfig, SamplerConfig
-from wmlearn.systems.diamond.denoiser import Denoiser, quantise
-from wmlearn.systems.diamond.official import convert_denoiser, convert_reward_end
+from wmlearn.systems.diamond.denoiser import Denoiser
+from wmlearn.systems.diamond.published import convert_denoiser, convert_reward_end
 from wmlearn.systems.diamond.reward_end import RewardEnd
 from wmlearn.systems.diamond.sampler import noise_levels, sample
 
@@ -66,7 +67,7 @@ def test_denoised_frame(denoiser, reference):
     with torch.no_grad():
         estimate = denoiser.estimate(*arguments)
         assert_close(estimate, reference["out.denoised_unquantised"], **TOLERANCE)
-        assert_close(quantise(estimate), reference["out.denoised"], **TOLERANCE)
+        assert_close(quantize(estimate), reference["out.denoised"], **TOLERANCE)
         assert_close(denoiser.denoise(*arguments), reference["out.denoised"], **TOLERANCE)
 
 

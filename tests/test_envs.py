@@ -44,7 +44,7 @@ GAMES = [
 
 
 class Patch(gymnasium.Env):
-    """A white square on a ground whose grey is the seed; renders only."""
+    """A white square on a ground whose gray is the seed; renders only."""
 
     metadata = {"render_modes": ["rgb_array"]}
     observation_space = Box(-1, 1, (2,), np.float32)
@@ -55,7 +55,7 @@ class Patch(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.grey, self.time = (seed or 0) % 100, 0
+        self.gray, self.time = (seed or 0) % 100, 0
         return np.zeros(2, np.float32), {}
 
     def step(self, action):
@@ -63,7 +63,7 @@ class Patch(gymnasium.Env):
         return np.zeros(2, np.float32), 1.0, self.time == 10, False, {}
 
     def render(self):
-        frame = np.full((128, 96, 3), self.grey, np.uint8)
+        frame = np.full((128, 96, 3), self.gray, np.uint8)
         frame[:64, :48] = 255
         return frame
 

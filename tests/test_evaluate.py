@@ -1,4 +1,4 @@
-"""The evaluation against closed forms, and on worlds whose judgement is known in advance."""
+"""The evaluation against closed forms, and on worlds whose judgment is known in advance."""
 
 from __future__ import annotations
 
@@ -17,20 +17,11 @@ from torch import nn
 import wmlearn as wm
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
-from wmlearn.evaluate import EvaluationCard, evaluate, rollout
-from wmlearn.evaluate.controllability import derangement
-from wmlearn.evaluate.cost import count_parameters, measure_cost
-from wmlearn.evaluate.fidelity import (
-    MAX_PSNR,
-    RandomFeatures,
-    frechet_distance,
-    frechet_estimate,
-    psnr,
-    ssim,
-)
-from wmlearn.evaluate.rollout import draw_windows
-from wmlearn.evaluate.stats import Estimate, mean_estimate
-from wmlearn.evaluate.utility import (
+from wmlearn.evaluation import EvaluationCard, evaluate, rollout
+from wmlearn.evaluation.controllability import derangement
+from wmlearn.evaluation.cost import count_parameters, measure_cost
+from wmlearn.evaluation.rollout import draw_windows
+from wmlearn.evaluation.utility import (
     Mixture,
     RandomPolicy,
     compare_values,
@@ -38,7 +29,17 @@ from wmlearn.evaluate.utility import (
     play_episodes,
     rank_correlation,
 )
-from wmlearn.nn.fast_conv import FastConv3x3
+from wmlearn.fast.winograd import FastConv3x3
+from wmlearn.metrics import (
+    MAX_PSNR,
+    Estimate,
+    RandomFeatures,
+    frechet_distance,
+    frechet_estimate,
+    mean_estimate,
+    psnr,
+    ssim,
+)
 from wmlearn.world import CopyLastFrame, Step
 
 SIZE = 16
@@ -74,7 +75,7 @@ class Oracle:
 
 
 class NoisyOracle(Oracle):
-    """The game, seen through noise of 10 grey levels."""
+    """The game, seen through noise of 10 gray levels."""
 
     def see(self, frame, generator):
         noise = 10 * torch.randn(frame.shape, generator=generator)
@@ -383,7 +384,7 @@ def test_utility_stands_beside_random_and_expert(monkeypatch, store):
         assert (env_id, size) == ("my/game", SIZE)
         return Game()
 
-    monkeypatch.setattr("wmlearn.evaluate.utility.make", make)
+    monkeypatch.setattr("wmlearn.evaluation.utility.make", make)
     ranked = {str(epsilon): Mixture(Always(2), 3, epsilon) for epsilon in (0, 0.5, 1)}
     dreamer = {"dreamer": Always(2)}
     utility = judge(Oracle(), store, policies=dreamer, ranked=ranked, episodes=20).utility
@@ -507,14 +508,14 @@ def test_card_prints_what_is_missing_as_not_measured(card):
 
 def test_command_line_arguments(monkeypatch, store, tmp_path, capsys):
     parser = argparse.ArgumentParser()
-    wm.evaluate.add_arguments(parser)
+    wm.evaluation.add_arguments(parser)
     out = tmp_path / "card.json"
     command = f"name --data {store.path} --out {out} --clips 6 --seeds 0 --holdout 0.25"
     args = parser.parse_args(f"{command} --horizons 1 4 --probe-steps 0".split())
     monkeypatch.setattr("wmlearn.hub.load_world", lambda name: Oracle())
     monkeypatch.setattr("wmlearn.hub.read_card", lambda name: {"minutes": 4.5})
     monkeypatch.setattr("wmlearn.hub.find", Path)
-    assert wm.evaluate.run(args) is None
+    assert wm.evaluation.run(args) is None
     card = EvaluationCard.load(out)
     assert card.name == "name" and card.cost.training_minutes == 4.5 and card.utility is None
     assert card.seeds == (0,) and [row.horizon for row in card.fidelity.at] == [1, 4]

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-from wmlearn.nn import fast_conv
-from wmlearn.nn.fast_conv import (
+from wmlearn.fast import winograd as fast_conv
+from wmlearn.fast.winograd import (
     FastConv3x3,
     has_nnpack,
     nnpack_is_faster,

@@ -6,7 +6,7 @@ import torch
 from test_cem import Plane
 
 from wmlearn.data.clip import Clip
-from wmlearn.evaluate.features import features_at, landscape, score_landscapes
+from wmlearn.evaluation.features import features_at, landscape, score_landscapes
 
 
 class Obeys(Plane):

@@ -17,9 +17,9 @@ import yaml
 from safetensors.torch import load_file
 
 import wmlearn as wm
+from wmlearn.recipes.tiers import TIERS, current_tier, get_tier
 from wmlearn.systems.diamond import PAPER
 from wmlearn.train.fit import fit, main, parse
-from wmlearn.train.tiers import TIERS, current_tier, get_tier
 
 pytest.importorskip("vizdoom")
 
@@ -156,8 +156,8 @@ def test_tiers(monkeypatch):
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
 def test_precision_is_what_the_machine_is_fast_in(monkeypatch, native, expected):
+    from wmlearn.recipes.run import RunConfig
     from wmlearn.train import fit as module
-    from wmlearn.train.run import RunConfig
 
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     run = RunConfig.for_tier("laptop", accelerator="cpu")

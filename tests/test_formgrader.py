@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from jupyter_browser import CHROMIUM_FLAGS, find_chromium, jupyterlab
 
-from wmlearn.teach.course import CONFIG, Course
+from wmlearn.grading.course import CONFIG, Course
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "notebooks/exercises/04_diamond.ipynb"

@@ -13,20 +13,19 @@ import wmlearn as wm
 from wmlearn.data.clip import Clip
 from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
-from wmlearn.evaluate import EvaluationCard, evaluate
-from wmlearn.evaluate.latent_actions import best_one_to_one, mean_recall, score_latent_actions
+from wmlearn.evaluation import EvaluationCard, evaluate
+from wmlearn.evaluation.latent_actions import best_one_to_one, mean_recall, score_latent_actions
+from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.genie import (
     PAPER,
     Genie,
     GenieConfig,
     LatentActionConfig,
     TokenizerConfig,
-    to_float,
-    to_uint8,
     training_mask,
 )
 from wmlearn.systems.genie.config import DynamicsConfig
-from wmlearn.systems.genie.recipe import SMOKE, complete, initialise, preset
+from wmlearn.systems.genie.recipe import SMOKE, complete, initialize, preset
 from wmlearn.systems.genie.world import keep_still
 from wmlearn.train.fit import fit
 
@@ -235,7 +234,7 @@ def test_the_card_says_what_latent_actions_mean(trained):
 def test_a_part_of_other_size_is_left_as_it_is(trained):
     larger = Genie(replace(trained.system.config, dynamics=replace(SMOKE.dynamics, depth=2)))
     before = larger.dynamics.out.weight.clone()
-    initialise(larger, trained.system)
+    initialize(larger, trained.system)
     assert torch.equal(larger.dynamics.out.weight, before)
     assert torch.equal(larger.tokenizer.to_code.weight, trained.system.tokenizer.to_code.weight)
 

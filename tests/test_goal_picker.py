@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from wmlearn.agents.cem import CEMConfig
+from wmlearn.chapters.ch12_vjepa2_ac import goal as goal_module
+from wmlearn.chapters.ch12_vjepa2_ac.goal import GoalSession, NearestFrame, pick_goal
 from wmlearn.data.clip import Clip
-from wmlearn.play import goal as goal_module
-from wmlearn.play.goal import GoalSession, NearestFrame, pick_goal
 from wmlearn.systems.vjepa2_ac import VJEPA2AC
 from wmlearn.systems.vjepa2_ac.recipe import SMOKE
 

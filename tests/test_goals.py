@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from wmlearn.chapters.ch12_vjepa2_ac.goals import RandomActor, draw_goals, pursue
 from wmlearn.envs import make
 from wmlearn.envs.fetch import STEP
-from wmlearn.evaluate.goals import RandomActor, draw_goals, pursue
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gymnasium_robotics") is None, reason="no gymnasium-robotics"

@@ -15,10 +15,10 @@ from pathlib import Path
 import hostile
 import pytest
 
-from wmlearn.teach.course import Course
-from wmlearn.teach.merging import hidden_lines
-from wmlearn.teach.releasing import read_notebook
-from wmlearn.teach.sandbox import find_sandbox
+from wmlearn.grading.course import Course
+from wmlearn.grading.merging import hidden_lines
+from wmlearn.grading.releasing import read_notebook
+from wmlearn.grading.sandbox import find_sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "notebooks/exercises/04_diamond.ipynb"

@@ -55,7 +55,7 @@ def test_lambda_returns_are_the_mixture_of_n_step_returns(lambda_):
 
 
 class OneGoodAction:
-    """A world of grey frames in which action 2 pays 1 and the others pay -1."""
+    """A world of gray frames in which action 2 pays 1 and the others pay -1."""
 
     context_frames = 1
     action_space = gymnasium.spaces.Discrete(3)
@@ -158,7 +158,7 @@ def test_steps_after_the_end_do_not_count():
 
 def test_published_actor_critic_weights_fit():
     """The names of the published actor-critic map onto ours, one to one."""
-    from wmlearn.systems.diamond.official import convert_actor_critic
+    from wmlearn.systems.diamond.published import convert_actor_critic
 
     network = ActorCritic(ActorCriticConfig())
     ours = network.state_dict()

@@ -1,10 +1,10 @@
-"""Behaviour cloning from video: the map from few labels, and a policy that reads the frame."""
+"""Behavior cloning from video: the map from few labels, and a policy that reads the frame."""
 
 from __future__ import annotations
 
 import torch
 
-from wmlearn.agents.latent_cloning import ClonedPolicy, button_odds, train_classifier
+from wmlearn.chapters.ch09_genie.latent_cloning import ClonedPolicy, button_odds, train_classifier
 from wmlearn.data.packed import find_clips, unpack
 
 

@@ -9,8 +9,14 @@ import torch
 from jupyter_browser import CHROMIUM_FLAGS, find_chromium
 
 from wmlearn import viz
+from wmlearn.chapters.ch11_vjepa.mask import (
+    center_block,
+    mask_error,
+    mask_figure,
+    paint,
+    playground,
+)
 from wmlearn.data.clip import Clip
-from wmlearn.play.mask import centre_block, mask_error, mask_figure, paint, playground
 from wmlearn.systems.vjepa import VJEPA
 from wmlearn.systems.vjepa.recipe import SMOKE
 
@@ -27,7 +33,7 @@ def clips():
 
 
 def test_the_error_stands_where_something_is_hidden_and_is_the_training_loss_there(system, clips):
-    hidden = centre_block(system)
+    hidden = center_block(system)
     time = system.config.encoder.grid[0]
     found = mask_error(system, clips[:1], hidden)
     assert torch.equal(found.places.isnan(), ~hidden.expand(time, -1, -1))
@@ -45,7 +51,7 @@ def test_a_perfect_predictor_has_no_error(system, clips, monkeypatch):
     monkeypatch.setattr(
         system, "guess", lambda patches, seen, hidden: system.target(patches)[:, hidden[0]]
     )
-    found = mask_error(system, clips[:1], centre_block(system))
+    found = mask_error(system, clips[:1], center_block(system))
     assert found.mean == 0 and found.baseline > 0
 
 
@@ -67,7 +73,7 @@ def test_paint_covers_whole_places():
 
 def test_the_still_picture_says_what_it_shows(system, clips):
     figure = mask_figure(system, clips[:1])
-    hidden = centre_block(system)
+    hidden = center_block(system)
     assert isinstance(figure, viz.Figure)
     assert f"{int(hidden.sum())} of {hidden.numel()} places hidden" in figure.alt
 
@@ -80,7 +86,7 @@ def test_the_widget_answers_with_errors_or_with_a_sentence(system, clips, monkey
     widget.answer({"clip": 1, "hidden": hidden, "id": 7})
     widget.answer({"clip": 0, "hidden": [0] * len(hidden), "id": 8})
     (good, [frames]), (bad, _) = sent
-    expected = mask_error(system, clips[1:], torch.tensor(hidden).view(centre_block(system).shape))
+    expected = mask_error(system, clips[1:], torch.tensor(hidden).view(center_block(system).shape))
     assert (good["id"], good["clip"]) == (7, 1)
     assert good["mean"] == pytest.approx(expected.mean)
     assert sum(error >= 0 for error in good["places"]) == sum(hidden) * widget.config["grid"][0]
@@ -118,7 +124,8 @@ def page():
 
     from playwright.sync_api import sync_playwright
 
-    code = (Path(__file__).parents[1] / "wmlearn/play/mask.js").read_text(encoding="utf-8")
+    script = Path(__file__).parents[1] / "wmlearn/chapters/ch11_vjepa/mask.js"
+    code = script.read_text(encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
         page = browser.new_page()

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import wmlearn as wm
+from wmlearn.chapters.ch11_vjepa.motion import PAIRS, motion_clips, still
 from wmlearn.data.episodes import EpisodeError, EpisodeStore
 from wmlearn.data.motions import CLASSES, class_names
 from wmlearn.data.shipped import list_clip_sets, pack_clips
-from wmlearn.evaluate.motion import PAIRS, motion_clips, still
 
 needs_metaworld = pytest.mark.skipif(
     importlib.util.find_spec("metaworld") is None, reason="metaworld is not installed"

@@ -9,9 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wmlearn.data.clip import Clip
-from wmlearn.data.motions import CLASSES
-from wmlearn.evaluate.motion import (
+from wmlearn.chapters.ch11_vjepa.motion import (
     MotionClips,
     both_ways,
     development,
@@ -19,7 +17,9 @@ from wmlearn.evaluate.motion import (
     probe_motion,
     table,
 )
-from wmlearn.evaluate.stats import mean_estimate
+from wmlearn.data.clip import Clip
+from wmlearn.data.motions import CLASSES
+from wmlearn.metrics import mean_estimate
 
 FRAMES, SIZE = 9, 16
 
@@ -59,8 +59,8 @@ class Motion(nn.Module):
         light = (clip.frames.float().sum(2) > 0).float()  # [B, T, H, W]
         x = torch.arange(SIZE).float()
         rows = light.mean(-1).amax(1).unflatten(-1, (-1, 2)).mean(-1)  # [B, H / 2]
-        centre = (light.sum(-2) * x).sum(-1) / light.sum((-2, -1))
-        moved = (centre[:, -1] - centre[:, 0]) / FRAMES
+        center = (light.sum(-2) * x).sum(-1) / light.sum((-2, -1))
+        moved = (center[:, -1] - center[:, 0]) / FRAMES
         return torch.cat([8 * rows, 8 * rows * moved[:, None]], 1)[:, None]
 
 

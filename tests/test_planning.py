@@ -19,7 +19,7 @@ GAMMA = 0.9
 class Corridor:
     """Walk left or right; a shot ends the game where the player stands at 0. Each step costs 1.
 
-    The brightness of the grey frame, counted from 128 in steps of 8, tells where the player is.
+    The brightness of the gray frame, counted from 128 in steps of 8, tells where the player is.
     """
 
     context_frames = 1

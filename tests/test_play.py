@@ -15,11 +15,11 @@ from PIL import Image
 from play_fakes import KEYS, NAMES, STRIDE, SquareEnv, SquareWorld
 
 from wmlearn.data.clip import Clip
-from wmlearn.play import KeyMap, PlaySession, loop, play, psnr
-from wmlearn.play.fallback import StepPlayer
-from wmlearn.play.keys import controls
-from wmlearn.play.loop import WINDOW, PlayLoop
-from wmlearn.play.picture import compose, gif, png
+from wmlearn.player import KeyMap, PlaySession, loop, play, psnr
+from wmlearn.player.fallback import StepPlayer
+from wmlearn.player.keys import controls
+from wmlearn.player.loop import WINDOW, PlayLoop
+from wmlearn.player.picture import compose, gif, png
 from wmlearn.world import CopyLastFrame
 
 pytestmark = pytest.mark.filterwarnings("ignore:wm.play makes a widget")
@@ -501,7 +501,7 @@ def test_outside_a_notebook_a_warning_says_so():
 
 
 def test_missing_widgets_are_named(monkeypatch):
-    monkeypatch.setattr("wmlearn.play.find_spec", lambda name: None)
+    monkeypatch.setattr("wmlearn.player.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r'pip install "wmlearn\[course\]"'):
         play(SquareWorld(), SquareEnv())
 

@@ -1,4 +1,4 @@
-"""Quantisers: straight-through gradients, FSQ against its reference, honest measures of usage."""
+"""Quantizers: straight-through gradients, FSQ against its reference, honest measures of usage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_usage_of_an_even_and_of_a_collapsed_codebook():
     assert perplexity(half).item() == pytest.approx(2) and fraction_used(half) == 2 / 8
 
 
-def test_a_collapsed_quantiser_reports_it_and_revive_mends_it():
+def test_a_collapsed_quantizer_reports_it_and_revive_mends_it():
     torch.manual_seed(0)
     quantizer = VectorQuantizer(8, 4)
     x = torch.nn.functional.normalize(torch.randn(4096, 4), dim=-1)

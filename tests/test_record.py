@@ -38,7 +38,7 @@ class Walk(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self._place, self._time = int(self.np_random.integers(4, 12)), 0
-        self._colour = self.np_random.integers(1, 256, 3, dtype=np.uint8)
+        self._color = self.np_random.integers(1, 256, 3, dtype=np.uint8)
         return self._frame(), {}
 
     def step(self, action):
@@ -50,7 +50,7 @@ class Walk(gymnasium.Env):
 
     def _frame(self):
         frame = np.zeros((self._size, self._size, 3), np.uint8)
-        frame[:, max(self._place, 0) * self._size // 16 :][:, : self._size // 16] = self._colour
+        frame[:, max(self._place, 0) * self._size // 16 :][:, : self._size // 16] = self._color
         return frame
 
 

@@ -210,7 +210,7 @@ def test_checkpoints_are_small():
 def test_no_widget_styles_what_another_widget_named():
     """All style sheets apply to a whole notebook: a shared class name moves the other's parts."""
     owners: dict[str, set[str]] = {}
-    for sheet in sorted((ROOT / "wmlearn" / "play").glob("*.css")):
+    for sheet in sorted((ROOT / "wmlearn").rglob("*.css")):
         for name in set(re.findall(r"\.(wm-[a-z-]+)", sheet.read_text(encoding="utf-8"))):
             owners.setdefault(name, set()).add(sheet.name)
     assert len(owners) > 20

@@ -6,8 +6,8 @@ import gymnasium
 import pytest
 import torch
 
+from wmlearn.chapters.ch09_genie.scroll import KINDS, kinds_of, same_motion, scroll
 from wmlearn.data.clip import Clip
-from wmlearn.evaluate.scroll import KINDS, kinds_of, same_motion, scroll
 from wmlearn.world import Step
 
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from wmlearn.play import sketch
-from wmlearn.play.sketch import GRID, LEVEL, TILES, as_clip, paint, rows, to_level
+from wmlearn.chapters.ch09_genie import sketch
+from wmlearn.chapters.ch09_genie.sketch import GRID, LEVEL, TILES, as_clip, paint, rows, to_level
 
 ROOF = "\n".join(["#" * GRID] + ["." * GRID] * (GRID - 1))
 
@@ -90,7 +90,7 @@ class TestWidget:
 def test_the_editor_paints_by_mouse_and_by_keyboard(tmp_path):
     """The JavaScript in node, against the few things of a page that it uses."""
     config = {
-        "tiles": [[tile.sign, tile.name, tile.colour] for tile in TILES],
+        "tiles": [[tile.sign, tile.name, tile.color] for tile in TILES],
         "grid": GRID,
         "hero": list(sketch.HERO),
     }

@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from wmlearn.nn.st_transformer import STTransformer, patchify, rotate, rotation_angles, unpatchify
+from wmlearn.nn.st_transformer import STTransformer, rotate, rotation_angles
+from wmlearn.pixels import patchify, unpatchify
 
 
 @pytest.fixture

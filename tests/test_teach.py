@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from wmlearn.teach import CheckFailed, check, grade, merging, release, run_limited
-from wmlearn.teach.__main__ import main
-from wmlearn.teach.releasing import read_notebook, render
+from wmlearn.grading import grade, merging, release, run_limited
+from wmlearn.grading.__main__ import main
+from wmlearn.grading.releasing import read_notebook, render
+from wmlearn.teach import CheckFailed, check
 
 ROOT = Path(__file__).resolve().parents[1]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from wmlearn.teach import grade, sandbox
-from wmlearn.teach.__main__ import main
-from wmlearn.teach.course import Course, find_exercise
-from wmlearn.teach.merging import hidden_lines
-from wmlearn.teach.releasing import read_notebook, render, stub_of
+from wmlearn.grading import grade, sandbox
+from wmlearn.grading.__main__ import main
+from wmlearn.grading.course import Course, find_exercise
+from wmlearn.grading.merging import hidden_lines
+from wmlearn.grading.releasing import read_notebook, render, stub_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "notebooks/exercises/04_diamond.ipynb"
@@ -175,7 +175,7 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(course, tmp_path):
             if cell["metadata"]["nbgrader"].get("grade_id") == "04-1-answer":
                 cell["source"] += f"\n# {number}"
         target.write_text(render(notebook), encoding="utf-8")
-    command = [sys.executable, "-m", "wmlearn.teach", "grade", "04", "--jobs", "1"]
+    command = [sys.executable, "-m", "wmlearn.grading", "grade", "04", "--jobs", "1"]
     command += ["--course", str(again.root)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     batch = subprocess.Popen(command, env=environment, start_new_session=True,
@@ -199,7 +199,7 @@ def test_gradescopes_zip_from_the_same_source_grades_the_same(course, tmp_path, 
     pytest.importorskip("otter", reason='install the extra "teach"')
     from otter.api import grade_submission
 
-    from wmlearn.teach.gradescope import make_zip
+    from wmlearn.grading.gradescope import make_zip
 
     made = make_zip(course.root / "source" / NAME / f"{NAME}.ipynb", tmp_path / "out")
     student = json.loads(made.student.read_text(encoding="utf-8"))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wmlearn.teach.releasing import read_notebook, split_hidden
-from wmlearn.teach.variants import make_variant
+from wmlearn.grading.releasing import read_notebook, split_hidden
+from wmlearn.grading.variants import make_variant
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks/exercises").glob("[0-9]*.ipynb"))

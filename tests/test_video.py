@@ -15,13 +15,13 @@ av = pytest.importorskip("av")
 
 
 def make_video(path: Path, frames: int = 40, cut_at: int | None = None, rate: int = 20) -> Path:
-    """Frame i is grey 4 * i; from ``cut_at`` on it is brighter by 60."""
+    """Frame i is gray 4 * i; from ``cut_at`` on it is brighter by 60."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=rate)
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 96, 64, "yuv420p", 4_000_000
         for i in range(frames):
-            grey = 4 * i + (60 if cut_at is not None and i >= cut_at else 0)
-            picture = np.full((64, 96, 3), min(grey, 255), np.uint8)
+            gray = 4 * i + (60 if cut_at is not None and i >= cut_at else 0)
+            picture = np.full((64, 96, 3), min(gray, 255), np.uint8)
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
@@ -29,7 +29,7 @@ def make_video(path: Path, frames: int = 40, cut_at: int | None = None, rate: in
     return path
 
 
-def greys(store: EpisodeStore) -> list[np.ndarray]:
+def grays(store: EpisodeStore) -> list[np.ndarray]:
     return [store[i].frames.reshape(len(store[i].frames), -1).mean(1) for i in range(len(store))]
 
 
@@ -37,7 +37,7 @@ def test_every_frame_is_kept(tmp_path):
     store = record(str(make_video(tmp_path / "a.mp4")), tmp_path / "set", size=16)
     assert (store.episodes, store.num_frames, store.action_space) == (1, 40, None)
     assert store.frame_shape == (3, 16, 16) and store.info["env"] == "a.mp4"
-    assert np.allclose(greys(store)[0], 4 * np.arange(40), atol=4)
+    assert np.allclose(grays(store)[0], 4 * np.arange(40), atol=4)
     clip = store.clip([(0, 3)], 5)
     with pytest.raises(ValueError, match="no actions"):
         clip.require("actions")
@@ -47,7 +47,7 @@ def test_fps_and_splits(tmp_path):
     video = make_video(tmp_path / "a.mp4")
     store = record(str(video), tmp_path / "set", size=16, fps=5, episode_frames=4)
     assert store.lengths.tolist() == [4, 4, 2]
-    assert np.allclose(np.concatenate(greys(store)), 16 * np.arange(10), atol=4)
+    assert np.allclose(np.concatenate(grays(store)), 16 * np.arange(10), atol=4)
     fewer = record_video(video, tmp_path / "few", frames=7, size=16, episode_frames=4)
     assert fewer.lengths.tolist() == [4, 3]
     with pytest.raises(ValueError, match="at most 20"):

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from wmlearn import viz
-from wmlearn.evaluate.card import (
+from wmlearn.evaluation.card import (
     ControlAt,
     Controllability,
     Curve,
@@ -23,7 +23,8 @@ from wmlearn.evaluate.card import (
     Probe,
     Utility,
 )
-from wmlearn.evaluate.stats import Estimate
+from wmlearn.evaluation.figures import horizon_curve
+from wmlearn.metrics import Estimate
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,8 @@ def decoded(shown) -> Image.Image:
     return image
 
 
-def luminance(colour: str) -> float:
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def luminance(color: str) -> float:
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -79,9 +80,9 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("page", ["#ffffff", "#121212"])
-def test_colours_stand_out_on_light_and_dark(page):
-    for colour in (viz.REAL, viz.DREAM, viz.NEUTRAL):
-        assert contrast(colour, page) >= 3
+def test_colors_stand_out_on_light_and_dark(page):
+    for color in (viz.REAL, viz.DREAM, viz.NEUTRAL):
+        assert contrast(color, page) >= 3
     assert contrast(viz.NEUTRAL, page) >= 4
 
 
@@ -97,7 +98,7 @@ def test_every_figure_shows_itself_with_alt_text(film, card):
             {"real": real[:3], "dream": dream[:3]}, list("abc"), alt="three rows"
         ),
         "dB over steps: a from 1 to 2": viz.curves({"a": [1, 2]}, xlabel="steps", ylabel="dB"),
-        "25.0 dB at horizon 8 (copy last frame 20.0)": viz.horizon_curve(card),
+        "25.0 dB at horizon 8 (copy last frame 20.0)": horizon_curve(card),
         "dreamer 25 and random 20": card.figure(),
     }
     for words, figure in figures.items():
@@ -131,7 +132,7 @@ def test_filmstrip_shows_the_chosen_frames_and_their_difference(film):
     assert labels == ["real", "dream", "difference"]
     assert [axis.get_title(loc="center") for axis in _rows(strip, 3)[0]] == ["step 2", "16"]
     assert len(viz.filmstrip(real, dream, difference=False).figure.axes) == 2 * 8
-    assert viz.filmstrip(real[:, :1], dream[:, :1]).html()  # grey
+    assert viz.filmstrip(real[:, :1], dream[:, :1]).html()  # gray
 
 
 def _rows(strip: viz.Figure, rows: int) -> list[list]:
@@ -156,7 +157,7 @@ def test_frames_of_the_wrong_kind_are_refused(film):
 
 
 def test_horizon_curve_draws_the_card(card):
-    axes = viz.horizon_curve(card).figure.axes[0]
+    axes = horizon_curve(card).figure.axes[0]
     lines = {line.get_label(): line for line in axes.lines}
     assert set(lines) == {"dream", "dream, other actions", "copy last frame"}
     assert lines["dream"].get_ydata().tolist() == [25.0] * 8

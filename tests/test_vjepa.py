@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from wmlearn.chapters.ch11_vjepa.distraction import DIRECTIONS, draw_clips, train
 from wmlearn.data.clip import Clip
-from wmlearn.evaluate.probe import fit_probe, pair_hits
+from wmlearn.evaluation.probe import fit_probe, pair_hits
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.systems.vjepa import LONG_RANGE, PAPER, SHORT_RANGE, VJEPA, draw_mask
 from wmlearn.systems.vjepa.collapse import (
@@ -19,8 +20,7 @@ from wmlearn.systems.vjepa.collapse import (
     sigreg,
     vicreg,
 )
-from wmlearn.systems.vjepa.distraction import DIRECTIONS, draw_clips, train
-from wmlearn.systems.vjepa.encoder import take, to_float
+from wmlearn.systems.vjepa.encoder import normalize, take
 from wmlearn.systems.vjepa.masks import draw_blocks
 from wmlearn.systems.vjepa.recipe import SMOKE, preset
 from wmlearn.systems.vjepa.rope import grid_positions, rope_table, rotate
@@ -36,14 +36,14 @@ TINY = replace(
 
 
 def clips(count: int = 8, size: int = 32, frames: int = 4, seed: int = 0) -> Clip:
-    """Squares of random colour and place that move to the right."""
+    """Squares of random color and place that move to the right."""
     generator = torch.Generator().manual_seed(seed)
     video = torch.zeros(count, frames, 3, size, size, dtype=torch.uint8)
     for clip in video:
         x, y = torch.randint(0, size // 2, (2,), generator=generator).tolist()
-        colour = torch.randint(64, 255, (3, 1, 1), generator=generator)
+        color = torch.randint(64, 255, (3, 1, 1), generator=generator)
         for t in range(frames):
-            clip[t, :, y : y + 12, x + 3 * t : x + 3 * t + 12] = colour
+            clip[t, :, y : y + 12, x + 3 * t : x + 3 * t + 12] = color
     return Clip(video)
 
 
@@ -95,7 +95,7 @@ def test_masks_depend_on_seed_step_and_sample_alone():
 
 def test_what_is_hidden_does_not_reach_the_guess():
     system = VJEPA(TINY).eval()
-    video = to_float(clips().frames)
+    video = normalize(clips().frames)
     patches = system.encoder.cut(video)
     visible, hidden = draw_mask(SHORT_RANGE, TINY.encoder.grid, SampleNoise(0, 0, 8))
     changed = patches.clone()
@@ -155,13 +155,13 @@ def test_without_guard_features_collapse():
     assert spread["none"] < 0.5 * spread["ema"], spread
 
 
-@pytest.mark.parametrize("regulariser", ["vicreg", "sigreg"])
-def test_regularisers_reach_the_encoder(regulariser):
-    config = replace(TINY, target="none", regulariser=regulariser)
+@pytest.mark.parametrize("regularizer", ["vicreg", "sigreg"])
+def test_regularizers_reach_the_encoder(regularizer):
+    config = replace(TINY, target="none", regularizer=regularizer)
     system = VJEPA(config)
     losses = system.losses(clips())
-    assert set(losses) == {"prediction", regulariser}
-    losses[regulariser].backward()
+    assert set(losses) == {"prediction", regularizer}
+    losses[regularizer].backward()
     assert system.encoder.patch_embed.weight.grad.abs().sum() > 0
 
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import wmlearn as wm
+from wmlearn.chapters.ch11_vjepa.motion import extract
 from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
-from wmlearn.evaluate.motion import extract
 from wmlearn.systems.vjepa import VJEPA
 from wmlearn.systems.vjepa.recipe import complete, preset
 from wmlearn.train.fit import fit
@@ -81,7 +81,7 @@ from wmlearn.systems.vjepa.recipe import build, complete, preset
 torch.set_num_threads(1)
 run, config = preset("smoke")
 store = EpisodeStore(sys.argv[1])
-config = replace(complete(config, run, store), regulariser="none")  # its moments are a process's
+config = replace(complete(config, run, store), regularizer="none")  # its moments are a process's
 module = build(config)
 before = {k: v.clone() for k, v in module.state_dict().items()}
 devices = int(sys.argv[2])

@@ -18,14 +18,14 @@ from torch.testing import assert_close
 
 from wmlearn.systems.vjepa.config import EncoderConfig, PredictorConfig
 from wmlearn.systems.vjepa.encoder import Encoder
-from wmlearn.systems.vjepa.official import (
+from wmlearn.systems.vjepa.predictor import Predictor
+from wmlearn.systems.vjepa.published import (
     convert_ac_predictor,
     convert_encoder,
     convert_predictor,
     from_transformers,
     read_weights,
 )
-from wmlearn.systems.vjepa.predictor import Predictor
 from wmlearn.systems.vjepa2_ac.config import ACPredictorConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
 

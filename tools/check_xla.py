@@ -25,7 +25,8 @@ import torch_xla.debug.metrics as xla_metrics
 import wmlearn as wm
 from wmlearn.data.clip import Clip
 from wmlearn.data.datamodule import ClipDataModule
-from wmlearn.train.fit import RECIPES, _recipe
+from wmlearn.systems import TRAINABLE
+from wmlearn.train.fit import _recipe
 
 FETCHES = {"aten::_local_scalar_dense"}  # reading a number out, at the end of a step
 
@@ -85,6 +86,6 @@ def _to(clip: Clip, device: torch.device) -> Clip:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and sys.argv[1] not in RECIPES:
-        sys.exit(f"There is no system '{sys.argv[1]}'; choose one of: {', '.join(RECIPES)}.")
+    if len(sys.argv) > 1 and sys.argv[1] not in TRAINABLE:
+        sys.exit(f"There is no system '{sys.argv[1]}'; choose one of: {', '.join(TRAINABLE)}.")
     sys.exit(main(*sys.argv[1:2], *map(int, sys.argv[2:3])))

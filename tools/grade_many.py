@@ -16,8 +16,8 @@ import sys
 import tempfile
 import time
 
-from wmlearn.teach.course import Course, find_exercise
-from wmlearn.teach.releasing import read_notebook, render
+from wmlearn.grading.course import Course, find_exercise
+from wmlearn.grading.releasing import read_notebook, render
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         name, _ = course.release(find_exercise(options.exercise))
         for number in range(options.count):
             _submit(course, name, f"student{number:03}")
-        command = [sys.executable, "-m", "wmlearn.teach", "grade", name, "--course", folder]
+        command = [sys.executable, "-m", "wmlearn.grading", "grade", name, "--course", folder]
         command += ["--jobs", str(options.jobs)]
         if options.kill_after:
             first = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)

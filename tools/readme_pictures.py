@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 import wmlearn as wm
-from wmlearn.evaluate import psnr, rollout
+from wmlearn.evaluation import psnr, rollout
 from wmlearn.viz import filmstrip, gif, side_by_side
 
 CHECKPOINT, ENV, SEED, HORIZON = "diamond-doom-basic", "doom/basic", 20_261_123, 48

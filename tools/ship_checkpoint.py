@@ -17,7 +17,7 @@ import torch
 from wmlearn import hub
 from wmlearn.agents.actor_critic import Player
 from wmlearn.data.datamodule import ClipDataModule
-from wmlearn.evaluate import EvaluationCard, evaluate, mean_estimate, play_episodes
+from wmlearn.evaluation import EvaluationCard, evaluate, mean_estimate, play_episodes
 
 STARTS = 8  # real clips that come along
 KEPT = ("tier", "env", "data", "frames", "steps", "batch_size", "minutes", "seed",

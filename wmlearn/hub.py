@@ -10,7 +10,6 @@ A checkpoint is a folder::
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -26,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.files import assets_dir, sha256, write_whole
 
 FORMAT = "wmlearn-checkpoint"
 VERSION = 1
@@ -33,12 +33,6 @@ VERSION = 1
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, truncated, tampered with or made for something else."""
-
-
-def assets_dir() -> Path:
-    """The folder with ``checkpoints/``: ``WMLEARN_ASSETS``, or ``assets/`` of the repository."""
-    chosen = os.environ.get("WMLEARN_ASSETS")
-    return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "assets"
 
 
 def list_checkpoints() -> list[str]:
@@ -82,22 +76,24 @@ def save(
         name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
         for name, value in module.state_dict().items()
     }
-    _replace(folder / "model.safetensors", lambda path: save_file(weights, path))
+    write_whole(folder / "model.safetensors", lambda path: save_file(weights, path))
     if starts is not None:
         tensors = {"frames": starts.frames, "actions": starts.actions}
         if starts.state is not None:
             tensors["state"] = starts.state
         tensors = {name: value.contiguous() for name, value in tensors.items()}
-        _replace(folder / "starts.safetensors", lambda path: save_file(tensors, path))
+        write_whole(folder / "starts.safetensors", lambda path: save_file(tensors, path))
     card = {
         "format": FORMAT,
         "version": VERSION,
         "system": system,
         "config": asdict(module.config),
-        "sha256": _sha256(folder / "model.safetensors"),
+        "sha256": sha256(folder / "model.safetensors"),
         **card,
     }
-    _replace(folder / "card.json", lambda path: path.write_text(json.dumps(card, indent=2) + "\n"))
+    write_whole(
+        folder / "card.json", lambda path: path.write_text(json.dumps(card, indent=2) + "\n")
+    )
     return folder
 
 
@@ -131,7 +127,7 @@ def load(name: str | Path) -> nn.Module:
     path = folder / "model.safetensors"
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; fetch the checkpoint again.")
-    if _sha256(path) != card["sha256"]:
+    if sha256(path) != card["sha256"]:
         raise CheckpointError(
             f"{path} is not the file that card.json describes (truncated or changed); fetch the "
             "checkpoint again."
@@ -193,25 +189,15 @@ def run_facts() -> dict[str, Any]:
 
 def _build(card: dict[str, Any]) -> nn.Module:
     """The untrained module that a card describes; its config is checked against the dataclass."""
-    from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
-    from wmlearn.systems.diamond import Diamond, DiamondConfig
-    from wmlearn.systems.genie import Genie, GenieConfig
-    from wmlearn.systems.vjepa import VJEPA, VJEPAConfig
-    from wmlearn.systems.vjepa2_ac import VJEPA2AC, VJEPA2ACConfig
+    from wmlearn.systems import LOADABLE
 
-    kinds = {
-        "diamond": (Diamond, DiamondConfig),
-        "genie": (Genie, GenieConfig),
-        "vjepa": (VJEPA, VJEPAConfig),
-        "vjepa2-ac": (VJEPA2AC, VJEPA2ACConfig),
-        "actor-critic": (ActorCritic, ActorCriticConfig),
-    }
-    if card["system"] not in kinds:
+    if card["system"] not in LOADABLE:
         raise CheckpointError(
             f"This checkpoint holds the system '{card['system']}', which this version does not "
-            f"know ({', '.join(kinds)}); update wmlearn."
+            f"know ({', '.join(LOADABLE)}); update wmlearn."
         )
-    build, config_class = kinds[card["system"]]
+    entry = LOADABLE[card["system"]]
+    build, config_class = entry.load("module"), entry.load("config")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", type=config_class)
     try:
@@ -221,14 +207,3 @@ def _build(card: dict[str, Any]) -> nn.Module:
         raise CheckpointError(
             f"The config in this card is not one of a {card['system']}: {error}"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _replace(path: Path, write) -> None:
-    """Writes through a temporary file, so that a kill leaves the old file or the new one."""
-    temporary = path.with_name(path.name + ".partial")
-    write(temporary)
-    os.replace(temporary, path)

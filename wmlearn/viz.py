@@ -1,7 +1,7 @@
 """Figures that read well on light and dark pages, with alt text.
 
 Every function returns an object that shows itself in a notebook as ``<img alt="...">`` of at most
-60 KB, and has ``.save(path)``. Backgrounds are transparent, text is one neutral grey, and two
+60 KB, and has ``.save(path)``. Backgrounds are transparent, text is one neutral gray, and two
 hues have a fixed meaning everywhere in the project: :data:`REAL` and :data:`DREAM`.
 
 Frames are uint8 ``[T, C, H, W]``, as in a :class:`~wmlearn.data.clip.Clip`; frame t of a strip or
@@ -16,8 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,9 +24,6 @@ import torch
 from matplotlib.figure import Figure as MplFigure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from wmlearn.evaluate.card import EvaluationCard
 
 REAL = "#1f9e77"
 """The real environment. Contrast 3.4:1 on white, 5.5:1 on #121212."""
@@ -208,7 +204,7 @@ def filmstrip(
     if difference:
         rows["difference"] = ((real.int() - dream.int()).abs().to(torch.uint8), NEUTRAL)
     times = _times(times, len(real))
-    alt = alt or f"Real frames above dreamed frames at steps {_list(times)}."
+    alt = alt or f"Real frames above dreamed frames at steps {listed(times)}."
     return _strip(rows, times, alt)
 
 
@@ -231,7 +227,7 @@ def counterfactual_strip(
     if len(lengths) != 1:
         raise ValueError(f"All dreams must have the same number of frames; got {sorted(lengths)}.")
     times = _times(times, lengths.pop())
-    alt = alt or f"Dreams from one start under {_list(dreams)}, at steps {_list(times)}."
+    alt = alt or f"Dreams from one start under {listed(dreams)}, at steps {listed(times)}."
     return _strip(rows, times, alt, start)
 
 
@@ -239,7 +235,7 @@ def strip(
     rows: Mapping[str, Tensor],
     titles: Sequence[str] | None = None,
     *,
-    colours: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] | None = None,
     alt: str,
 ) -> Figure:
     """Any rows of frames, with a name each.
@@ -247,10 +243,10 @@ def strip(
     Args:
         rows: name -> uint8 ``[N, C, H, W]``, all with the same N.
         titles: one for each column; default 1, 2, 3, ...
-        colours: name -> colour of the name, e.g. :data:`REAL`; :data:`DREAM` where none is given.
+        colors: name -> color of the name, e.g. :data:`REAL`; :data:`DREAM` where none is given.
     """
-    colours = colours or {}
-    named = {name: (_frames(frames), colours.get(name, DREAM)) for name, frames in rows.items()}
+    colors = colors or {}
+    named = {name: (_frames(frames), colors.get(name, DREAM)) for name, frames in rows.items()}
     counts = {len(frames) for frames, _ in named.values()}
     if len(counts) != 1 or (titles is not None and {len(titles)} != counts):
         raise ValueError(f"Rows and titles need one length; the rows have {sorted(counts)} frames.")
@@ -265,7 +261,7 @@ def curves(
     *,
     xlabel: str,
     ylabel: str,
-    colours: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] | None = None,
     log: str = "",
     alt: str | None = None,
 ) -> Figure:
@@ -274,17 +270,17 @@ def curves(
     Args:
         curves: name -> values.
         x: of the values; default 1, 2, 3, ...
-        colours: name -> colour; a dashed line is drawn for :data:`NEUTRAL`. Default: the dream's
-            colour and grey in turn, with another dash each time.
+        colors: name -> color; a dashed line is drawn for :data:`NEUTRAL`. Default: the dream's
+            color and gray in turn, with another dash each time.
         log: axes with a logarithmic scale, "x", "y" or "xy".
     """
     with style():
         figure = MplFigure(figsize=(6, 3))
         axes = figure.subplots()
         for (name, values), line in zip(curves.items(), _cycle(), strict=False):
-            if colours and name in colours:
-                dashed = colours[name] == NEUTRAL
-                line = {"color": colours[name], "linestyle": "--" if dashed else "-"}
+            if colors and name in colors:
+                dashed = colors[name] == NEUTRAL
+                line = {"color": colors[name], "linestyle": "--" if dashed else "-"}
             values = [float(value) for value in values]
             axes.plot(range(1, len(values) + 1) if x is None else x, values, label=name, **line)
         axes.legend()
@@ -292,7 +288,7 @@ def curves(
         for axis in log:
             getattr(axes, f"set_{axis}scale")("log")
     ends = [f"{name} from {v[0]:.3g} to {v[-1]:.3g}" for name, v in curves.items()]
-    return Figure(figure, alt or f"{ylabel} over {xlabel}: {_list(ends)}.")
+    return Figure(figure, alt or f"{ylabel} over {xlabel}: {listed(ends)}.")
 
 
 def loss_curve(
@@ -308,7 +304,7 @@ def loss_curve(
     """A loss over training, beside the loss of copying the last frame.
 
     Args:
-        history: values in order, or name -> values. The first curve has the dream's colour.
+        history: values in order, or name -> values. The first curve has the dream's color.
         baseline: a horizontal line.
         steps: the training step of each value; default 1, 2, 3, ...
         label: of the vertical axis.
@@ -331,58 +327,10 @@ def loss_curve(
             axes.set_yscale("log")
     if alt is None:
         ends = [f"{name} from {v[0]:.3g} to {v[-1]:.3g}" for name, v in curves.items() if len(v)]
-        alt = f"Curve over training: {_list(ends)}."
+        alt = f"Curve over training: {listed(ends)}."
         if baseline is not None:
             alt += f" {baseline_label}: {baseline:.3g}."
     return Figure(figure, alt)
-
-
-def horizon_curve(card: EvaluationCard, *, alt: str | None = None) -> Figure:
-    """PSNR over the horizon: dream, dream under other actions, copy of the last frame.
-
-    Bands are the card's 95% intervals; all three see the same clips.
-    """
-    with style():
-        figure = MplFigure(figsize=(6, 3))
-        _draw_horizon(figure.subplots(), card)
-    return Figure(figure, alt or _horizon_alt(card))
-
-
-def card_figure(card: EvaluationCard, *, alt: str | None = None) -> Figure:
-    """The EvaluationCard as a picture: PSNR over the horizon, the probe, returns where measured."""
-    probe = card.controllability and card.controllability.probe
-    panels = ["horizon", *(["probe"] if probe else []), *(["utility"] if card.utility else [])]
-    with style():
-        figure = MplFigure(figsize=(5 + 3 * (len(panels) - 1), 3.2), layout="constrained")
-        widths = [1.7 if panel == "horizon" else 1 for panel in panels]
-        axes = figure.subplots(1, len(panels), width_ratios=widths, squeeze=False)[0]
-        _draw_horizon(axes[0], card)
-        words = _horizon_alt(card)
-        if probe:
-            bars = {
-                "real": (probe.real, REAL),
-                "dream": (probe.dream, DREAM),
-                "dream, other actions": (probe.dream_other, DREAM),
-            }
-            axis = axes[panels.index("probe")]
-            _draw_bars(axis, bars, probe.majority.value, "majority class")
-            axis.set(title="which action was it?", ylabel="probe accuracy", ylim=(0, 1))
-            words += (
-                f" A probe names the action in {probe.real.value:.0%} of real and "
-                f"{probe.dream.value:.0%} of dreamed transitions."
-            )
-        if card.utility:
-            utility = card.utility
-            baselines = {"random": NEUTRAL, "scripted expert": REAL}
-            bars = {
-                row.name: (row.value, baselines.get(row.name, DREAM)) for row in utility.returns
-            }
-            axis = axes[panels.index("utility")]
-            _draw_bars(axis, bars)
-            axis.set(title=f"return in real {utility.environment}")
-            returns = [f"{row.name} {row.value.value:.0f}" for row in utility.returns]
-            words += f" Mean return in the real environment: {_list(returns)}."
-    return Figure(figure, alt or f"{card.name} on {card.environment}. {words}")
 
 
 def side_by_side(real: Tensor, dream: Tensor, scale: int = 3) -> Tensor:
@@ -403,9 +351,9 @@ def side_by_side(real: Tensor, dream: Tensor, scale: int = 3) -> Tensor:
     if real.shape[1] == 1:
         real, dream = real.expand(-1, 3, -1, -1), dream.expand(-1, 3, -1, -1)
     halves = []
-    for film, name, colour in ((real, "real", REAL), (dream, "dream", DREAM)):
+    for film, name, color in ((real, "real", REAL), (dream, "dream", DREAM)):
         film = film.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
-        head = Image.new("RGB", (film.shape[-1], 18), colour)
+        head = Image.new("RGB", (film.shape[-1], 18), color)
         font = ImageFont.load_default(size=13)
         ImageDraw.Draw(head).text((head.width / 2, 9), name, "black", font, anchor="mm")
         head = torch.from_numpy(np.array(head)).permute(2, 0, 1)
@@ -451,10 +399,10 @@ def _strip(
             axis.set(xticks=[], yticks=[])
             axis.grid(False)
             axis.spines[:].set_visible(False)
-        for line, (name, (frames, colour)) in zip(axes, rows.items(), strict=True):
+        for line, (name, (frames, color)) in zip(axes, rows.items(), strict=True):
             cells = list(line)
             cells[0].set_ylabel(
-                name, rotation=0, ha="right", va="center", labelpad=8, color=colour, weight="bold"
+                name, rotation=0, ha="right", va="center", labelpad=8, color=color, weight="bold"
             )
             if start is not None:
                 axis = cells.pop(0)
@@ -470,50 +418,8 @@ def _strip(
     return Figure(figure, alt)
 
 
-def _draw_horizon(axes: Any, card: EvaluationCard) -> None:
-    curve = card.fidelity.curve
-    lines = [("dream", curve.dream, DREAM, "-"), ("copy last frame", curve.copy, NEUTRAL, "--")]
-    if curve.other_actions is not None:
-        lines.insert(1, ("dream, other actions", curve.other_actions, DREAM, ":"))
-    for name, estimates, colour, dash in lines:
-        x = range(1, len(estimates) + 1)
-        marker = "o" if len(estimates) == 1 else None
-        axes.plot(x, [e.value for e in estimates], dash, color=colour, label=name, marker=marker)
-        if all(e.low is not None for e in estimates):
-            low, high = ([getattr(e, end) for e in estimates] for end in ("low", "high"))
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-    axes.legend()
-    axes.set(xlabel="horizon (steps ahead)", ylabel="PSNR (dB)")
-    seeds = f"{len(card.seeds)} seed{'s' if len(card.seeds) > 1 else ''}"
-    axes.set_title(f"{curve.clips} held-out clips, {seeds}", fontsize=9)
-
-
-def _horizon_alt(card: EvaluationCard) -> str:
-    parts = [
-        f"{row.psnr.value:.1f} dB at horizon {row.horizon} (copy last frame "
-        f"{row.psnr_copy.value:.1f})"
-        for row in card.fidelity.at
-    ]
-    return f"PSNR of the dream: {_list(parts)}."
-
-
-def _draw_bars(
-    axes: Any, bars: Mapping[str, tuple[Any, str]], level: float | None = None, name: str = ""
-) -> None:
-    for place, (estimate, colour) in enumerate(bars.values()):
-        axes.bar(place, estimate.value, 0.6, color=(colour, 0.35), edgecolor=colour, linewidth=1.5)
-        if estimate.low is not None:
-            axes.vlines(place, estimate.low, estimate.high, color=colour, linewidth=4)
-    axes.set_xticks(range(len(bars)), [fill(bar, 13) for bar in bars], fontsize=9)
-    axes.grid(False, axis="x")
-    axes.axhline(0, color=NEUTRAL, linewidth=0.8)
-    if level is not None:
-        axes.axhline(level, color=NEUTRAL, linestyle="--", label=name)
-        axes.legend(fontsize=9)
-
-
 def _cycle() -> Iterator[dict[str, Any]]:
-    """Line styles of successive curves: never the colour of the real environment."""
+    """Line styles of successive curves: never the color of the real environment."""
     for dash in ("-", ":", "-.", (0, (6, 2)), (0, (1, 3))):
         yield {"color": DREAM, "linestyle": dash}
         yield {"color": NEUTRAL, "linestyle": dash}
@@ -544,7 +450,7 @@ def _times(times: Sequence[int] | None, length: int) -> list[int]:
     return times
 
 
-def _list(items: Any) -> str:
+def listed(items: Any) -> str:
     *first, last = [str(item) for item in items] or [""]
     return f"{', '.join(first)} and {last}" if first else last
 

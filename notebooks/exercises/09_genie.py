@@ -53,7 +53,7 @@ if find_spec("wmlearn") is None:
 import torch
 import torch.nn.functional as F
 
-from wmlearn.evaluate import psnr
+from wmlearn.evaluation import psnr
 from wmlearn.teach import check
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-1-text", "locked": true, "schema_version": 3, "solution": false, "task": false}

@@ -178,8 +178,8 @@ def feature_std(features):
 def effective_rank(features):
     """How many directions features [n, D] fill, a scalar from 1 to D."""
     ### BEGIN SOLUTION
-    centred = features - features.mean(dim=0)
-    values = torch.linalg.eigvalsh(centred.T @ centred).clamp(min=0)
+    centerd = features - features.mean(dim=0)
+    values = torch.linalg.eigvalsh(centerd.T @ centerd).clamp(min=0)
     share = values / values.sum()
     return torch.exp(-(share * share.clamp(min=1e-20).log()).sum())
     ### END SOLUTION

@@ -117,8 +117,8 @@ wm.viz.counterfactual_strip(dreams, starts.frames[0, -1])
 # |---|---|---|---|
 # | **data** | What was experienced? | `wmlearn.envs`, `wmlearn.data` | `wmlearn record` |
 # | **system** | What is learned from it, and how? | `wmlearn.systems`, `wmlearn.train` | `wmlearn fit` |
-# | **world** | Can I act in it? | `wmlearn.world`, `wmlearn.play`, `wmlearn.agents` | |
-# | **judgement** | Is it true, does it obey, is it of use, what does it cost? | `wmlearn.evaluate` | `wmlearn evaluate` |
+# | **world** | Can I act in it? | `wmlearn.world`, `wmlearn.player`, `wmlearn.agents` | |
+# | **judgement** | Is it true, does it obey, is it of use, what does it cost? | `wmlearn.evaluation` | `wmlearn evaluate` |
 #
 # The folders of the library have these names, and each chapter passes the four stations in this
 # order.
@@ -154,7 +154,7 @@ course.table()
 # (batch size, steps, precision), never the code. The laptop is the default.
 
 # %%
-from wmlearn.train.tiers import TIERS, current_tier
+from wmlearn.recipes.tiers import TIERS, current_tier
 
 print("tier     hardware                 training a chapter")
 for tier in TIERS.values():

@@ -78,7 +78,7 @@ import torch.nn.functional as F
 from IPython.display import Markdown
 from torch import nn
 
-from wmlearn.train.tiers import current_tier
+from wmlearn.recipes.tiers import current_tier
 
 SIZES = {
     "laptop": dict(frames=10_000, holdout=0.1, toy=600, overfit=200, small=250, clips=24,
@@ -117,7 +117,7 @@ print(f"of which the last {len(data.splits['val'])} are held out.")
 clip = data.clips("val", count=1, length=5, seed=2)
 names = store.info["action_space"]["names"]
 titles = [f"then: {names[a]}" for a in clip.actions[0]] + ["to predict"]
-wm.viz.strip({"real": clip.frames[0]}, titles, colours={"real": wm.viz.REAL},
+wm.viz.strip({"real": clip.frames[0]}, titles, colors={"real": wm.viz.REAL},
              alt="Five real frames in a row; each but the last is named by the key that "
                  "was pressed after it, and the last one is to be predicted.")
 
@@ -146,7 +146,7 @@ with torch.no_grad():
     guess = diamond.denoiser.estimate(change, levels, past, clip.actions.expand(5, -1))
 picture = lambda x: ((x.clamp(-1, 1) + 1) * 127.5).round().byte()
 rows = {"noisy": picture(noisy), "answer": picture(guess)}
-wm.viz.strip(rows, [f"σ = {s:g}" for s in levels], colours={"noisy": wm.viz.NEUTRAL},
+wm.viz.strip(rows, [f"σ = {s:g}" for s in levels], colors={"noisy": wm.viz.NEUTRAL},
              alt="One real frame under five rising levels of noise, and below each the "
                  "network's guess of the frame without noise.")
 
@@ -155,7 +155,7 @@ wm.viz.strip(rows, [f"σ = {s:g}" for s in levels], colours={"noisy": wm.viz.NEU
 # counts the squared error in decibels: 6 dB more is half the error.
 
 # %%
-from wmlearn.evaluate import psnr
+from wmlearn.evaluation import psnr
 
 real = clip.frames[:, 4].expand(5, -1, -1, -1)
 for sigma, db in zip(levels, psnr(rows["answer"], real)):
@@ -333,16 +333,16 @@ def train_toy(c_skip, c_out, steps):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(),
                         nn.Linear(64, 1))
-    optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
     ask = lambda x, s: net(torch.stack([x / (s**2 + 0.25).sqrt(), s.log() / 4], 1))[:, 0]
     for _ in range(steps):
         x0 = torch.randint(0, 2, (512,)) - 0.5
         s = (torch.randn(512) * 1.2 - 0.4).exp().clamp(0.002, 20)
         x = x0 + s * torch.randn(512)
         loss = F.mse_loss(ask(x, s), (x0 - c_skip(s) * x) / c_out(s))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     return lambda x, s: c_skip(s) * x + c_out(s) * ask(x, s).detach()
 
 
@@ -612,13 +612,13 @@ def small(frames):
 
 torch.manual_seed(0)
 batch, net = data.train_batch(0)[:2], Network(widths=(64, 64), cond=64)
-optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
+optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
 by_heart = []
 for _ in range(size["overfit"]):
     loss = denoising_loss(net, small(batch.frames), batch.actions, torch.randn)
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     by_heart.append(loss.item())
 first, last = (sum(part) / 5 for part in (by_heart[:5], by_heart[-5:]))
 print(f"loss {first:.2f} -> {last:.2f}")
@@ -757,7 +757,7 @@ steps, dream_db = zip(*run.history["val/psnr"])
 copy_db = [db for _, db in run.history["val/psnr_copy"]]
 wm.viz.curves({"dream": dream_db, "copy last frame": copy_db}, steps,
               xlabel="training step", ylabel="PSNR of the next frame (dB)",
-              colours={"copy last frame": wm.viz.NEUTRAL})
+              colors={"copy last frame": wm.viz.NEUTRAL})
 
 # %% [markdown]
 # How much went into your world, and into the one that you played at the start?
@@ -778,8 +778,8 @@ print("        ", card.get("note", ""))
 # those of another clip: if that does not hurt, it is a film and not a world.
 
 # %%
-from wmlearn.evaluate import rollout
-from wmlearn.evaluate.controllability import derangement
+from wmlearn.evaluation import rollout
+from wmlearn.evaluation.controllability import derangement
 
 clips = data.clips("val", size["clips"], 4 + size["horizon"])
 target, true_actions = clips.frames[:, 4:], clips.actions[:, 3:]
@@ -804,8 +804,8 @@ scores = {name: psnr(frames, target).mean(0) for name, frames in dreams.items()}
 # believe that nothing moves), how far yours is from the shipped one, and what wrong keys cost.
 
 # %%
-colours = {"shipped": wm.viz.DREAM, "copy last frame": wm.viz.NEUTRAL}
-wm.viz.curves(scores, xlabel="steps ahead", ylabel="PSNR (dB)", colours=colours)
+colors = {"shipped": wm.viz.DREAM, "copy last frame": wm.viz.NEUTRAL}
+wm.viz.curves(scores, xlabel="steps ahead", ylabel="PSNR (dB)", colors=colors)
 
 # %% [markdown]
 # At three distances:
@@ -921,17 +921,17 @@ def train(config, steps, k=2):
     """A denoiser trained on `steps` batches of 16 clips with k frames to predict."""
     torch.manual_seed(0)
     denoiser = Denoiser(config)
-    optimiser = torch.optim.AdamW(denoiser.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(denoiser.parameters(), lr=2e-3)
     for step in range(steps):
         clip = data.train_batch(step)
         frames, actions = small(clip.frames)[:, : 4 + k], clip.actions[:, : 3 + k]
         loss, _ = denoiser.loss(frames, actions, torch.randn)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 20) * (1 - step / steps)
-        optimiser.step()
+        optimizer.step()
     return denoiser
 
 
@@ -951,7 +951,7 @@ denoisers = {name: train(c, size["small"], k) for name, (c, k) in variants.items
 # Let each dream on from the held-out clips of section 4, at the small size.
 
 # %%
-from wmlearn.systems.diamond.denoiser import to_uint8
+from wmlearn.pixels import to_uint8
 
 
 def dream_small(denoiser, context, actions):
@@ -979,7 +979,7 @@ misled = {name: dream_small(denoiser, real[:, :4], wrong_keys)
 # **Look for** the order of the curves, and whether they keep it to the right.
 
 # %%
-wm.viz.curves(ablation, xlabel="steps ahead", ylabel="PSNR (dB)", colours=colours)
+wm.viz.curves(ablation, xlabel="steps ahead", ylabel="PSNR (dB)", colors=colors)
 
 # %% [markdown]
 # The same as pictures: real on top, then the four variants. **Look for** what each of them loses.
@@ -989,7 +989,7 @@ last = size["horizon"] - 1
 rows = {"real": small_target[0], **{name: dreams[name][0] for name in variants}}
 times = sorted({0, last // 4, last // 2, last})
 wm.viz.strip({name: frames[times] for name, frames in rows.items()},
-             [f"step {t + 1}" for t in times], colours={"real": wm.viz.REAL},
+             [f"step {t + 1}" for t in times], colors={"real": wm.viz.REAL},
              alt="Real frames, below them the dreams of four variants, at four times.")
 
 # %% [markdown]
@@ -1104,7 +1104,7 @@ wm.viz.curves(drift, range(1, size["long"] + 1, every),
 times = sorted({round(i * (size["long"] - 1) / 5) for i in range(6)})
 wm.viz.strip({name: frames[times, 0] for name, frames in long.items()},
              [f"step {t + 1}" for t in times],
-             colours={name: wm.viz.NEUTRAL for name in long if name.startswith("DDPM")},
+             colors={name: wm.viz.NEUTRAL for name in long if name.startswith("DDPM")},
              alt="Long dreams of the EDM and the DDPM world with 1, 3 and 10 denoising "
                  "steps, one row each, at six times from the start to the end.")
 
@@ -1197,7 +1197,7 @@ print(f"The monster's box covers {sum(shares) / len(shares):.1%} of the picture.
 
 # %%
 from wmlearn.agents.actor_critic import Player
-from wmlearn.evaluate import mean_estimate, play_episodes
+from wmlearn.evaluation import mean_estimate, play_episodes
 
 policy = wm.load("actor-critic-doom-basic")
 sees = policy.config.image_size
@@ -1362,7 +1362,7 @@ Markdown(f"""
 # *cost*. It was made by `wmlearn evaluate` and lies beside the checkpoint.
 
 # %%
-from wmlearn.evaluate import EvaluationCard
+from wmlearn.evaluation import EvaluationCard
 
 evaluation = EvaluationCard.load(wm.hub.find("diamond-doom-basic") / "evaluation.json")
 evaluation

@@ -80,7 +80,7 @@ import torch.nn.functional as F
 from IPython.display import Markdown
 from torch import nn
 
-from wmlearn.train.tiers import current_tier
+from wmlearn.recipes.tiers import current_tier
 
 SIZES = {
     "laptop": dict(frames=10_000, holdout=0.1, overfit=80, small=200, clips=32,
@@ -131,7 +131,7 @@ def video(clip):
 clip = data.clips("val", count=1, length=6, seed=3)
 silent = video(clip)
 assert silent.actions is None and silent.rewards is None
-wm.viz.strip({"video": silent.frames[0]}, colours={"video": wm.viz.REAL},
+wm.viz.strip({"video": silent.frames[0]}, colors={"video": wm.viz.REAL},
              alt="Six frames of CoinRun in a row, without any word on what was pressed.")
 
 # %% [markdown]
@@ -144,9 +144,9 @@ wm.viz.strip({"video": silent.frames[0]}, colours={"video": wm.viz.REAL},
 # **Look for** the one narrow place in this picture.
 
 # %%
-def box(axis, x, y, text, colour):
-    axis.text(x, y, text, ha="center", va="center", color=colour, fontsize=9,
-              bbox=dict(boxstyle="round,pad=0.5", fc="none", ec=colour))
+def box(axis, x, y, text, color):
+    axis.text(x, y, text, ha="center", va="center", color=color, fontsize=9,
+              bbox=dict(boxstyle="round,pad=0.5", fc="none", ec=color))
 
 
 with wm.viz.style():
@@ -158,8 +158,8 @@ with wm.viz.style():
               "tokeniser\n(64 tokens a frame)": (3.2, 0, wm.viz.NEUTRAL),
               "dynamics\n(fills in tokens)": (7.1, 1, wm.viz.NEUTRAL),
               "frame\n$x_{t+1}$": (9.1, 1, wm.viz.DREAM)}
-    for text, (x, y, colour) in places.items():
-        box(axis, x, y, text, colour)
+    for text, (x, y, color) in places.items():
+        box(axis, x, y, text, color)
     for a, b in (((1.6, 1.2), (2.2, 1.8)), ((1.6, 0.8), (2.1, 0.2)),
                  ((4.3, 2), (4.7, 2)), ((5.7, 1.8), (6.3, 1.4)),
                  ((4.4, 0.1), (6.2, 0.7)), ((8, 1), (8.6, 1))):
@@ -194,13 +194,13 @@ def k_means(x, k, rounds=30, tries=20):
     best = None
     for seed in range(tries):
         draw = torch.Generator().manual_seed(seed)
-        centres = x[torch.randperm(len(x), generator=draw)[:k]]
+        centers = x[torch.randperm(len(x), generator=draw)[:k]]
         for _ in range(rounds):
-            codes = torch.cdist(x, centres).argmin(1)
+            codes = torch.cdist(x, centers).argmin(1)
             clusters = [x[codes == i] for i in range(k)]
-            centres = torch.stack([cluster.mean(0) if len(cluster) else centre
-                                   for cluster, centre in zip(clusters, centres)])
-        error = (x - centres[codes]).square().sum(1).mean()
+            centers = torch.stack([cluster.mean(0) if len(cluster) else center
+                                   for cluster, center in zip(clusters, centers)])
+        error = (x - centers[codes]).square().sum(1).mean()
         best = min(best or (error, codes), (error, codes), key=lambda pair: pair[0])
     return best[1], float(best[0])
 
@@ -269,7 +269,7 @@ with torch.no_grad():
 
 # %%
 wm.viz.curves(cost, size["lengths"], xlabel="frames T (64 tokens each)", log="xy",
-              ylabel="milliseconds", colours={"full": wm.viz.NEUTRAL})
+              ylabel="milliseconds", colors={"full": wm.viz.NEUTRAL})
 
 # %% [markdown]
 # In numbers, the last point, beside the count of pairs:
@@ -434,7 +434,7 @@ assert perplexity(code_counts(one, 8)) == 1
 # and finds it better than a tokeniser that sees single frames.)
 
 # %%
-from wmlearn.nn.st_transformer import patchify, unpatchify
+from wmlearn.pixels import patchify, unpatchify
 
 
 class Tokenizer(nn.Module):
@@ -463,13 +463,13 @@ class Tokenizer(nn.Module):
 # %%
 def learn_by_heart(model, loss, steps, rate=3e-3):
     """Trains on the same batch again and again; the losses."""
-    optimiser, losses = torch.optim.AdamW(model.parameters(), lr=rate), []
+    optimizer, losses = torch.optim.AdamW(model.parameters(), lr=rate), []
     for _ in range(steps):
         value = loss()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         losses.append(value.item())
     return losses
 
@@ -626,8 +626,8 @@ for passes in (1, 4, 25):
 
 # %%
 from wmlearn.systems.genie import (
-    DynamicsConfig, Genie, GenieConfig, LatentActionConfig, TokenizerConfig,
-    to_float, to_uint8)
+    DynamicsConfig, Genie, GenieConfig, LatentActionConfig, TokenizerConfig)
+from wmlearn.pixels import to_float, to_uint8
 
 SMALL = GenieConfig(
     tokenizer=TokenizerConfig(patch=8, dim=64, encoder_depth=1, decoder_depth=1, heads=2,
@@ -666,7 +666,7 @@ with torch.no_grad():
     acts, their_acts = my_lam(frames), library.actions(patchify(frames, 16))
     tokens, vectors = ours[1], their_acts.vectors
     compared = {
-        "tokeniser": (ours[0], theirs.patches), "its loss": (ours[2], theirs.loss),
+        "tokenizer": (ours[0], theirs.patches), "its loss": (ours[2], theirs.loss),
         "latent actions": (acts[0], their_acts.predicted), "their loss": (acts[2],
                                                                         their_acts.loss),
         "dynamics' loss": (masked_loss(my_dynamics, tokens, vectors, hide),
@@ -735,9 +735,9 @@ yours = run.system.world()
 steps, dream_db = zip(*run.history["val/psnr"])
 values = lambda key: [value for _, value in run.history[key]]
 db = {"dream": dream_db, "copy last frame": values("val/psnr_copy"),
-      "tokeniser": values("val/psnr_tokenizer")}
+      "tokenizer": values("val/psnr_tokenizer")}
 wm.viz.curves(db, steps, xlabel="training step", ylabel="PSNR of the next frame (dB)",
-              colours={"copy last frame": wm.viz.NEUTRAL, "tokeniser": wm.viz.REAL})
+              colors={"copy last frame": wm.viz.NEUTRAL, "tokenizer": wm.viz.REAL})
 
 # %% [markdown]
 # How much went into your world, and into the one that you played at the start?
@@ -757,7 +757,7 @@ print("        ", card.get("note", ""))
 # difference is the paper's measure of controllability, $\Delta_t\mathrm{PSNR}$, taken at $t = 4$.
 
 # %%
-from wmlearn.evaluate import psnr, rollout
+from wmlearn.evaluation import psnr, rollout
 
 clips = data.clips("val", size["clips"], 1 + size["horizon"])
 target = clips.frames[:, 1:]
@@ -787,14 +787,14 @@ scores = {name: psnr(frames, target).mean(0) for name, frames in dreams.items()}
 # becomes hard to beat, if any.
 
 # %%
-colours = {"shipped": wm.viz.DREAM, "copy first frame": wm.viz.NEUTRAL}
-wm.viz.curves(scores, xlabel="steps ahead", ylabel="PSNR (dB)", colours=colours)
+colors = {"shipped": wm.viz.DREAM, "copy first frame": wm.viz.NEUTRAL}
+wm.viz.curves(scores, xlabel="steps ahead", ylabel="PSNR (dB)", colors=colors)
 
 # %% [markdown]
 # As numbers, with intervals over the clips:
 
 # %%
-from wmlearn.evaluate import mean_estimate
+from wmlearn.evaluation import mean_estimate
 
 at = min(4, size["horizon"]) - 1
 
@@ -852,7 +852,7 @@ def redraw(frames, tokenizer=genie.tokenizer):
 
 some = data.clips("val", 6, 1, seed=5).frames
 wm.viz.strip({"real": some[:, 0], "64 tokens": redraw(some)[0][:, 0]}, [""] * 6,
-             colours={"real": wm.viz.REAL},
+             colors={"real": wm.viz.REAL},
              alt="Six real frames, below each what the tokeniser draws from its tokens.")
 
 # %% [markdown]
@@ -944,8 +944,8 @@ with wm.viz.style():
     axis.imshow(shares, cmap="Oranges", vmin=0, vmax=1, aspect="auto")
     for k, row in enumerate(shares):
         for a, share in enumerate(row):
-            colour = "white" if share > 0.5 else "black"
-            axis.text(a, k, f"{share:.0%}", ha="center", va="center", color=colour,
+            color = "white" if share > 0.5 else "black"
+            axis.text(a, k, f"{share:.0%}", ha="center", va="center", color=color,
                       fontsize=8)
     axis.set_xticks(range(len(names)), names, rotation=20)
     axis.set_yticks(range(len(shares)), [f"latent {k} ({n:.0f}×)"
@@ -1024,7 +1024,7 @@ Markdown("\n".join(lines))
 # mouse, or with arrows and Space; the digits choose a tile. Can the hero reach the coin?
 
 # %%
-from wmlearn.play.sketch import LEVEL, Sketch, paint
+from wmlearn.chapters.ch09_genie.sketch import LEVEL, Sketch, paint
 
 sketch = Sketch(LEVEL)
 sketch
@@ -1120,7 +1120,7 @@ for game, frame in prompts.items():
 # the buttons as often as the labelled samples do and never looks; the same network as below, trained
 # on the **labels only**, without the rest of the video; an **oracle**, the network cloned from *all*
 # of the player's true actions; and the one that was **cloned** through latents.
-# [`latent_cloning.py`](../wmlearn/agents/latent_cloning.py) does this in about 200 lines.
+# [`latent_cloning.py`](../wmlearn/chapters/ch09_genie/latent_cloning.py) does this in about 200 lines.
 #
 # The player in the video learnt CoinRun by reinforcement learning
 # ([PPO](https://arxiv.org/abs/1707.06347), 40 minutes of one processor) and wins three levels of
@@ -1128,7 +1128,7 @@ for game, frame in prompts.items():
 # nobody has seen. **Before you look**: are 200 labels enough?
 
 # %%
-from wmlearn.agents.latent_cloning import clone_from_video
+from wmlearn.chapters.ch09_genie.latent_cloning import clone_from_video
 
 played = find_clips("procgen/coinrun", "ppo", size["watched"], 64)
 watched = unpack(played, f"data/coinrun-ppo-{size['watched']}", size["watched"])
@@ -1185,13 +1185,13 @@ def train_part(part, config, cut=False, tokenizer=None):
         keep = model.decode
         model.decode = lambda past, vectors: keep(past, vectors.detach())
     revive = config.revive_every if isinstance(model.quantizer, VectorQuantizer) else 0
-    optimiser, counts = torch.optim.AdamW(model.parameters(), lr=2e-3), 0
+    optimizer, counts = torch.optim.AdamW(model.parameters(), lr=2e-3), 0
     for step in range(size["small"]):
         loss, codes = system.losses(video(data.train_batch(step)), (part,), step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss[part].backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         if revive:
             counts = counts + code_counts(codes[part], model.quantizer.num_codes)
         if revive and (step + 1) % revive == 0:
@@ -1283,7 +1283,7 @@ def train_dynamics(flaw="", action="added"):
     config = replace(SHORT, action=action)
     words = live.tokenizer.vocabulary + 1  # a word more, so that "mask" can be said
     model = Library(config, words, live.actions.action_dim, live.tokens_per_frame)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     draw, reported = torch.Generator().manual_seed(0), []
     for step in range(size["small"]):
         tokens, vectors = look(step)
@@ -1295,9 +1295,9 @@ def train_dynamics(flaw="", action="added"):
         spoilt = flaw == "targets after masking"
         targets = torch.full_like(tokens, words - 1) if spoilt else tokens
         loss = F.cross_entropy(model(hidden, vectors)[hide], targets[hide])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         reported.append(loss.item())
     return model, sum(reported[-10:]) / len(reported[-10:])
 
@@ -1515,7 +1515,7 @@ Markdown(f"""
 # inferred latent ones; rewards and ends it cannot have, as video shows none.
 
 # %%
-from wmlearn.evaluate import EvaluationCard
+from wmlearn.evaluation import EvaluationCard
 
 
 def shipped_card(name):

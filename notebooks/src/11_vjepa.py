@@ -59,8 +59,8 @@ if not all(map(find_spec, ["wmlearn", "anywidget"])):
 
 # %%
 import wmlearn as wm
-from wmlearn.evaluate.motion import motion_clips
-from wmlearn.play.mask import mask_figure, playground
+from wmlearn.chapters.ch11_vjepa.motion import motion_clips
+from wmlearn.chapters.ch11_vjepa.mask import mask_figure, playground
 
 folder = "data/clips-metaworld"
 store = wm.record("clips/metaworld", folder, progress=False)  # comes with the repository
@@ -100,7 +100,7 @@ from IPython.display import Markdown
 from torch import nn
 
 from wmlearn.data.clip import Clip
-from wmlearn.train.tiers import current_tier
+from wmlearn.recipes.tiers import current_tier
 
 SIZES = {
     "laptop": dict(overfit=60, disc=250, known=768, levels=(0.0, 0.5), small=150,
@@ -138,7 +138,7 @@ def example(name, split="train"):
 
 names = ["drawer-open", "drawer-close", "door-open", "door-close"]
 wm.viz.strip({name: example(name)[at] for name in names}, [f"frame {t + 1}" for t in at],
-             colours=dict.fromkeys(names, wm.viz.REAL),
+             colors=dict.fromkeys(names, wm.viz.REAL),
              alt="Five frames of four clips: a drawer being opened, a drawer being "
                  "closed, a door being opened, a door being closed.")
 
@@ -172,17 +172,17 @@ print(f"each of {clips.train.length} frames ({seconds:.2f} seconds).")
 # the last row, the guess, has in its holes the colours of the row above.
 
 # %%
-from wmlearn.play.mask import centre_block, paint
+from wmlearn.chapters.ch11_vjepa.mask import center_block, paint
 
 
-def colour_basis(features):
+def color_basis(features):
     """Mean, three main directions and their size, of features [..., D] (PCA)."""
     x = features.reshape(-1, features.shape[-1])
     mean, (_, _, v) = x.mean(0), torch.pca_lowrank(x, 3, niter=4)
     return mean, v, ((x - mean) @ v).std(0)
 
 
-def colours(features, basis, grid):
+def colors(features, basis, grid):
     """Features [N, D] as pictures uint8 [T, 3, 64, 64]."""
     mean, v, spread = basis
     rgb = ((features - mean) @ v / spread / 4 + 0.5).clamp(0, 1).view(*grid, 3)
@@ -196,7 +196,7 @@ def colours(features, basis, grid):
 
 # %%
 grid = vjepa.config.encoder.grid
-everywhen = centre_block(vjepa).flatten().repeat(grid[0])
+everywhen = center_block(vjepa).flatten().repeat(grid[0])
 inside, outside = (x.nonzero()[:, 0].expand(16, -1) for x in (everywhen, ~everywhen))
 with torch.no_grad():
     patches = vjepa.encoder.cut(vjepa.video(clips.test[:16]))
@@ -208,15 +208,15 @@ filled = goal.scatter(1, inside[..., None].expand_as(guessed), guessed)
 # Both in the same three directions, for five clips:
 
 # %%
-basis, middle = colour_basis(goal), clips.test.length // 2
+basis, middle = color_basis(goal), clips.test.length // 2
 chosen = [0, 1, 2, 3, 4]
 frames = clips.test.frames[chosen, middle]
-covered = paint(frames, centre_block(vjepa).float().expand(5, -1, -1), wm.viz.NEUTRAL, 1)
+covered = paint(frames, center_block(vjepa).float().expand(5, -1, -1), wm.viz.NEUTRAL, 1)
 rows = {"real": frames, "seen": covered,
-        "target": torch.cat([colours(goal[i], basis, grid)[:1] for i in chosen]),
-        "guess": torch.cat([colours(filled[i], basis, grid)[:1] for i in chosen])}
+        "target": torch.cat([colors(goal[i], basis, grid)[:1] for i in chosen]),
+        "guess": torch.cat([colors(filled[i], basis, grid)[:1] for i in chosen])}
 wm.viz.strip(rows, [f"clip {i + 1}" for i in chosen],
-             colours=dict.fromkeys(rows, wm.viz.NEUTRAL) | {"guess": wm.viz.DREAM},
+             colors=dict.fromkeys(rows, wm.viz.NEUTRAL) | {"guess": wm.viz.DREAM},
              alt="Four rows: the middle frames of five clips; the same with the centre "
                  "hidden; the features of the whole clips as colours; and the same with "
                  "the guessed features in the centre.")
@@ -327,14 +327,14 @@ def train_linear(predict, loud, seed=0):
     encoder = torch.randn(16, 4, generator=generator).div(4).requires_grad_()
     outputs = 16 if predict == "pixels" else 4
     head = (0.1 * torch.randn(4, outputs, generator=generator)).requires_grad_()
-    optimiser = torch.optim.Adam([encoder, head], lr=0.02)
+    optimizer = torch.optim.Adam([encoder, head], lr=0.02)
     for _ in range(400):
         now, then = draw(loud, generator)
         z = whiten(now @ encoder)
         goal = then if predict == "pixels" else whiten(then @ encoder).detach()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         F.mse_loss(z @ head, goal).backward()
-        optimiser.step()
+        optimizer.step()
     return encoder.detach()
 
 
@@ -358,7 +358,7 @@ learned = {name: torch.tensor([found(name, loud) for loud in loudness])
 known = {"pixels, known answer": [float(loud < 1.8) for loud in loudness]}
 wm.viz.curves({name: table.mean(1) for name, table in learned.items()} | known, loudness,
               xlabel="loudness of the details", ylabel="R² of the motions, 3 seeds",
-              colours={"features": wm.viz.DREAM, "pixels, known answer": wm.viz.NEUTRAL})
+              colors={"features": wm.viz.DREAM, "pixels, known answer": wm.viz.NEUTRAL})
 
 # %% [markdown]
 # The solid lines and the dashed one agree. In numbers:
@@ -382,14 +382,14 @@ for name, scores in learned.items():
 # to know. **Look at** how soon your eye loses the disc.
 
 # %%
-from wmlearn.evaluate.probe import fit_probe
-from wmlearn.systems.vjepa.distraction import SMALL, draw_clips, train
+from wmlearn.evaluation.probe import fit_probe
+from wmlearn.chapters.ch11_vjepa.distraction import SMALL, draw_clips, train
 
 levels = size["levels"]
 seeded = lambda seed: torch.Generator().manual_seed(seed)
 shown = {f"flicker {level:g}": draw_clips(1, level, seeded(3))[0].frames[0]
          for level in levels}
-wm.viz.strip(shown, colours=dict.fromkeys(shown, wm.viz.REAL),
+wm.viz.strip(shown, colors=dict.fromkeys(shown, wm.viz.REAL),
              alt="Eight frames of a disc that moves, without flicker and with it.")
 
 # %% [markdown]
@@ -399,7 +399,7 @@ wm.viz.strip(shown, colours=dict.fromkeys(shown, wm.viz.REAL),
 # trained: it is the line to beat.
 
 # %%
-FEATURES = replace(SMALL, regulariser="vicreg", regulariser_weight=0.02)
+FEATURES = replace(SMALL, regularizer="vicreg", regularizer_weight=0.02)
 PIXELS = replace(SMALL, predict="pixels")
 
 
@@ -417,7 +417,7 @@ def direction_found(config, level, steps):
 # Six encoders, six probes:
 
 # %%
-from wmlearn.evaluate import mean_estimate
+from wmlearn.evaluation import mean_estimate
 
 percent = lambda e: f"{e.value:.0%} [{e.low:.0%}, {e.high:.0%}]"
 twins = {"features": (FEATURES, size["disc"]), "pixels": (PIXELS, size["disc"]),
@@ -705,7 +705,7 @@ for name, kind in {"short-range": SHORT, "long-range": LONG}.items():
     _, hidden = draw_mask(SampleNoise(1, 0, 4), **kind)
     dark = torch.zeros(4, N).scatter_(1, hidden, 1.0)[:, : H * W].view(4, H, W)
     masks[name] = paint(picture.expand(4, -1, -1, -1), dark, wm.viz.NEUTRAL, 0.9)
-wm.viz.strip(masks, ["", "", "", ""], colours=dict.fromkeys(masks, wm.viz.NEUTRAL),
+wm.viz.strip(masks, ["", "", "", ""], colors=dict.fromkeys(masks, wm.viz.NEUTRAL),
              alt="One frame under four short-range masks, whose holes are ragged, and "
                  "four long-range masks, which leave a strip at the border.")
 
@@ -785,12 +785,12 @@ def follow(target, encoder, momentum=0.99):
 # %%
 import copy
 
-from wmlearn.systems.vjepa import to_float
+from wmlearn.systems.vjepa import normalize
 
 torch.manual_seed(0)
 encoder, predictor = Encoder(), Predictor()
 target = copy.deepcopy(encoder)
-batch = cut(to_float(clips.train.frames[:4, ::2]))
+batch = cut(normalize(clips.train.frames[:4, ::2]))
 fixed = [draw_mask(SampleNoise(0, 0, 4), **kind) for kind in (SHORT, LONG)]
 jepa_loss(encoder, predictor, target, batch, fixed).backward()
 assert all(p.grad is None for p in target.parameters())
@@ -810,12 +810,12 @@ assert torch.allclose(target.norm.weight, torch.tensor(1 - 0.99**3))
 
 # %%
 target, by_heart = copy.deepcopy(encoder), []
-optimiser = torch.optim.AdamW([*encoder.parameters(), *predictor.parameters()], lr=1e-3)
+optimizer = torch.optim.AdamW([*encoder.parameters(), *predictor.parameters()], lr=1e-3)
 for _ in range(size["overfit"]):
     loss = jepa_loss(encoder, predictor, target, batch, fixed)
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     by_heart.append(loss.item())
 print(f"loss {by_heart[0]:.2f} -> {by_heart[-1]:.2f}, the target held still")
 assert by_heart[-1] < 0.95 * by_heart[0]
@@ -855,7 +855,7 @@ noise, again = SampleNoise(OURS.seed, 5, 3), SampleNoise(OURS.seed, 5, 3)
 masks = [draw_mask(noise, **kind) for kind in (SHORT, LONG)]
 theirs = [library_mask(kind, (T, H, W), again) for kind in OURS.masks]
 assert all(torch.equal(a, b) for x, y in zip(masks, theirs) for a, b in zip(x, y))
-patches, (visible, hidden) = cut(to_float(clip.frames[:, ::2])), masks[0]
+patches, (visible, hidden) = cut(normalize(clip.frames[:, ::2])), masks[0]
 with torch.no_grad():
     seen = mine[0](patches, visible)
     pairs = {
@@ -956,7 +956,8 @@ print("shipped:", ", ".join(f"{name} {card[name]}" for name in facts))
 # of each motion, and all.
 
 # %%
-from wmlearn.evaluate.motion import both_ways, few_labels, probe_motion, still, table
+from wmlearn.chapters.ch11_vjepa.motion import (
+    both_ways, few_labels, probe_motion, still, table)
 
 both = both_ways(clips)
 labelled = {"ten labels": (few_labels(both, 10), 2 * size["epochs"]),
@@ -1029,7 +1030,7 @@ assert one_frame == 0.5, "a picture alone cannot tell a clip from its reversal"
 # last column, which is orange where the two features differ: is it where something moves?
 
 # %%
-from wmlearn.evaluate.motion import extract
+from wmlearn.chapters.ch11_vjepa.motion import extract
 
 
 def features_of(system, clip):
@@ -1043,12 +1044,12 @@ def forwards_backwards(system, clip, count):
     _, height, width = system.config.encoder.grid
     ways = [features_of(system, Clip(f)).unflatten(1, (-1, height * width)).mean(1)
             for f in (clip.frames, clip.frames.flip(1))]
-    basis = colour_basis(torch.cat(ways))
+    basis = color_basis(torch.cat(ways))
     change = (ways[0] - ways[1]).square().mean(-1).sqrt().view(-1, height, width)
     orange = paint(clip.frames[:, middle], change, wm.viz.DREAM, 0.9)
     return {f"clip {i + 1}": torch.cat(
-        [clip.frames[i, [0, -1]], colours(ways[0][i], basis, (1, height, width)),
-         colours(ways[1][i], basis, (1, height, width)), orange[i : i + 1]])
+        [clip.frames[i, [0, -1]], colors(ways[0][i], basis, (1, height, width)),
+         colors(ways[1][i], basis, (1, height, width)), orange[i : i + 1]])
         for i in range(count)}
 
 
@@ -1058,7 +1059,7 @@ def forwards_backwards(system, clip, count):
 # %%
 columns = ["first frame", "last frame", "features", "backwards", "difference"]
 rows = forwards_backwards(vjepa, clips.test[:16], size["films"])
-wm.viz.strip(rows, columns, colours=dict.fromkeys(rows, wm.viz.NEUTRAL),
+wm.viz.strip(rows, columns, colors=dict.fromkeys(rows, wm.viz.NEUTRAL),
              alt="For each clip its first and last frame, its features as colours, "
                  "those of the clip played backwards, and in orange where they differ.")
 
@@ -1067,7 +1068,7 @@ wm.viz.strip(rows, columns, colours=dict.fromkeys(rows, wm.viz.NEUTRAL),
 
 # %%
 rows = forwards_backwards(run.system, clips.test[:16], size["films"])
-wm.viz.strip(rows, columns, colours=dict.fromkeys(rows, wm.viz.NEUTRAL),
+wm.viz.strip(rows, columns, colors=dict.fromkeys(rows, wm.viz.NEUTRAL),
              alt="The same five pictures of each clip for the network trained here.")
 
 # %% [markdown]
@@ -1116,7 +1117,7 @@ rows = {f"? {CLASSES[clips.test_labels[question]]}": clips.test.frames[question]
 for place, i in enumerate(found.tolist(), start=1):
     rows[f"{place}. {CLASSES[clips.train_labels[i]]}"] = clips.train.frames[i][at]
 wm.viz.strip(rows, [f"frame {t + 1}" for t in at],
-             colours=dict.fromkeys(rows, wm.viz.REAL),
+             colors=dict.fromkeys(rows, wm.viz.REAL),
              alt="A clip and the three clips whose features change most alike, each "
                  "with the name of its task.")
 
@@ -1158,7 +1159,7 @@ for name, order in near.items():
 # loss?
 
 # %%
-from wmlearn.evaluate.motion import MotionClips
+from wmlearn.chapters.ch11_vjepa.motion import MotionClips
 from wmlearn.systems.vjepa.collapse import effective_rank, feature_std
 
 
@@ -1188,17 +1189,17 @@ def layer_normed(system, clip):
 def train_watched(config, known, held_out, steps, marks=8):
     """A trained system, and the spread of its features on the way."""
     system, spreads = VJEPA(replace(config, max_steps=max(1, steps))), []
-    optimisation = system.configure_optimizers()
-    optimiser = optimisation["optimizer"]
-    schedule = optimisation["lr_scheduler"]["scheduler"]
+    optimization = system.configure_optimizers()
+    optimizer = optimization["optimizer"]
+    schedule = optimization["lr_scheduler"]["scheduler"]
     for step in range(steps + 1):
         if step % max(1, steps // marks) == 0:
             spreads.append((step, float(feature_std(layer_normed(system, held_out)))))
         rows = torch.randint(len(known), (32,), generator=seeded(step))
         loss = sum(system.losses(known[rows], step).values())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         system.update_target()
     return system.eval(), spreads
@@ -1215,8 +1216,8 @@ variants = {
     "no average": replace(SMALL, target="stop-gradient"),
     "no stop-gradient": replace(SMALL, target="none"),
     "no predictor": replace(SMALL, use_predictor=False),
-    "VICReg, no stop-gradient": replace(SMALL, target="none", regulariser="vicreg"),
-    "SIGReg, no stop-gradient": replace(SMALL, target="none", regulariser="sigreg"),
+    "VICReg, no stop-gradient": replace(SMALL, target="none", regularizer="vicreg"),
+    "SIGReg, no stop-gradient": replace(SMALL, target="none", regularizer="sigreg"),
 }
 tiny = shrink_all()
 
@@ -1360,7 +1361,7 @@ Markdown(f"""
 | {b.predictor.dim}, {b.predictor.depth} |
 | hidden | {share(a)} of the places | {share(b)} |
 | the average keeps | {a.ema} | {b.ema} |
-| against collapse, besides | {a.regulariser} | {b.regulariser} |
+| against collapse, besides | {a.regularizer} | {b.regularizer} |
 | learning rate | {a.learning_rate:g} | {b.learning_rate:g} |
 """)
 
@@ -1407,7 +1408,7 @@ playground(run.system, clips.test[:16])
 # mean of what is seen):
 
 # %%
-from wmlearn.play.mask import mask_error
+from wmlearn.chapters.ch11_vjepa.mask import mask_error
 
 _, rows_, columns_ = run.system.config.encoder.grid
 asked = {name: torch.zeros(rows_, columns_, dtype=torch.bool)

@@ -55,7 +55,7 @@ if not all(map(find_spec, ["wmlearn", "anywidget"])):
 
 # %%
 import wmlearn as wm
-from wmlearn.play.goal import pick_goal
+from wmlearn.chapters.ch12_vjepa2_ac.goal import pick_goal
 
 world = wm.load_world("vjepa2-ac-fetch")
 store = wm.record("clips/fetch", "data/fetch-clips", progress=False)  # shipped
@@ -83,7 +83,7 @@ rows = {} if views[0].real is None else {"real": show("real")}
 rows["expected"] = show("imagined")
 rows["goal"] = picker.session.images[:1].expand_as(rows["expected"])
 titles = [f"{view.centimetres:.0f} cm" for view in views]
-wm.viz.strip(rows, titles, colours={"real": wm.viz.REAL, "goal": wm.viz.NEUTRAL},
+wm.viz.strip(rows, titles, colors={"real": wm.viz.REAL, "goal": wm.viz.NEUTRAL},
              alt="The arm after each action, above it how far it is from the goal, "
                  "below it what the world expected, and the goal image.")
 
@@ -102,7 +102,7 @@ from IPython.display import Markdown
 from torch import nn
 
 from wmlearn.agents.cem import CEMConfig
-from wmlearn.train.tiers import current_tier
+from wmlearn.recipes.tiers import current_tier
 
 SIZES = {
     "laptop": dict(minutes=3, overfit=300, small=200, pairs=1500, landscapes=40,
@@ -142,7 +142,7 @@ print(f"{len(data.splits['val'])} clips are held out.")
 held = store.clip([(e, 0) for e in data.splits["val"].tolist()], 26)
 times = list(range(0, 26, 4))
 wm.viz.strip({"real": held.frames[0, times]}, [f"{t / FPS:.1f} s" for t in times],
-             colours={"real": wm.viz.REAL},
+             colors={"real": wm.viz.REAL},
              alt="Seven real frames of two seconds: a robot arm over a white table with "
                  "a red block.")
 
@@ -188,7 +188,7 @@ inside = [(apart >= low) & (apart < low + 5) for low in edges]
 curves = {name: [(d[i].mean() / d.mean()).item() for i in inside]
           for name, d in distances.items()}
 wm.viz.curves(curves, edges + 2.5, xlabel="gripper apart (cm)",
-              ylabel="distance / its mean", colours={"pixels": wm.viz.NEUTRAL})
+              ylabel="distance / its mean", colors={"pixels": wm.viz.NEUTRAL})
 
 # %%
 near = apart < 12
@@ -291,7 +291,7 @@ def drive(replan, steps=16, gain=2.0):
 paths = {"look and plan again": drive(True), "plan once": drive(False),
          "goal": [2.5] * 17}
 wm.viz.curves(paths, range(17), xlabel="action", ylabel="place",
-              colours={"goal": wm.viz.NEUTRAL})
+              colors={"goal": wm.viz.NEUTRAL})
 
 # %%
 for name in ("look and plan again", "plan once"):
@@ -319,7 +319,7 @@ batch = data.train_batch(0)
 z = system.encode(batch.frames)
 print("features [B, T, N, D]:", list(z.shape))
 print(f"mean {z.mean():.2f}, standard deviation {z.std():.2f}; normalised by "
-      f"{system.config.normalise}")
+      f"{system.config.normalize}")
 assert not any(p.requires_grad for p in system.encoder.parameters())
 alone = system.encode(batch.frames[:, 2:3])
 assert torch.allclose(alone[:, 0], z[:, 2], atol=1e-5)  # a frame does not see the others
@@ -442,7 +442,7 @@ print(f"{sum(p.numel() for p in mine.parameters()) / 1e6:.2f} million parameters
 # paper adds them. A guess is normalised as real features are, so that a long rollout keeps their size.
 
 # %%
-TOKEN = system.config.normalise == "token"  # each feature by itself, as in the paper
+TOKEN = system.config.normalize == "token"  # each feature by itself, as in the paper
 
 
 def guess_next(net, z, actions, states):
@@ -478,13 +478,13 @@ few = z[:8], batch.actions[:8], states[:8]
 net = Predictor(replace(system.config.predictor, dim=64, depth=2, heads=2))
 nn.init.zeros_(net.out.weight)
 nn.init.zeros_(net.out.bias)
-optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3)
+optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
 by_heart = []
 for _ in range(size["overfit"]):
     loss = sum(ac_losses(net, *few))
-    optimiser.zero_grad()
+    optimizer.zero_grad()
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     by_heart.append(loss.item())
 one, two = few[0].diff(dim=1).abs().mean(), (few[0][:, 2] - few[0][:, 0]).abs().mean()
 still = (one + two).item()
@@ -603,7 +603,7 @@ steps, dream_l1 = zip(*run.history["val/l1"])
 copy_l1 = [value for _, value in run.history["val/l1_copy"]]
 wm.viz.curves({"dream": dream_l1, "copy last frame": copy_l1}, steps,
               xlabel="training step", ylabel="L1 of the next features",
-              colours={"copy last frame": wm.viz.NEUTRAL})
+              colors={"copy last frame": wm.viz.NEUTRAL})
 
 # %%
 minutes = run.history["seconds"][-1][1] / 60
@@ -617,7 +617,7 @@ print("shipped:", ", ".join(f"{name} {card[name]}" for name in facts))
 # another clip. If that does not hurt, the world does not listen, and planning in it is in vain.
 
 # %%
-from wmlearn.evaluate.features import features_at
+from wmlearn.evaluation.features import features_at
 
 worlds = {"shipped": world, "yours": run.system.world()}
 lines = ["| steps ahead | world | L1 | copy last frame | under other actions |",
@@ -645,7 +645,7 @@ Markdown("\n".join(lines))
 # the world expects after each. **Look for** where gripper and block are.
 
 # %%
-from wmlearn.play.goal import NearestFrame
+from wmlearn.chapters.ch12_vjepa2_ac.goal import NearestFrame
 
 train = store.clip([(e, 0) for e in data.splits["train"].tolist()], 26)
 decoder = NearestFrame(world, train)
@@ -657,7 +657,7 @@ for t in range(8):
 expected = decoder(torch.cat(seen))
 nearest = decoder(world.encode(film.frames[:, 1:9])[0])
 rows = {"real": film.frames[0, 1:9], "real, looked up": nearest, "dream": expected}
-wm.viz.strip(rows, colours={"real": wm.viz.REAL, "real, looked up": wm.viz.REAL},
+wm.viz.strip(rows, colors={"real": wm.viz.REAL, "real, looked up": wm.viz.REAL},
              alt="Eight real frames; below, the recorded frames nearest to their "
                  "features; below that, those nearest to what the world expects.")
 
@@ -743,7 +743,7 @@ wm.viz.Figure(figure, "Six energy landscapes over x and y. White crosses mark tr
 # How often is it right? Over many held-out pairs of frames, beside a random point:
 
 # %%
-from wmlearn.evaluate.features import score_landscapes
+from wmlearn.evaluation.features import score_landscapes
 
 places = [(e, t) for e in data.splits["val"].tolist() for t in (3, 8, 13, 18)]
 probe = store.clip(places[: size["landscapes"]], 2)
@@ -766,7 +766,7 @@ Markdown(
 
 # %%
 from wmlearn.data.clip import Clip
-from wmlearn.play.goal import PLACES
+from wmlearn.chapters.ch12_vjepa2_ac.goal import PLACES
 
 env = picker.session.env
 no_simulator = "This needs the simulator, which does not start here; we go on without."
@@ -816,7 +816,7 @@ if env is not None:
     promised, kept, left, dreamed, real, goal = execute(3, PLACES[0], four)
     rows = {"real": real, "dream": decoder(dreamed), "goal": goal.expand_as(real)}
     print(f"energy: promised {promised:.3f}, real {kept:.3f}; {left:.0f} cm are left")
-    figure = wm.viz.strip(rows, colours={"real": wm.viz.REAL, "goal": wm.viz.NEUTRAL},
+    figure = wm.viz.strip(rows, colors={"real": wm.viz.REAL, "goal": wm.viz.NEUTRAL},
                           alt="Four executed actions: what the camera saw, what the "
                               "world expected (looked up), and the goal image.")
 figure
@@ -874,7 +874,7 @@ Markdown(
 
 # %%
 from wmlearn.agents.cem import ImageGoalPlanner
-from wmlearn.evaluate.goals import RandomActor, draw_goals, pursue
+from wmlearn.chapters.ch12_vjepa2_ac.goals import RandomActor, draw_goals, pursue
 
 
 def drive_to(task, actors, count, seed):
@@ -992,7 +992,7 @@ wm.viz.Figure(figure, "Three energy landscapes for one pair of frames: trained a
 # %%
 c = system.config
 print(f"rollout steps {c.rollout_steps}, inverse dynamics {c.inverse_weight}, "
-      f"predicts {c.predict}, normalises by {c.normalise}")
+      f"predicts {c.predict}, normalises by {c.normalize}")
 
 # %% [markdown]
 # # 7 · Measure it

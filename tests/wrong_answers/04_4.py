@@ -24,7 +24,7 @@ def _loss(
             continue
         if feed != "unclamped":
             estimate = estimate.clamp(-1, 1)
-        if feed != "not quantised":
+        if feed != "not quantized":
             grid = (estimate + 1) * 127.5
             estimate = (grid + (grid.round() - grid).detach()) / 127.5 - 1
         if feed != "with gradient":
@@ -42,8 +42,8 @@ def target_from_the_noisy_frame(*args):
     return _loss(*args, clean_target=False)
 
 
-def not_quantised(*args):
-    return _loss(*args, feed="not quantised")
+def not_quantized(*args):
+    return _loss(*args, feed="not quantized")
 
 
 def not_clamped(*args):
@@ -76,7 +76,7 @@ def writes_into_the_clip(model, precondition, frames, actions, sigma, noise, n):
 WRONG = [
     ("future_frame_leaks", (future_frame_leaks,), "a future frame leaks"),
     ("target_from_the_noisy_frame", (target_from_the_noisy_frame,), "should have loss 0"),
-    ("not_quantised", (not_quantised,), "not quantised"),
+    ("not_quantized", (not_quantized,), "not quantized"),
     ("not_clamped", (not_clamped,), "so clamp"),
     ("true_frame_fed_back", (true_frame_fed_back,), "learn from its own estimate"),
     ("stop_gradient_missing", (stop_gradient_missing,), "a stop-gradient is missing"),

@@ -1,4 +1,4 @@
-"""The quantiser, wrong."""
+"""The quantizer, wrong."""
 
 from __future__ import annotations
 

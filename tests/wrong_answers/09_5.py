@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from wmlearn.evaluate.fidelity import psnr
+from wmlearn.metrics import psnr
 
 
 def _dreams(dream, frames, inferred, other):

@@ -10,8 +10,8 @@ def std(features):
     return features.std(dim=0).mean()
 
 
-def _shares(features, centre=True, power=1.0):
-    x = features - features.mean(0) if centre else features
+def _shares(features, center=True, power=1.0):
+    x = features - features.mean(0) if center else features
     values = torch.linalg.eigvalsh(x.T @ x).clamp(min=0) ** power
     return values / values.sum()
 
@@ -37,8 +37,8 @@ def variance(features):
     return features.var(dim=0).mean()
 
 
-def not_centred(features):
-    return _entropy(_shares(features, centre=False)).exp()
+def not_centerd(features):
+    return _entropy(_shares(features, center=False)).exp()
 
 
 def singular_values(features):
@@ -75,7 +75,7 @@ WRONG = [
     ("std_over_channels", (std_over_channels, rank), "over the channels of each token"),
     ("std_of_everything", (std_of_everything, rank), "thrown together"),
     ("variance", (variance, rank), "that is a variance"),
-    ("not_centred", (std, not_centred), "subtract the mean over tokens"),
+    ("not_centerd", (std, not_centerd), "subtract the mean over tokens"),
     ("singular_values", (std, singular_values), "shares are of standard deviations"),
     ("squared_again", (std, squared_again), "variances already"),
     ("entropy_alone", (std, entropy_alone), "that is the entropy"),

@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.nn.blocks import conv1x1, conv3x3, group_norm
-from wmlearn.systems.diamond.denoiser import to_float
-from wmlearn.systems.diamond.reward_end import init_lstm
+from wmlearn.nn.blocks import conv1x1, conv3x3, group_norm, init_lstm
+from wmlearn.pixels import to_float
 
 Memory = tuple[Tensor, Tensor]
 

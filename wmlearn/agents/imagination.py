@@ -30,11 +30,11 @@ class ImaginationConfig:
         lambda_: of the returns.
         entropy_weight: keeps the policy from settling too early.
         value_weight: of the value's squared error.
-        normalise_advantages: give the batch's advantages mean 0 and standard deviation 1 (not in
+        normalize_advantages: give the batch's advantages mean 0 and standard deviation 1 (not in
             the paper), so that the learning rate does not depend on the size of rewards.
         epochs: how often each dream is learnt from; 1 in the paper.
         minibatches: parts into which the dreams of a batch are shuffled in each epoch, with an
-            optimiser step for each; 1 in the paper.
+            optimizer step for each; 1 in the paper.
         clip_ratio: how far the policy may move from the one that dreamed (PPO; matters from the
             second epoch on).
         learning_rate: of AdamW.
@@ -51,7 +51,7 @@ class ImaginationConfig:
     lambda_: float = 0.95
     entropy_weight: float = 0.001
     value_weight: float = 1.0
-    normalise_advantages: bool = False
+    normalize_advantages: bool = False
     epochs: int = 1
     minibatches: int = 1
     clip_ratio: float = 0.2
@@ -169,7 +169,7 @@ class ImaginedActorCritic(L.LightningModule):
             return (x * dream.alive).sum() / dream.alive.sum()
 
         advantage = returns - values.detach()
-        if c.normalise_advantages:
+        if c.normalize_advantages:
             advantage = advantage - mean(advantage)
             advantage = advantage / (mean(advantage**2).sqrt() + 1e-6)
         ratio = (policy.log_prob(dream.actions) - dream.log_probs).exp()

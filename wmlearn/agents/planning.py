@@ -40,7 +40,7 @@ class PlanningConfig:
         leaf_reward: what every step after a plan is taken to pay, for ever.
         temperature: of the softmax that makes a target of the values, in units of the return.
         value_weight: of the value's squared error.
-        updates: optimiser steps after each batch of searches, on all that was found so far.
+        updates: optimizer steps after each batch of searches, on all that was found so far.
         minibatch: searched starts in one such step.
         learning_rate: of AdamW.
         max_grad_norm: of the gradient.

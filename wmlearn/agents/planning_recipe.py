@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from wmlearn.agents.actor_critic import ActorCriticConfig
 from wmlearn.agents.planning import PlanningConfig, SearchedPolicy
-from wmlearn.agents.recipe import complete, initialise, save
-from wmlearn.train.run import RunConfig
+from wmlearn.agents.recipe import complete, initialize, save
+from wmlearn.recipes.run import RunConfig
 
-__all__ = ["build", "complete", "initialise", "preset", "save"]
+__all__ = ["build", "complete", "initialize", "preset", "save"]
 
 LAPTOP = PlanningConfig(
     actor_critic=ActorCriticConfig(

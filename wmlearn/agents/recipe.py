@@ -10,7 +10,7 @@ from wmlearn import hub
 from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
 from wmlearn.agents.imagination import ImaginationConfig, ImaginedActorCritic
 from wmlearn.data.episodes import EpisodeStore
-from wmlearn.train.run import RunConfig
+from wmlearn.recipes.run import RunConfig
 
 PAPER = ImaginationConfig()
 
@@ -22,7 +22,7 @@ LAPTOP = replace(
         channels=(32, 32, 32), lstm_dim=128, patch_size=4, lstm_skip=True
     ),
     gamma=0.95,
-    normalise_advantages=True,
+    normalize_advantages=True,
     value_weight=0.1,
     epochs=4,
     learning_rate=5e-4,
@@ -74,7 +74,7 @@ def build(config: ImaginationConfig) -> ImaginedActorCritic:
     return ImaginedActorCritic(config)
 
 
-def initialise(module: ImaginedActorCritic, trained: ActorCritic) -> None:
+def initialize(module: ImaginedActorCritic, trained: ActorCritic) -> None:
     """Starts from a trained policy; its layers must have the same sizes."""
     module.actor_critic.load_state_dict(trained.state_dict())
 

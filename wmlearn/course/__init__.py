@@ -13,7 +13,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from wmlearn.course.systems import SPACES, SUPERVISION, SYSTEMS, System
+from wmlearn.systems import SPACES, SUPERVISION, SYSTEMS, System
 
 __all__ = ["SPACES", "SUPERVISION", "SYSTEMS", "System", "loop", "table", "world_map"]
 
@@ -46,7 +46,7 @@ def world_map() -> Shown:
     """The systems on two axes, as one piece of HTML that asks nothing of the network.
 
     It works with mouse, touch and keyboard (Tab or the arrow keys), follows the page's light or
-    dark colours, and says as plain text what ``table`` says.
+    dark colors, and says as plain text what ``table`` says.
     """
     page = files("wmlearn.course").joinpath("map.html").read_text(encoding="utf-8")
     page = page.replace("<!-- columns -->", "".join(map(_column, SPACES)))
@@ -91,7 +91,7 @@ def _table() -> str:
     for s in SYSTEMS:
         learns_from = " and ".join(s.supervision)
         lines.append(
-            f"| [{s.name}]({s.link}) | {s.predicts} | {s.given} | {s.space} | {learns_from} "
+            f"| [{s.title}]({s.link}) | {s.predicts} | {s.given} | {s.space} | {learns_from} "
             f"| {_chapter(s)} |"
         )
     return "\n".join(lines)
@@ -106,7 +106,7 @@ def _row(supervision: str) -> str:
 
 
 def _places() -> dict[str, tuple[float, float]]:
-    """Centre of each system's button, in squares of the map from the upper left corner."""
+    """Center of each system's button, in squares of the map from the upper left corner."""
     squares: dict[tuple[str, tuple[str, ...]], list[System]] = {}
     for system in SYSTEMS:
         squares.setdefault((system.space, system.supervision), []).append(system)
@@ -116,17 +116,17 @@ def _places() -> dict[str, tuple[float, float]]:
         rows = [list(SUPERVISION).index(name) for name in supervision]
         row = sum(rows) / len(rows) + 0.5
         for index, system in enumerate(members):
-            places[system.name] = (column, row + 0.27 * (index - (len(members) - 1) / 2))
+            places[system.title] = (column, row + 0.27 * (index - (len(members) - 1) / 2))
     return places
 
 
 def _button(system: System) -> str:
-    column, row = _places()[system.name]
+    column, row = _places()[system.title]
     kind = "here" if exists(system) else "planned"
     return (
         f'<button type="button" class="{kind}" aria-pressed="false" '
         f'style="left: {column / len(SPACES):.2%}; top: {row / len(SUPERVISION):.2%}">'
-        f"{escape(system.name)}</button>"
+        f"{escape(system.title)}</button>"
     )
 
 
@@ -145,6 +145,6 @@ def _card(system: System) -> str:
         f'<a href="{escape(system.link)}" target="_blank" rel="noopener">{escape(system.paper)}</a>'
     )
     return (
-        f"<section hidden><h4>{escape(system.name)} <small>{_chapter(system)}</small></h4>"
+        f"<section hidden><h4>{escape(system.title)} <small>{_chapter(system)}</small></h4>"
         f"<dl>{rows}<dt>Paper</dt><dd>{paper}</dd></dl></section>"
     )

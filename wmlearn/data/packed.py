@@ -12,7 +12,6 @@ loss. ``unpack`` gives the very episodes that were packed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import lzma
 import os
@@ -22,6 +21,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from wmlearn.data.episodes import Episode, EpisodeError, EpisodeStore, EpisodeWriter
+from wmlearn.files import assets_dir, sha256
 
 _STEPS = ("actions", "rewards", "terminated", "truncated")
 _FILES = ("frames.xz", "steps.safetensors")
@@ -37,7 +37,7 @@ def pack(store: EpisodeStore, folder: str | os.PathLike) -> Path:
             file.write(np.ascontiguousarray(episode.frames.transpose(0, 2, 3, 1)).tobytes())
     steps = {name: np.concatenate([getattr(e, name) for e in episodes]) for name in _STEPS}
     save_file({"lengths": store.lengths, **steps}, folder / "steps.safetensors")
-    info = {**store.info, "sha256": {name: _sha256(folder / name) for name in _FILES}}
+    info = {**store.info, "sha256": {name: sha256(folder / name) for name in _FILES}}
     (folder / "dataset.json").write_text(json.dumps(info, indent=2) + "\n")
     return folder
 
@@ -85,8 +85,6 @@ def find_clips(env: str, policy: str, frames: int, size: int) -> Path | None:
     Args:
         env: id of the environment; policy: who played; size: height and width of a frame.
     """
-    from wmlearn.hub import assets_dir
-
     for file in sorted((assets_dir() / "clips").glob("*/dataset.json")):
         info = json.loads(file.read_text())
         fits = info["env"] == env and info["policy"] == policy and info["frame_shape"][1] == size
@@ -100,7 +98,7 @@ def _info(folder: Path) -> dict:
         raise EpisodeError(f"{folder} holds no packed dataset: there is no dataset.json in it.")
     info = json.loads((folder / "dataset.json").read_text())
     for name, digest in info.get("sha256", dict.fromkeys(_FILES, "")).items():
-        if not (folder / name).is_file() or _sha256(folder / name) != digest:
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise EpisodeError(
                 f"{folder / name} is not the file that dataset.json describes (missing, truncated "
                 "or changed): fetch it again."
@@ -112,7 +110,3 @@ def _discrete(n: int):
     from gymnasium.spaces import Discrete
 
     return Discrete(n)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -7,7 +7,6 @@ show, where they come from and under which licence. ``record("clips/metaworld", 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -28,6 +27,7 @@ from wmlearn.data.episodes import (
     space_from_json,
 )
 from wmlearn.data.progress import progress_bar
+from wmlearn.files import assets_dir, sha256
 
 PREFIX = "clips/"
 FORMAT, VERSION = "wmlearn-clips", 1
@@ -56,7 +56,7 @@ def unpack_clips(env_id: str, out: str | os.PathLike, progress: bool = True) -> 
         raise EpisodeError(f"There is no clip set '{env_id}'; there are: {known}.")
     card = json.loads((folder / "card.json").read_text())
     file = folder / "clips.safetensors"
-    if not file.is_file() or _sha256(file) != card["sha256"]:
+    if not file.is_file() or sha256(file) != card["sha256"]:
         raise EpisodeError(f"{file} is missing or changed; fetch the repository's assets again.")
     try:
         arrays = load_file(file)
@@ -112,7 +112,7 @@ def pack_clips(
         "frames": length,
         "frame_shape": list(store.frame_shape),
         "action_space": store.info["action_space"],
-        "sha256": _sha256(folder / "clips.safetensors"),
+        "sha256": sha256(folder / "clips.safetensors"),
         **card,
     }
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
@@ -135,10 +135,4 @@ def _decode(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _root() -> Path:
-    from wmlearn.hub import assets_dir
-
     return assets_dir() / "clips"
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -84,7 +84,7 @@ class DoomEnv(gymnasium.Env):
         return self._observe(), reward, over and not truncated, truncated, {}
 
     def labels(self) -> list[tuple[str, float, float, float, float]]:
-        """Objects in view as ``(name, x, y, width, height)``: centre and size in screen units.
+        """Objects in view as ``(name, x, y, width, height)``: center and size in screen units.
 
         x and y run from 0 (left, top) to 1 (right, bottom) of the picture.
         """

@@ -1,4 +1,4 @@
-"""Building blocks that several systems share: normalisation, attention, residual blocks.
+"""Building blocks that several systems share: normalization, attention, residual blocks.
 
 Shapes: B batch, C channels, H x W pixels, D width of the conditioning vector.
 The defaults (32 channels a group, 8 channels a head) are those of DIAMOND's U-Net
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.nn.fast_conv import FastConv3x3
+from wmlearn.fast.winograd import FastConv3x3
 
 CHANNELS_PER_GROUP = 32
 CHANNELS_PER_HEAD = 8
@@ -89,7 +89,7 @@ class SelfAttention2d(nn.Module):
 
 
 class FourierFeatures(nn.Module):
-    """Random Fourier features of a scalar (the noise level), fixed at initialisation."""
+    """Random Fourier features of a scalar (the noise level), fixed at initialization."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -133,3 +133,16 @@ def res_blocks(
         ResBlock(c_in, c_out, cond_channels, attention)
         for c_in, c_out in zip(in_channels, out_channels, strict=True)
     )
+
+
+def init_lstm(lstm: nn.LSTM | nn.LSTMCell) -> None:
+    """Xavier for inputs, orthogonal for the recurrence, forget gates open (bias 1)."""
+    for name, parameter in lstm.named_parameters():
+        if "weight_ih" in name:
+            nn.init.xavier_uniform_(parameter)
+        elif "weight_hh" in name:
+            nn.init.orthogonal_(parameter)
+        else:
+            nn.init.zeros_(parameter)
+            quarter = parameter.shape[0] // 4
+            parameter.data[quarter : 2 * quarter].fill_(1 if "bias_ih" in name else 0)

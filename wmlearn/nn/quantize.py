@@ -1,4 +1,4 @@
-"""Quantisers: continuous vectors to codes and back, with gradients that pass straight through.
+"""Quantizers: continuous vectors to codes and back, with gradients that pass straight through.
 
 Shape legend: ``...`` any leading axes, N their product, D width of a vector, K number of codes.
 """
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a quantiser gives.
+    """What a quantizer gives.
 
     Attributes:
         vectors: float ``[..., D]``, the chosen codes; gradients pass straight to the input.
         codes: int64 ``[...]``, 0 .. K - 1.
-        loss: scalar, what the quantiser adds to a model's loss.
+        loss: scalar, what the quantizer adds to a model's loss.
     """
 
     vectors: Tensor
@@ -88,7 +88,7 @@ class VectorQuantizer(nn.Module):
 
 
 class FSQ(nn.Module):
-    """Finite scalar quantisation (Mentzer et al. 2023): round each coordinate to a few levels.
+    """Finite scalar quantization (Mentzer et al. 2023): round each coordinate to a few levels.
 
     There is no codebook to learn, so none can collapse; K is the product of the levels.
 

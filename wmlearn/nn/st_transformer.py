@@ -188,18 +188,3 @@ class STTransformer(nn.Module):
         heads = self.blocks[0].spatial.heads
         shape = (batch, len(self.blocks), len(self.places), 2, heads, window, self.head_width)
         return torch.zeros(shape, device=device)
-
-
-def patchify(frames: Tensor, patch: int) -> Tensor:
-    """``[B, T, C, H, W]`` -> ``[B, T, S, C p p]``, row by row."""
-    batch, time, channels, height, width = frames.shape
-    x = frames.view(batch, time, channels, height // patch, patch, width // patch, patch)
-    return x.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 6).flatten(2, 3)
-
-
-def unpatchify(x: Tensor, patch: int, size: tuple[int, int]) -> Tensor:
-    """The inverse of :func:`patchify`; ``size``: (H, W)."""
-    batch, time = x.shape[:2]
-    height, width = size
-    x = x.view(batch, time, height // patch, width // patch, -1, patch, patch)
-    return x.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, time, -1, height, width)

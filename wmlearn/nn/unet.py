@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wmlearn.fast.winograd import upsample_conv3x3
 from wmlearn.nn.blocks import conv3x3, res_blocks
-from wmlearn.nn.fast_conv import upsample_conv3x3
 
 
 class Downsample(nn.Module):

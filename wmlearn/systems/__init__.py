@@ -1,0 +1,283 @@
+"""The registry: every system of the course, and where it stands on the map.
+
+Nothing else lists systems. ``fit``, ``load``, ``wmlearn list``, the map, the book and the tests
+over all systems read this; what it names is imported when it is first used. A system that is
+planned has no ``name`` yet. Figures in ``claim`` are those of the papers or, where there is no
+paper, the makers' own announcement, which it then says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+SPACES = {
+    "pixels": "the picture itself",
+    "tokens": "a compressed code of the frame, drawn by a decoder afterwards",
+    "embeddings": "features that nobody ever draws",
+}
+SUPERVISION = {
+    "actions": "recorded play: each frame with the action that led to it",
+    "passive video": "video alone, as it lies on the internet",
+    "masking": "video with parts hidden, to be filled in",
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """One system: its place on the map, and what builds and trains it.
+
+    Attributes:
+        title: for people.
+        space: a key of ``SPACES``, what is predicted; empty for what is not a world model.
+        supervision: keys of ``SUPERVISION``, what it learns from; two where it uses both.
+        predicts, given: complete "It predicts ... from ...".
+        claim: one sentence, the makers' own result.
+        paper: authors, year and title.
+        link: to the paper.
+        chapter: file name of the notebook without ``.ipynb``; ``None`` as long as it has no number.
+        caveat: what the square on the map hides, if anything.
+        name: the word on the command line and in a checkpoint's card; empty for a planned system.
+            Its folder has the same name with ``_`` for ``-``.
+        module: ``"package.file:Class"`` of its ``LightningModule``, which a config builds.
+        config: ``"package.file:Class"`` of its frozen dataclass.
+        recipe: the file that says how it is trained.
+    """
+
+    title: str
+    space: str = ""
+    supervision: tuple[str, ...] = ()
+    predicts: str = ""
+    given: str = ""
+    claim: str = ""
+    paper: str = ""
+    link: str = ""
+    chapter: str | None = None
+    caveat: str = ""
+    name: str = ""
+    module: str = ""
+    config: str = ""
+    recipe: str = ""
+
+    def load(self, part: str) -> Any:
+        """The class, or the recipe, that the attribute ``part`` names, imported now."""
+        path, _, name = getattr(self, part).partition(":")
+        module = import_module(path)
+        return getattr(module, name) if name else module
+
+
+SYSTEMS = (
+    System(
+        "DIAMOND",
+        "pixels",
+        ("actions",),
+        "the next frame, by removing noise from it in three steps",
+        "the last four frames and actions",
+        "An agent trained only inside it reaches 1.46 times the human score on average over the "
+        "26 games of Atari 100k (2 hours of real play a game).",
+        "Alonso, Jelley, Micheli, Kanervisto, Storkey, Pearce and Fleuret (2024), "
+        "Diffusion for World Modeling: Visual Details Matter in Atari",
+        "https://arxiv.org/abs/2405.12399",
+        chapter="04_diamond",
+        name="diamond",
+        module="wmlearn.systems.diamond.system:Diamond",
+        config="wmlearn.systems.diamond.config:DiamondConfig",
+        recipe="wmlearn.systems.diamond.recipe",
+    ),
+    System(
+        "GameNGen",
+        "pixels",
+        ("actions",),
+        "the next frame of DOOM, with a fine-tuned image generator",
+        "the last 64 frames and actions",
+        "DOOM at 20 frames a second on one TPU, with a next-frame PSNR of 29.4 dB; raters told "
+        "short clips of the real game apart only slightly better than by chance.",
+        "Valevski, Leviathan, Arar and Fruchter (2024), "
+        "Diffusion Models Are Real-Time Game Engines",
+        "https://arxiv.org/abs/2408.14837",
+        caveat="It works on the latents of an image autoencoder and is judged on the picture.",
+    ),
+    System(
+        "UniSim",
+        "pixels",
+        ("actions", "passive video"),
+        "the next stretch of video",
+        "past frames and an action in any form: a sentence, an arm's motion, a camera move",
+        "A vision-language policy and a reinforcement-learning policy, trained only inside it, "
+        "worked on real robots without further training.",
+        "Yang, Du, Ghasemipour, Tompson, Kaelbling, Schuurmans and Abbeel (2023), "
+        "Learning Interactive Real-World Simulators",
+        "https://arxiv.org/abs/2310.06114",
+        caveat="It stands on the border: its data mix clips with actions and clips without.",
+    ),
+    System(
+        "Sora",
+        "pixels",
+        ("passive video",),
+        "a whole video, up to a minute long, all frames together",
+        "a text prompt",
+        "Its report proposes video generators as world simulators, and shows where this one "
+        "fails, for instance at glass that shatters.",
+        "Brooks, Peebles and others, OpenAI (2024), Video Generation Models as World Simulators",
+        "https://openai.com/index/video-generation-models-as-world-simulators/",
+        caveat="A report by its makers, without details of model or data. No actions: you cannot "
+        "play it.",
+    ),
+    System(
+        "Cosmos",
+        "pixels",
+        ("passive video",),
+        "the video that follows",
+        "past video and text",
+        "Trained on 10,000 GPUs, on about 100 million clips cut from 20 million hours of video.",
+        "NVIDIA (2025), Cosmos World Foundation Model Platform for Physical AI",
+        "https://arxiv.org/abs/2501.03575",
+        caveat="A family: the diffusion models (7B, 14B) stand here, the autoregressive ones "
+        "(4B, 12B) predict tokens.",
+    ),
+    System(
+        "Genie 1",
+        "tokens",
+        ("passive video",),
+        "the tokens of the next frame",
+        "past tokens and a latent action, which it discovered itself",
+        "Playable worlds from one picture and eight actions that nobody labelled, learned from "
+        "200,000 hours of platform-game video, filtered to about 30,000.",
+        "Bruce, Dennis, Edwards, Parker-Holder and others (2024), "
+        "Genie: Generative Interactive Environments",
+        "https://arxiv.org/abs/2402.15391",
+        chapter="09_genie",
+        name="genie",
+        module="wmlearn.systems.genie.system:Genie",
+        config="wmlearn.systems.genie.config:GenieConfig",
+        recipe="wmlearn.systems.genie.recipe",
+    ),
+    System(
+        "Genie 2",
+        "tokens",
+        ("passive video",),
+        "the next latent frame of a 3D world",
+        "past latents and the player's keys, starting from one picture",
+        "Worlds that stay consistent for up to a minute (the makers' announcement; there is no "
+        "paper).",
+        "Parker-Holder and others, Google DeepMind (2024), "
+        "Genie 2: A Large-Scale Foundation World Model",
+        "https://deepmind.google/discover/blog/genie-2-a-large-scale-foundation-world-model/",
+        caveat="Its latents are continuous, and how it came by its actions is not published.",
+    ),
+    System(
+        "Genie 3",
+        "tokens",
+        ("passive video",),
+        "the next frame of a 3D world",
+        "all that happened so far and the player's keys, starting from a text",
+        "24 frames a second at 720p, consistent for a few minutes (the makers' announcement; "
+        "there is no paper).",
+        "Google DeepMind (2025), Genie 3: A New Frontier for World Models",
+        "https://deepmind.google/discover/blog/genie-3-a-new-frontier-for-world-models/",
+        caveat="The model is not published: it stands here as the successor of Genie 1 and 2.",
+    ),
+    System(
+        "Dreamer",
+        "embeddings",
+        ("actions",),
+        "its own next latent state, the reward and whether the episode goes on",
+        "the latent state and an action",
+        "DreamerV3: one configuration for more than 150 tasks, and the first diamonds in "
+        "Minecraft without human data.",
+        "Hafner, Pasukonis, Ba and Lillicrap (2023), "
+        "Mastering Diverse Domains through World Models",
+        "https://arxiv.org/abs/2301.04104",
+        caveat="A decoder redraws the pixels while it learns; in the dream nothing is drawn.",
+    ),
+    System(
+        "MuZero",
+        "embeddings",
+        ("actions",),
+        "reward, value and policy, and no observation at all",
+        "a hidden state and an action",
+        "As strong as AlphaZero at Go, chess and shogi without being told the rules.",
+        "Schrittwieser, Antonoglou, Hubert and others (2019), "
+        "Mastering Atari, Go, Chess and Shogi by Planning with a Learned Model",
+        "https://arxiv.org/abs/1911.08265",
+    ),
+    System(
+        "V-JEPA 2-AC",
+        "embeddings",
+        ("actions",),
+        "the features of the next frame",
+        "past features, the arm's pose and an action",
+        "After less than 62 hours of robot video it plans towards a picture of the goal, on arms "
+        "and in labs it has never seen.",
+        "Assran, Bardes, Fan, Garrido and others (2025), V-JEPA 2: Self-Supervised Video Models "
+        "Enable Understanding, Prediction and Planning",
+        "https://arxiv.org/abs/2506.09985",
+        chapter="12_vjepa2_ac",
+        caveat="“Unlabelled” robot video means no rewards or task names: the arm's motion is "
+        "recorded.",
+        name="vjepa2-ac",
+        module="wmlearn.systems.vjepa2_ac.system:VJEPA2AC",
+        config="wmlearn.systems.vjepa2_ac.config:VJEPA2ACConfig",
+        recipe="wmlearn.systems.vjepa2_ac.recipe",
+    ),
+    System(
+        "JEPA",
+        "embeddings",
+        ("masking",),
+        "the features of one part of the input",
+        "the features of another part",
+        "A position paper: what cannot be predicted should not have to be, so predict features, "
+        "not pixels.",
+        "LeCun (2022), A Path Towards Autonomous Machine Intelligence",
+        "https://openreview.net/forum?id=BZ5a1r-kVsf",
+    ),
+    System(
+        "V-JEPA",
+        "embeddings",
+        ("masking",),
+        "the features of hidden blocks of a video",
+        "the blocks that are left",
+        "With a frozen ViT-H/16, 81.9 % on Kinetics-400 and 72.2 % on Something-Something v2.",
+        "Bardes, Garrido, Ponce, Chen, Rabbat, LeCun, Assran and Ballas (2024), "
+        "Revisiting Feature Prediction for Learning Visual Representations from Video",
+        "https://arxiv.org/abs/2404.08471",
+        chapter="11_vjepa",
+        name="vjepa",
+        module="wmlearn.systems.vjepa.system:VJEPA",
+        config="wmlearn.systems.vjepa.config:VJEPAConfig",
+        recipe="wmlearn.systems.vjepa.recipe",
+    ),
+    System(
+        "V-JEPA 2",
+        "embeddings",
+        ("masking",),
+        "the features of hidden blocks of a video",
+        "the blocks that are left",
+        "The same idea on more than a million hours of video: 77.3 % on Something-Something v2.",
+        "Assran, Bardes, Fan, Garrido and others (2025), V-JEPA 2: Self-Supervised Video Models "
+        "Enable Understanding, Prediction and Planning",
+        "https://arxiv.org/abs/2506.09985",
+        chapter="11_vjepa",
+    ),
+)
+
+AGENTS = (
+    System(
+        "Actor-critic in a dream",
+        name="actor-critic",
+        module="wmlearn.agents.actor_critic:ActorCritic",
+        config="wmlearn.agents.actor_critic:ActorCriticConfig",
+        recipe="wmlearn.agents.recipe",
+    ),
+    System(
+        "Policy that imitates a search in a dream",
+        name="searched-policy",
+        recipe="wmlearn.agents.planning_recipe",
+    ),
+)
+
+TRAINABLE = {entry.name: entry for entry in (*SYSTEMS, *AGENTS) if entry.recipe}
+"""What ``wmlearn fit`` takes, by name."""
+LOADABLE = {entry.name: entry for entry in (*SYSTEMS, *AGENTS) if entry.module}
+"""What a checkpoint may hold, by the name in its card."""

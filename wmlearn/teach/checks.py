@@ -10,8 +10,10 @@ from __future__ import annotations
 import inspect
 import linecache
 import math
+import pkgutil
 import traceback
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +51,20 @@ class Exercise(NamedTuple):
 
 
 EXERCISES: dict[str, Exercise] = {}
+"""Those registered so far; :func:`exercises` registers them all."""
+
+_CHAPTERS = "wmlearn.chapters"
+"""Exercise NN.k is in the folder chNN_name, in the file ek_name.py; imported when asked for."""
+
+
+def exercises() -> dict[str, Exercise]:
+    """All exercises by number, ``"04.1"`` first."""
+    for chapter in pkgutil.iter_modules(import_module(_CHAPTERS).__path__):
+        folder = import_module(f"{_CHAPTERS}.{chapter.name}")
+        for module in pkgutil.iter_modules(folder.__path__):
+            if module.name[0] == "e" and module.name[1].isdigit():
+                import_module(f"{folder.__name__}.{module.name}")
+    return dict(sorted(EXERCISES.items()))
 
 
 def exercise(number: str, title: str) -> Callable:
@@ -74,8 +90,8 @@ def check(number: str, *answers: Any, **variant: Any) -> None:
         CheckFailed: with a hint (an ``AssertionError``, so graders see it too).
         ValueError: if there is no such exercise, or the number of answers is wrong.
     """
-    if number not in EXERCISES:
-        raise ValueError(f"There is no exercise {number!r}; choose from {', '.join(EXERCISES)}.")
+    if number not in EXERCISES and number not in exercises():
+        raise ValueError(f"There is no exercise {number!r}; choose from {', '.join(exercises())}.")
     title, verify = EXERCISES[number]
     try:
         inspect.signature(verify).bind(*answers, **variant)

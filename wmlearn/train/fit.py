@@ -14,7 +14,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,20 +31,11 @@ from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.data.packed import find_clips, unpack
 from wmlearn.data.record import record
-from wmlearn.nn.precision import bfloat16_is_fast
+from wmlearn.fast.precision import bfloat16_is_fast
+from wmlearn.recipes.run import RunConfig
+from wmlearn.recipes.tiers import current_tier, get_tier
+from wmlearn.systems import TRAINABLE
 from wmlearn.train.history import History, read_history
-from wmlearn.train.run import RunConfig
-from wmlearn.train.tiers import current_tier, get_tier
-
-# A recipe says how a system is built at each tier: see wmlearn/systems/diamond/recipe.py.
-RECIPES = {
-    "diamond": "wmlearn.systems.diamond.recipe",
-    "genie": "wmlearn.systems.genie.recipe",
-    "vjepa": "wmlearn.systems.vjepa.recipe",
-    "vjepa2-ac": "wmlearn.systems.vjepa2_ac.recipe",
-    "actor-critic": "wmlearn.agents.recipe",
-    "searched-policy": "wmlearn.agents.planning_recipe",
-}
 
 
 @dataclass(frozen=True)
@@ -81,8 +71,8 @@ def fit(system: str, **options: Any) -> Fit:
 
 def main(argv: Sequence[str]) -> int:
     """``wmlearn fit SYSTEM [options]``."""
-    if not argv or argv[0] not in RECIPES:
-        known = ", ".join(RECIPES)
+    if not argv or argv[0] not in TRAINABLE:
+        known = ", ".join(TRAINABLE)
         print(f"usage: wmlearn fit SYSTEM [options]\n\n{__doc__}\nsystems: {known}")
         return 0 if not argv or argv[0] in ("-h", "--help") else 2
     run, system_config = parse(argv[0], argv[1:])
@@ -94,8 +84,8 @@ def main(argv: Sequence[str]) -> int:
 
 def parse(system: str, argv: Sequence[str]) -> tuple[RunConfig, Any]:
     """The run's and the system's config from command-line words; the tier gives the defaults."""
-    if system not in RECIPES:
-        raise ValueError(f"There is no system '{system}'; choose one of: {', '.join(RECIPES)}.")
+    if system not in TRAINABLE:
+        raise ValueError(f"There is no system '{system}'; choose one of: {', '.join(TRAINABLE)}.")
     recipe = _recipe(system)
     parser = ArgumentParser(prog=f"wmlearn fit {system}", description=recipe.__doc__)
     parser.add_argument("--config", action="config", help="read options from this YAML file")
@@ -129,7 +119,7 @@ def _fit(name: str, run: RunConfig, system_config: Any) -> Fit:
 
     module = recipe.build(system_config)
     if run.init:
-        recipe.initialise(module, hub.load(run.init))
+        recipe.initialize(module, hub.load(run.init))
     data = ClipDataModule(
         store,
         batch_size=run.batch_size,
@@ -278,7 +268,7 @@ def _tier_name(argv: Sequence[str]) -> str:
 
 
 def _recipe(system: str) -> ModuleType:
-    return import_module(RECIPES[system])
+    return TRAINABLE[system].load("recipe")
 
 
 def _plain(config: Any) -> Any:

@@ -30,7 +30,7 @@ class DenoiserConfig:
             0 to this for each clip, so that the model learns to mend the errors of its own past
             (0 in the paper; compare GameNGen, Valevski et al. 2024, section 3.2).
         still_below: when dreaming, a pixel whose change is smaller than this in all channels keeps
-            its colour; in 8-bit levels, only for ``predict="change"``. A network that is narrower
+            its color; in 8-bit levels, only for ``predict="change"``. A network that is narrower
             than its patches cannot see the grain it adds, so it cannot mend it; this stops it.
         sigma_data: standard deviation of what is diffused, in units of [-1, 1].
         sigma_offset_noise: noise that is constant over an image, added to every sample.
@@ -114,7 +114,7 @@ class RewardEndConfig:
 
 @dataclass(frozen=True)
 class DiamondConfig:
-    """All of DIAMOND's world model, and how it is optimised.
+    """All of DIAMOND's world model, and how it is optimized.
 
     Attributes:
         denoiser: the diffusion model of the next frame.

@@ -15,25 +15,11 @@ from torch import Tensor, nn
 
 from wmlearn.nn.blocks import FourierFeatures, conv3x3, group_norm
 from wmlearn.nn.unet import UNet
+from wmlearn.pixels import quantize
 from wmlearn.systems.diamond.config import DenoiserConfig
 
 FRAME_STD = 0.5  # of context frames in [-1, 1]; the paper's sigma_data
 Noise = Callable[..., Tensor]  # noise(*shape) -> standard normal
-
-
-def to_float(frames: Tensor) -> Tensor:
-    """uint8 0..255 -> float [-1, 1]."""
-    return frames.float().div(127.5).sub(1)
-
-
-def to_uint8(frames: Tensor) -> Tensor:
-    """float, nominally [-1, 1] -> the nearest uint8 0..255."""
-    return frames.clamp(-1, 1).add(1).mul(127.5).round().byte()
-
-
-def quantise(frames: Tensor) -> Tensor:
-    """Clamps to [-1, 1] and cuts to 8 bits, so that dreams have the data's own 256 levels."""
-    return frames.clamp(-1, 1).add(1).div(2).mul(255).byte().div(255).mul(2).sub(1)
 
 
 class Preconditioning(NamedTuple):
@@ -114,7 +100,7 @@ class Denoiser(nn.Module):
         return context[:, -1] if self.config.predict == "change" else 0.0
 
     def estimate(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
-        """The clean frame before quantisation (EDM eq. 7): c_skip * x + c_out * F_theta.
+        """The clean frame before quantization (EDM eq. 7): c_skip * x + c_out * F_theta.
 
         Args:
             noisy: [B, C, H, W], the noisy frame, or the noisy change.
@@ -129,7 +115,7 @@ class Denoiser(nn.Module):
     def denoise(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
         """The clean diffused variable; the frame in it has 8 bits. Arguments as ``estimate``."""
         estimate, base = self.estimate(noisy, sigma, context, actions), self.base(context)
-        change = quantise(estimate) - base
+        change = quantize(estimate) - base
         if self.config.predict == "change":
             largest = (estimate - base).abs().amax(dim=1, keepdim=True)
             change = change * (largest >= self.config.still_below / 127.5)
@@ -172,7 +158,7 @@ class Denoiser(nn.Module):
             error = error.mean((1, 2, 3))
             losses.append((error if real is None else error * real[:, t]).mean())
             with torch.no_grad():
-                estimate = quantise(self.base(context) + c.c_skip * noisy + c.c_out * output)
+                estimate = quantize(self.base(context) + c.c_skip * noisy + c.c_out * output)
             estimates.append(estimate)
             context = torch.cat([context[:, 1:], estimate[:, None]], dim=1)
         return torch.stack(losses).mean(), torch.stack(estimates, dim=1)

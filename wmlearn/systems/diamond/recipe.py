@@ -11,6 +11,7 @@ import numpy as np
 
 from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.recipes.run import RunConfig
 from wmlearn.systems.diamond.config import (
     PAPER,
     DenoiserConfig,
@@ -19,7 +20,6 @@ from wmlearn.systems.diamond.config import (
     SamplerConfig,
 )
 from wmlearn.systems.diamond.system import Diamond
-from wmlearn.train.run import RunConfig
 
 # Where the laptop departs from the paper, and why (chapter 4 measures each of these):
 # 4 x 4 pixels become channels, since width at full resolution is what costs; the change from the
@@ -123,7 +123,7 @@ def build(config: DiamondConfig) -> Diamond:
     return Diamond(config)
 
 
-def initialise(module: Diamond, trained: Diamond) -> None:
+def initialize(module: Diamond, trained: Diamond) -> None:
     """Starts from a trained model; its layers must have the same sizes."""
     module.load_state_dict(trained.state_dict())
 

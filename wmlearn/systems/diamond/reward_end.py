@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.nn.blocks import conv3x3, res_blocks
+from wmlearn.nn.blocks import conv3x3, init_lstm, res_blocks
 from wmlearn.nn.unet import Encoder
 from wmlearn.systems.diamond.config import RewardEndConfig
 
@@ -82,16 +82,3 @@ class RewardEnd(nn.Module):
             return (F.cross_entropy(logits.mT, target, reduction="none") * weight).mean()
 
         return loss(reward_logits, reward_class(rewards)), loss(end_logits, terminated.long())
-
-
-def init_lstm(lstm: nn.LSTM | nn.LSTMCell) -> None:
-    """Xavier for inputs, orthogonal for the recurrence, forget gates open (bias 1)."""
-    for name, parameter in lstm.named_parameters():
-        if "weight_ih" in name:
-            nn.init.xavier_uniform_(parameter)
-        elif "weight_hh" in name:
-            nn.init.orthogonal_(parameter)
-        else:
-            nn.init.zeros_(parameter)
-            quarter = parameter.shape[0] // 4
-            parameter.data[quarter : 2 * quarter].fill_(1 if "bias_ih" in name else 0)

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.evaluate.fidelity import psnr
+from wmlearn.metrics import psnr
 from wmlearn.nn.noise import SampleNoise
+from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.diamond.config import DiamondConfig
-from wmlearn.systems.diamond.denoiser import Denoiser, to_float, to_uint8
+from wmlearn.systems.diamond.denoiser import Denoiser
 from wmlearn.systems.diamond.reward_end import RewardEnd
 from wmlearn.systems.diamond.sampler import sample
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.nn.precision import bfloat16_is_fast
-from wmlearn.systems.diamond.denoiser import to_float, to_uint8
+from wmlearn.fast.precision import bfloat16_is_fast
+from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.diamond.sampler import sample
 from wmlearn.world import Step
 

@@ -9,7 +9,7 @@ from wmlearn.systems.genie.config import (
 )
 from wmlearn.systems.genie.dynamics import Dynamics, training_mask
 from wmlearn.systems.genie.latent_action import LatentActionModel, LatentActions
-from wmlearn.systems.genie.system import Genie, to_float, to_uint8
+from wmlearn.systems.genie.system import Genie
 from wmlearn.systems.genie.tokenizer import Tokenized, Tokenizer
 from wmlearn.systems.genie.world import GenieState, GenieWorld
 
@@ -27,7 +27,5 @@ __all__ = [
     "Tokenized",
     "Tokenizer",
     "TokenizerConfig",
-    "to_float",
-    "to_uint8",
     "training_mask",
 ]

@@ -17,7 +17,7 @@ GELU = Literal["tanh", "exact"]
 
 @dataclass(frozen=True)
 class TokenizerConfig:
-    """The video tokeniser (section 2.1).
+    """The video tokenizer (section 2.1).
 
     Attributes:
         patch: p x p pixels make a token.
@@ -31,8 +31,8 @@ class TokenizerConfig:
         code_dim: width of a code, for "vq".
         fsq_levels: values of each coordinate, for "fsq"; their product is the number of codes.
         beta: weight of the commitment term.
-        quantizer_weight: weight of the quantiser's loss beside the reconstruction's.
-        still_below: at play, a patch in which no pixel changes by as much as this many grey levels
+        quantizer_weight: weight of the quantizer's loss beside the reconstruction's.
+        still_below: at play, a patch in which no pixel changes by as much as this many gray levels
             between two decoded frames is not drawn anew (0: all are, as in the paper).
     """
 
@@ -64,7 +64,7 @@ class LatentActionConfig:
         num_actions: codes of the bottleneck.
         action_dim: width of a code.
         sees: "pixels" (the paper's choice); "tokens", its ablation; or "edges", the differences
-            between neighbouring pixels of the grey picture, across and down.
+            between neighboring pixels of the gray picture, across and down.
         across: weight of the edges' differences across beside those down.
         shrink: pixels are averaged over this many times as many first (1: none, as in the paper).
         patch: p x p of these make a patch, for "pixels" and "edges".
@@ -78,7 +78,7 @@ class LatentActionConfig:
             by how much it changed plus this, so that a fall, which changes half of the picture,
             does not count for more than a step to the left.
         beta: weight of the commitment term.
-        quantizer_weight: weight of the quantiser's loss beside the reconstruction's.
+        quantizer_weight: weight of the quantizer's loss beside the reconstruction's.
     """
 
     num_actions: int = 8
@@ -132,7 +132,7 @@ class DynamicsConfig:
 
 @dataclass(frozen=True)
 class GenieConfig:
-    """All of Genie, and how it is optimised.
+    """All of Genie, and how it is optimized.
 
     The three ``*_span`` give the stretch of the run in which a part learns, as shares of
     ``max_steps``: (0, 1) three times trains them jointly; stretches that follow each other train
@@ -171,7 +171,7 @@ class GenieConfig:
 
     @property
     def tokens_per_frame(self) -> int:
-        """S of the tokeniser and the dynamics."""
+        """S of the tokenizer and the dynamics."""
         return (self.image_size // self.tokenizer.patch) ** 2
 
 

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.nn.quantize import VectorQuantizer
-from wmlearn.nn.st_transformer import STTransformer, patchify
+from wmlearn.nn.st_transformer import STTransformer
+from wmlearn.pixels import patchify
 from wmlearn.systems.genie.config import LatentActionConfig
 
 
@@ -27,7 +28,7 @@ class LatentActions:
         codes: int64 ``[B, T - 1]``, 0 .. 7.
         vectors: float ``[B, T - 1, A]``, the codes' vectors.
         predicted: ``[B, T - 1, S, P]``, the decoder's next frames, as patches.
-        loss: scalar, reconstruction and quantiser.
+        loss: scalar, reconstruction and quantizer.
         reconstruction: scalar, mean square error of ``predicted``.
     """
 
@@ -63,7 +64,7 @@ class LatentActionModel(nn.Module):
         nn.init.zeros_(self.decoder_out.bias)
 
     def encode(self, patches: Tensor) -> Tensor:
-        """``[B, T, S, P]`` -> float ``[B, T - 1, A]`` before quantisation."""
+        """``[B, T, S, P]`` -> float ``[B, T - 1, A]`` before quantization."""
         x = self.encoder(self.encoder_in(patches))
         return self.to_action(x[:, 1:].mean(dim=2))
 
@@ -100,9 +101,9 @@ def action_view(frames: Tensor, config: LatentActionConfig) -> Tensor:
     batch, time = frames.shape[:2]
     x = F.avg_pool2d(frames.flatten(0, 1), config.shrink)
     if config.sees == "edges":
-        grey = x.mean(dim=1, keepdim=True)
-        across = F.pad(grey[..., 1:] - grey[..., :-1], (0, 1))
-        down = F.pad(grey[..., 1:, :] - grey[..., :-1, :], (0, 0, 0, 1))
+        gray = x.mean(dim=1, keepdim=True)
+        across = F.pad(gray[..., 1:] - gray[..., :-1], (0, 1))
+        down = F.pad(gray[..., 1:, :] - gray[..., :-1, :], (0, 0, 0, 1))
         x = torch.cat([config.across * across, down], dim=1)
     return patchify(x.unflatten(0, (batch, time)), config.patch)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.recipes.run import RunConfig
 from wmlearn.systems.genie.config import (
     PAPER,
     DynamicsConfig,
@@ -16,7 +17,6 @@ from wmlearn.systems.genie.config import (
     TokenizerConfig,
 )
 from wmlearn.systems.genie.system import Genie
-from wmlearn.train.run import RunConfig
 
 PASSIVE = True  # the loaders serve frames alone: what was pressed cannot reach the training
 
@@ -134,7 +134,7 @@ def build(config: GenieConfig) -> Genie:
     return Genie(config)
 
 
-def initialise(module: Genie, trained: Genie) -> None:
+def initialize(module: Genie, trained: Genie) -> None:
     """Starts from a trained model: every part whose layers have the same sizes.
 
     So the parts of one model can be trained in several runs, the later ones larger.

@@ -1,6 +1,6 @@
 """Genie as a LightningModule: what is trained, when, and with which loss.
 
-Bruce et al. 2024, section 2.2: the tokeniser first, then the latent action model (on pixels) and
+Bruce et al. 2024, section 2.2: the tokenizer first, then the latent action model (on pixels) and
 the dynamics model (on tokens) together. The config's stretches (``*_span``) decide.
 """
 
@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
-from wmlearn.evaluate.fidelity import psnr
+from wmlearn.metrics import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.quantize import VectorQuantizer, code_counts, fraction_used, perplexity
+from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.genie.config import GenieConfig
 from wmlearn.systems.genie.dynamics import Dynamics, training_mask
 from wmlearn.systems.genie.latent_action import (
@@ -29,7 +30,7 @@ PARTS = ("tokenizer", "actions", "dynamics")
 
 
 class Genie(L.LightningModule):
-    """The tokeniser, the latent action model and the dynamics model.
+    """The tokenizer, the latent action model and the dynamics model.
 
     It learns from clips without actions; what a clip holds beside its frames is never looked at.
 
@@ -71,7 +72,7 @@ class Genie(L.LightningModule):
     def losses(
         self, clip: Clip, parts: tuple[str, ...] = PARTS, step: int = 0
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The losses by part, and the codes that the quantisers chose.
+        """The losses by part, and the codes that the quantizers chose.
 
         Masks are those that belong to training step ``step``.
         """
@@ -126,7 +127,7 @@ class Genie(L.LightningModule):
     # --- codes that died -----------------------------------------------------------------------
 
     def on_train_batch_end(self, outputs, batch: Clip, batch_idx: int) -> None:
-        """Counts the codes of both quantisers; every few steps, moves those that died."""
+        """Counts the codes of both quantizers; every few steps, moves those that died."""
         every, step = self.config.revive_every, self.global_step
         for number, (name, chosen) in enumerate(sorted(self._chosen.items())):
             quantizer = self._part(name).quantizer
@@ -148,10 +149,10 @@ class Genie(L.LightningModule):
     def _single_process(self) -> bool:
         return self._trainer is None or self.trainer.world_size == 1
 
-    # --- validation and optimiser ----------------------------------------------------------------
+    # --- validation and optimizer ----------------------------------------------------------------
 
     def validation_step(self, batch: Clip, batch_idx: int) -> None:
-        """On held-out clips: PSNR (dB) of the tokeniser and of the next frame, and code usage."""
+        """On held-out clips: PSNR (dB) of the tokenizer and of the next frame, and code usage."""
         frames = to_float(batch.frames)
         tokens = self.tokenizer.encode(frames)
         drawn = to_uint8(self.tokenizer.decode(tokens))
@@ -214,7 +215,7 @@ class Genie(L.LightningModule):
                 norm = self.config.max_grad_norm
                 torch.nn.utils.clip_grad_norm_(self._part(name).parameters(), norm)
             else:
-                self._part(name).zero_grad(set_to_none=True)  # the optimiser leaves it alone
+                self._part(name).zero_grad(set_to_none=True)  # the optimizer leaves it alone
 
     def _span(self, name: str) -> tuple[float, float]:
         return getattr(self.config, f"{name}_span")
@@ -232,13 +233,3 @@ class Genie(L.LightningModule):
         from wmlearn.systems.genie.world import GenieWorld
 
         return GenieWorld(self, steps=steps, temperature=temperature)
-
-
-def to_float(frames: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 -1..1."""
-    return frames.float() / 127.5 - 1
-
-
-def to_uint8(frames: Tensor) -> Tensor:
-    """float -1..1 -> uint8 0..255."""
-    return ((frames.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""The video tokeniser, a VQ-VAE of ST transformers (Bruce et al. 2024, section 2.1, ST-ViViT).
+"""The video tokenizer, a VQ-VAE of ST transformers (Bruce et al. 2024, section 2.1, ST-ViViT).
 
 Encoder and decoder are causal in time, so a token may say what changed since the frames before,
 and a video can be read frame by frame.
@@ -13,18 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.nn.quantize import FSQ, VectorQuantizer
-from wmlearn.nn.st_transformer import STTransformer, patchify, unpatchify
+from wmlearn.nn.st_transformer import STTransformer
+from wmlearn.pixels import patchify, unpatchify
 from wmlearn.systems.genie.config import TokenizerConfig
 
 
 @dataclass(frozen=True)
 class Tokenized:
-    """What the tokeniser makes of a video.
+    """What the tokenizer makes of a video.
 
     Attributes:
         codes: int64 ``[B, T, S]``.
         patches: float ``[B, T, S, C p p]``, the reconstruction; -1..1 like the frames.
-        loss: scalar, reconstruction and quantiser.
+        loss: scalar, reconstruction and quantizer.
         reconstruction: scalar, mean square error.
     """
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.systems.genie.system import to_float, to_uint8
+from wmlearn.pixels import to_float, to_uint8
 from wmlearn.world import Step
 
 
@@ -21,7 +21,7 @@ class GenieState:
     Attributes:
         time: int64 ``[B]``, number of the next frame.
         dynamics: keys and values of the dynamics' last P frames ``[B, depth, S, 2, h, P, d]``.
-        decoder: those of the tokeniser's decoder.
+        decoder: those of the tokenizer's decoder.
         decoded: the last frame as the decoder drew it, uint8 ``[B, C, H, W]``.
         shown: the last frame as it is seen: patches that stay still are kept from earlier ones.
     """
@@ -134,7 +134,7 @@ def keep_still(
         shown, before, now: uint8 ``[B, C, H, W]``: the last frame as seen, and as decoded; the new
             one as decoded.
         patch: side of a patch in pixels.
-        still_below: grey levels; a patch whose largest change is below it is still.
+        still_below: gray levels; a patch whose largest change is below it is still.
     """
     change = (now.float() - before.float()).abs().amax(1, keepdim=True)
     still = F.max_pool2d(change, patch) < still_below

@@ -9,7 +9,7 @@ from wmlearn.systems.vjepa.config import (
     PredictorConfig,
     VJEPAConfig,
 )
-from wmlearn.systems.vjepa.encoder import Encoder, to_float
+from wmlearn.systems.vjepa.encoder import Encoder, normalize
 from wmlearn.systems.vjepa.masks import draw_mask
 from wmlearn.systems.vjepa.predictor import Predictor
 from wmlearn.systems.vjepa.system import VJEPA
@@ -26,5 +26,5 @@ __all__ = [
     "PredictorConfig",
     "VJEPAConfig",
     "draw_mask",
-    "to_float",
+    "normalize",
 ]

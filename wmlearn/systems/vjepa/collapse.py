@@ -51,7 +51,7 @@ def vicreg(features: Tensor, spread: float = 1.0) -> Tensor:
 
 
 def sigreg(features: Tensor, directions: Tensor) -> Tensor:
-    """Sketched isotropic-Gaussian regularisation (Balestriero & LeCun 2025, LeJEPA, section 4).
+    """Sketched isotropic-Gaussian regularization (Balestriero & LeCun 2025, LeJEPA, section 4).
 
     Along many random directions the features shall look standard normal: the statistic of Epps &
     Pulley (1983) compares their characteristic function with the Gaussian's.

@@ -94,7 +94,7 @@ LONG_RANGE = MaskConfig(blocks=2, scale=0.7, hidden=0.83, visible=0.125)
 
 @dataclass(frozen=True)
 class VJEPAConfig:
-    """All of V-JEPA, and how it is optimised.
+    """All of V-JEPA, and how it is optimized.
 
     Attributes:
         encoder: the video transformer.
@@ -109,9 +109,9 @@ class VJEPAConfig:
             the paper), of the encoder itself behind a stop-gradient ("stop-gradient"), or of the
             encoder itself with gradients ("none"); the last two are ablations.
         use_predictor: false guesses the mean of the visible features everywhere: an ablation.
-        regulariser: what else holds features apart: "none" (the paper), "vicreg" (Bardes et al.
+        regularizer: what else holds features apart: "none" (the paper), "vicreg" (Bardes et al.
             2022: variance and covariance) or "sigreg" (Balestriero & LeCun 2025).
-        regulariser_weight: of that term beside the L1 loss.
+        regularizer_weight: of that term beside the L1 loss.
         ema: how much of its past the averaged encoder keeps at each step.
         learning_rate: of AdamW, at its highest.
         weight_decay: of AdamW.
@@ -130,8 +130,8 @@ class VJEPAConfig:
     predict: Literal["features", "pixels"] = "features"
     target: Literal["ema", "stop-gradient", "none"] = "ema"
     use_predictor: bool = True
-    regulariser: Literal["none", "vicreg", "sigreg"] = "none"
-    regulariser_weight: float = 0.1
+    regularizer: Literal["none", "vicreg", "sigreg"] = "none"
+    regularizer_weight: float = 0.1
     ema: float = 0.99925
     learning_rate: float = 5.25e-4
     weight_decay: float = 0.04

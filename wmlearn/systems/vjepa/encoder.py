@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from wmlearn.systems.vjepa.config import EncoderConfig
 from wmlearn.systems.vjepa.rope import EPS, Block, grid_positions, init_weights, rope_table
 
-# The mean and standard deviation of ImageNet's pixels, as the published code normalises clips.
+# The mean and standard deviation of ImageNet's pixels, as the published code normalizes clips.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
 
 
-def to_float(frames: Tensor) -> Tensor:
-    """uint8 RGB ``[B, T, 3, H, W]`` -> normalised float32 of the same shape."""
+def normalize(frames: Tensor) -> Tensor:
+    """uint8 RGB ``[B, T, 3, H, W]`` -> normalized float32 of the same shape."""
     mean = 255 * torch.tensor(PIXEL_MEAN, device=frames.device).view(3, 1, 1)
     std = 255 * torch.tensor(PIXEL_STD, device=frames.device).view(3, 1, 1)
     return (frames.float() - mean) / std
@@ -67,7 +67,7 @@ class Encoder(nn.Module):
         """Features of a whole clip, or of the tubelets ``index`` when nothing else is seen.
 
         Args:
-            video: float ``[B, T, C, H, W]`` (see :func:`to_float`); T may be shorter than the
+            video: float ``[B, T, C, H, W]`` (see :func:`normalize`); T may be shorter than the
                 config's.
             index: int64 ``[B, M]``, the tubelets that are seen; default is all of them.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.recipes.run import RunConfig
 from wmlearn.systems.vjepa.config import (
     LONG_RANGE,
     PAPER,
@@ -18,7 +19,6 @@ from wmlearn.systems.vjepa.config import (
     VJEPAConfig,
 )
 from wmlearn.systems.vjepa.system import VJEPA
-from wmlearn.train.run import RunConfig
 
 SHIPPED = "clips/metaworld"
 RECORDED = "metaworld/pairs"
@@ -39,8 +39,8 @@ LAPTOP = VJEPAConfig(
     masks=(MaskConfig(blocks=3, scale=0.25, hidden=0.56, visible=0.38),),
     frame_stride=2,
     reverse=0.5,
-    regulariser="vicreg",
-    regulariser_weight=0.003,
+    regularizer="vicreg",
+    regularizer_weight=0.003,
     ema=0.99,
     learning_rate=1e-3,
     warmup_steps=50,
@@ -58,7 +58,7 @@ SMOKE = replace(
 COLAB = replace(
     LAPTOP,
     masks=(SHORT_RANGE, LONG_RANGE),
-    regulariser="none",
+    regularizer="none",
     encoder=EncoderConfig(image_size=64, patch_size=8, frames=16, dim=384, depth=12, heads=6),
     predictor=PredictorConfig(dim=192, depth=6, heads=6),
     frame_stride=1,
@@ -121,7 +121,7 @@ def build(config: VJEPAConfig) -> VJEPA:
     return VJEPA(config)
 
 
-def initialise(module: VJEPA, trained: VJEPA) -> None:
+def initialize(module: VJEPA, trained: VJEPA) -> None:
     """Starts from a trained model; its layers must have the same sizes."""
     module.load_state_dict(trained.state_dict())
 

@@ -77,7 +77,7 @@ class RopeAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention, then x + MLP, each on normalised input."""
+    """x + attention, then x + MLP, each on normalized input."""
 
     def __init__(self, dim: int, heads: int, mlp_ratio: float = 4.0) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 Bardes et al. 2024 (V-JEPA), section 3; Assran et al. 2025 (V-JEPA 2), section 2.1:
 
-    minimise  || P(E(visible part), where) - sg(E'(whole clip)) ||_1   on the hidden tubelets,
+    minimize  || P(E(visible part), where) - sg(E'(whole clip)) ||_1   on the hidden tubelets,
 
 with the encoder E, the predictor P, and E' the running average of E.
 """
@@ -27,7 +27,7 @@ from wmlearn.systems.vjepa.collapse import (
     vicreg,
 )
 from wmlearn.systems.vjepa.config import VJEPAConfig
-from wmlearn.systems.vjepa.encoder import Encoder, take, to_float
+from wmlearn.systems.vjepa.encoder import Encoder, normalize, take
 from wmlearn.systems.vjepa.masks import draw_mask
 from wmlearn.systems.vjepa.predictor import Predictor
 
@@ -81,10 +81,10 @@ class VJEPA(L.LightningModule):
             guess = self.fill_in(seen[-1], visible, hidden, kind)
             errors.append(self._distance(guess, take(target, hidden)))
         losses = {"prediction": sum(errors) / len(errors)}
-        if self.config.regulariser != "none":
+        if self.config.regularizer != "none":
             features = torch.cat([each.flatten(0, 1) for each in seen])
-            weight = self.config.regulariser_weight
-            losses[self.config.regulariser] = weight * self._regulariser(features, step)
+            weight = self.config.regularizer_weight
+            losses[self.config.regularizer] = weight * self._regularizer(features, step)
         return losses
 
     def target(self, patches: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class VJEPA(L.LightningModule):
 
         Features are layer-normed, so that their scale cannot shrink to make the task easy.
         """
-        if self.config.predict == "pixels":  # VideoMAE: each tubelet's pixels, normalised
+        if self.config.predict == "pixels":  # VideoMAE: each tubelet's pixels, normalized
             variance, mean = torch.var_mean(patches, -1, keepdim=True)
             return (patches - mean) / (variance + 1e-6).sqrt()
         encoder = self.target_encoder or self.encoder
@@ -119,17 +119,17 @@ class VJEPA(L.LightningModule):
                 f"{config.encoder.frames} frames, every {config.frame_stride}th, need clips of "
                 f"{span} frames; these have {clip.length}."
             )
-        return to_float(clip.frames[:, : span : config.frame_stride])
+        return normalize(clip.frames[:, : span : config.frame_stride])
 
     def _distance(self, guess: Tensor, target: Tensor) -> Tensor:
         if self.config.predict == "pixels":
             return F.mse_loss(guess.float(), target)
         return F.l1_loss(guess.float(), target.float())
 
-    def _regulariser(self, features: Tensor, step: int) -> Tensor:
+    def _regularizer(self, features: Tensor, step: int) -> Tensor:
         """Of the visible tubelets' features ``[n, D]``, which have gradients already."""
         features = features[:: max(1, len(features) // TOKENS_MEASURED)]
-        if self.config.regulariser == "vicreg":
+        if self.config.regularizer == "vicreg":
             return vicreg(features)
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         directions = random_directions(features.shape[1], generator).to(features.device)
@@ -176,7 +176,7 @@ class VJEPA(L.LightningModule):
         }
         self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
 
-    # --- optimisation ----------------------------------------------------------------------------
+    # --- optimization ----------------------------------------------------------------------------
 
     def configure_optimizers(self) -> dict:
         config = self.config

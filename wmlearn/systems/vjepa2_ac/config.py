@@ -37,7 +37,7 @@ class ACPredictorConfig:
 
 @dataclass(frozen=True)
 class VJEPA2ACConfig:
-    """All of V-JEPA 2-AC, and how it is optimised.
+    """All of V-JEPA 2-AC, and how it is optimized.
 
     Attributes:
         encoder: sizes of the frozen video transformer.
@@ -53,7 +53,7 @@ class VJEPA2ACConfig:
             computed with it, as the published code adds an action to the pose.
         predict: what the predictor's output is: the next "features" (the paper), or their "change"
             from the last ones; most of a picture stays as it is.
-        normalise: each "token" to mean 0 and variance 1 over its channels (the paper); or, after
+        normalize: each "token" to mean 0 and variance 1 over its channels (the paper); or, after
             that, each channel over the "recording", with a mean for each place. Under a camera that
             stands still most of a feature says where it is; what is left says what is there.
         rollout_steps: how far the rollout loss looks ahead (the paper's T = 2); 1 for none.
@@ -76,7 +76,7 @@ class VJEPA2ACConfig:
     state_std: tuple[float, ...] = ()
     state_per_action: tuple[tuple[float, ...], ...] = ()
     predict: Literal["features", "change"] = "features"
-    normalise: Literal["token", "recording"] = "token"
+    normalize: Literal["token", "recording"] = "token"
     rollout_steps: int = 2
     inverse_weight: float = 0.0
     learning_rate: float = 4.25e-4

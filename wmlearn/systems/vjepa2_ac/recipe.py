@@ -11,10 +11,10 @@ from gymnasium.spaces import Box
 
 from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.recipes.run import RunConfig
 from wmlearn.systems.vjepa.config import EncoderConfig
 from wmlearn.systems.vjepa2_ac.config import PAPER, ACPredictorConfig, VJEPA2ACConfig
 from wmlearn.systems.vjepa2_ac.system import VJEPA2AC
-from wmlearn.train.run import RunConfig
 
 SHIPPED = "clips/fetch"  # no simulator needed
 ARM = "gripper_"  # the numbers of Clip.state that the arm knows of itself begin with this
@@ -142,7 +142,7 @@ def build(config: VJEPA2ACConfig) -> VJEPA2AC:
     return module
 
 
-def initialise(module: VJEPA2AC, trained: VJEPA2AC) -> None:
+def initialize(module: VJEPA2AC, trained: VJEPA2AC) -> None:
     """Starts from a trained model; its layers must have the same sizes."""
     module.load_state_dict(trained.state_dict())
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
-from wmlearn.systems.vjepa.encoder import Encoder, to_float
+from wmlearn.systems.vjepa.encoder import Encoder, normalize
 from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
 
@@ -69,27 +69,27 @@ class VJEPA2AC(L.LightningModule):
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
-        """Features of each frame by itself, ``[B, T, N, D]``, normalised.
+        """Features of each frame by itself, ``[B, T, N, D]``, normalized.
 
         Args:
             frames: uint8 ``[B, T, C, H, W]``; each one is shown as a still clip of one tubelet.
         """
         batch, time = frames.shape[:2]
-        still = to_float(frames).flatten(0, 1)[:, None]
+        still = normalize(frames).flatten(0, 1)[:, None]
         still = still.expand(-1, self.config.encoder.tubelet_size, -1, -1, -1)
         features = self.encoder(still)
         features = F.layer_norm(features, features.shape[-1:]).unflatten(0, (batch, time))
         return (features - self.feature_mean) / self.feature_std
 
     def arm(self, state: Tensor) -> Tensor:
-        """The arm's own numbers of ``Clip.state`` ``[..., >= S]``, standardised: ``[..., S]``."""
+        """The arm's own numbers of ``Clip.state`` ``[..., >= S]``, standardized: ``[..., S]``."""
         own = state[..., : len(self.config.state_mean)]
         return (own - self.state_mean) / self.state_std
 
     def on_fit_start(self) -> None:
         """Measures the features' mean and spread on the first clips, once."""
         measured = bool((self.feature_std != 1).any())
-        if self.config.normalise == "recording" and not measured:
+        if self.config.normalize == "recording" and not measured:
             frames = [self.trainer.datamodule.train_batch(k).frames for k in range(MEASURED)]
             z = self.encode(torch.cat(frames).to(self.device)).flatten(0, 1)
             self.feature_mean.copy_(z.mean(0))
@@ -125,7 +125,7 @@ class VJEPA2AC(L.LightningModule):
         return losses
 
     def predict(self, features: Tensor, actions: Tensor, states: Tensor) -> Tensor:
-        """Features after each action, ``[B, T, N, D]``, normalised as those of real frames are.
+        """Features after each action, ``[B, T, N, D]``, normalized as those of real frames are.
 
         Args: ``features`` [B, T, N, D], ``actions`` [B, T, A], ``states`` [B, T, S] (``arm``).
         """
@@ -135,7 +135,7 @@ class VJEPA2AC(L.LightningModule):
     def next_features(self, features: Tensor, output: Tensor) -> Tensor:
         """What the predictor's ``output`` for ``features`` says of the next frame's."""
         guess = features + output if self.config.predict == "change" else output
-        if self.config.normalise == "recording":
+        if self.config.normalize == "recording":
             return guess
         return F.layer_norm(guess, guess.shape[-1:])
 

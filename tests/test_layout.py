@@ -1,0 +1,58 @@
+"""The two rules of the folders: a shared one names no system (R1); imports go upwards only (R2)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import wmlearn
+from wmlearn.systems import SYSTEMS
+
+PACKAGE = Path(wmlearn.__file__).parent
+# From the ground up: a file imports only from its own entry and from those before it.
+ORDER = (
+    "files pixels metrics viz teach fast envs data nn world recipes hub agents train player systems "
+    "evaluation chapters grading course cli"
+).split()
+SYSTEM_ROOMS = ("systems", "chapters", "course")
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in ORDER)
+NAMES = {s.name for s in SYSTEMS if s.name} | {s.title.lower() for s in SYSTEMS}
+
+
+def entry(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> list[str]:
+    """Modules of wmlearn that the code imports, those under ``if TYPE_CHECKING`` left out."""
+    found = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wmlearn"):
+            parts = [node.module] if node.module != "wmlearn" else []
+            found += parts or [f"wmlearn.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.startswith("wmlearn.")]
+        found += imports(node)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_upwards_only(path):
+    here = ORDER.index(entry(path))
+    targets = {name.split(".")[1] for name in imports(ast.parse(path.read_text("utf-8")))}
+    above = {name for name in targets if name in ORDER and ORDER.index(name) > here}
+    lazy = {"systems"} if entry(path) in ("hub", "train") else set()  # they read the registry
+    assert above <= lazy
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_shared_folder_imports_no_system(path):
+    if entry(path) in SYSTEM_ROOMS:
+        return
+    names = imports(ast.parse(path.read_text("utf-8")))
+    assert [n for n in names if re.match(r"wmlearn\.(systems\.\w|chapters)", n)] == []

@@ -1,0 +1,1 @@
+"""What only one chapter needs, a folder each: judges, widgets, ablations, checks, shipping."""

@@ -1,0 +1,104 @@
+"""Exercise 04.1: EDM's four coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+
+
+@exercise("04.1", "EDM's four coefficients")
+def preconditioning(coefficients: Callable, *, divisor: float = 4) -> Iterator[str]:
+    """``coefficients(sigma, sigma_data, sigma_offset) -> (c_in, c_out, c_skip, c_noise)``.
+
+    ``divisor``: c_noise is the logarithm of the whole noise level, divided by it.
+    """
+    function(coefficients, "coefficients")
+    sigma = torch.tensor([0.002, 0.1, 0.5, 1.7, 20.0], dtype=torch.float64)
+    data, offset = 0.5, 0.3
+    c_in, c_out, c_skip, c_noise = _four(coefficients(sigma.clone(), data, offset), sigma)
+    yield "four coefficients, one value for each sigma"
+
+    total = sigma**2 + offset**2  # the variance of all the noise on a pixel
+    variance = c_in**2 * (data**2 + total)
+    if not close(variance, 1):
+        require(
+            not close(c_in**2 * (data**2 + sigma**2), 1),
+            "c_in leaves out the offset noise: the network sees it too, so the noise on a pixel "
+            "has variance sigma² + sigma_offset².",
+        )
+        require(
+            not close(c_in**2 * (data**2 + (sigma + offset) ** 2), 1),
+            "two independent noises add their variances, not their standard deviations: "
+            "combine sigma and sigma_offset as the root of the sum of squares.",
+        )
+        require(
+            not close(c_in * (data**2 + total), 1),
+            "c_in divides by a variance; divide by a standard deviation (its square root).",
+        )
+        raise Hint(
+            f"c_in · x should have variance 1 at every sigma; at sigma = {sigma[3]:g} it has "
+            f"{variance[3]:.3f}. The variance of x is the data's plus the noise's."
+        )
+    yield "the network's input has variance 1 at every noise level"
+
+    best = data**2 / (data**2 + total)  # minimizes the variance of clean - c_skip * x
+    if not close(c_skip, best, 1e-5):
+        require(
+            not close(c_skip, 1 - best),
+            "c_skip is upside down: without noise the answer is x itself, so c_skip is near 1 "
+            "for small sigma and near 0 for large sigma.",
+        )
+        require(
+            not close(c_skip, data / (data + total.sqrt())),
+            "c_skip compares standard deviations; it is a share of variances, so square both.",
+        )
+        require(
+            not close(c_skip, data**2 / (data**2 + total.sqrt())),
+            "c_skip adds a variance (sigma_data²) and a standard deviation: sigma is not squared.",
+        )
+        raise Hint(
+            "c_skip · x should be the best linear guess of the clean image: the data's share of "
+            f"the variance of x. At sigma = {sigma[3]:g} we get {best[3]:.4f}, you {c_skip[3]:.4f}."
+        )
+    yield "c_skip · x is the best linear guess of the clean image"
+
+    target = ((1 - c_skip) ** 2 * data**2 + c_skip**2 * total) / c_out**2
+    require(
+        close(target, 1),
+        "c_out should scale the target (clean - c_skip · x) / c_out to variance 1; at sigma = "
+        f"{sigma[3]:g} its variance is {target[3]:.3f}. The limits help: c_out is near sigma for "
+        "little noise, near sigma_data for much.",
+    )
+    yield "the network's target has variance 1 at every noise level"
+
+    step = total.log() / 2
+    if not close(c_noise, step / divisor, 1e-5):
+        require(
+            not close(c_noise, sigma.log() / divisor),
+            "c_noise still uses the bare sigma: tell the network the whole noise level, "
+            "with the offset in it.",
+        )
+        share = "a quarter" if divisor == 4 else f"1/{divisor:g}"
+        raise Hint(f"c_noise is {share} of the natural logarithm of the whole noise level.")
+    yield "c_noise is the right share of the log of the noise level"
+
+    *_, c_skip, _ = _four(coefficients(sigma.clone(), 0.2, 0.0), sigma)
+    require(
+        close(c_skip, 0.04 / (0.04 + sigma**2)),
+        "with sigma_data = 0.2 and sigma_offset = 0 the answer is wrong: are 0.5 or 0.3 written "
+        "into the function in place of its arguments?",
+    )
+    yield "other values of sigma_data and sigma_offset work too"
+
+
+def _four(answer: object, sigma: Tensor) -> list[Tensor]:
+    require(
+        isinstance(answer, tuple | list) and len(answer) == 4,
+        "return the four coefficients in this order: c_in, c_out, c_skip, c_noise.",
+    )
+    names = ("c_in", "c_out", "c_skip", "c_noise")
+    return [tensor(value, sigma.shape, name) for value, name in zip(answer, names, strict=True)]

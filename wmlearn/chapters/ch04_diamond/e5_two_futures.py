@@ -1,0 +1,123 @@
+"""Exercise 04.5: two futures, few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from wmlearn.teach.checks import close, exercise, function, require, tensor
+
+F64 = torch.float64
+
+
+@exercise("04.5", "two futures, few steps")
+def two_futures(experiment: Callable, *, edge: float = 0.5) -> Iterator[str]:
+    """``experiment(dream, ps, steps, samples) -> (between, rare)``: ``[len(ps), len(steps)]``.
+
+    ``edge``: a sample with ``|x| < edge`` is between the futures.
+    """
+    function(experiment, "experiment")
+    ps, steps, samples = [0.5, 0.8, 1.0], [1, 2, 5, 20], 4000
+    calls: list[tuple] = []
+
+    def dream(p: float, num_steps: int, samples: int) -> Tensor:
+        calls.append((round(float(p), 6), int(num_steps), int(samples)))
+        return _dream(p, num_steps, samples)
+
+    answer = experiment(dream, list(ps), list(steps), samples)
+    require(
+        isinstance(answer, tuple | list) and len(answer) == 2,
+        "return two tables: the share of samples between the futures, and of the rare future.",
+    )
+    shape = (len(ps), len(steps))
+    between = tensor(answer[0], shape, "between")
+    rare = tensor(answer[1], shape, "rare")
+    yield "two tables, a row for each p, a column for each number of steps"
+
+    wanted = [(p, n, samples) for p in ps for n in steps]
+    require(
+        {n for _, n, _ in calls} == set(steps),
+        f"dream was called with {sorted({n for _, n, _ in calls})} steps; asked were {steps}.",
+    )
+    require(
+        {p for p, _, _ in calls} == set(ps),
+        f"dream was called with p in {sorted({p for p, _, _ in calls})}; asked were {ps}.",
+    )
+    require(
+        set(wanted) == set(calls),
+        f"dream should be called for every pair of p and steps, each time with all {samples} "
+        "samples.",
+    )
+    yield "every pair of p and steps was tried"
+
+    for name, table in (("between", between), ("rare", rare)):
+        require(
+            (table >= 0).all() and (table <= 1).all(),
+            f"{name} should hold shares from 0 to 1; it goes from {table.min():g} to "
+            f"{table.max():g}.",
+        )
+    require(
+        not close(between[0], 1 - _shares(ps, steps, samples, edge)[0][0], 0.03),
+        "between seems to count the samples that did reach a future: count the others, "
+        f"|x| < {edge}.",
+    )
+    require(
+        between[0, 0] > 0.9,
+        f"with p = 0.5 and one step you find {between[0, 0]:.2f} of the samples between the "
+        "futures. Expect nearly all: one step lands near the mean, 0.",
+    )
+    require(
+        not ((between == 0) | (between == 1)).all(),
+        "between is 0 or 1 everywhere, so no share was counted: ask of each sample whether it is "
+        "near a future, and only then take the mean.",
+    )
+    require(
+        between[0, -1] < 0.1,
+        f"with p = 0.5 and 20 steps you find {between[0, -1]:.2f} of the samples between the "
+        f"futures; expect nearly none. Between means far from BOTH -1 and +1: |x| < {edge}.",
+    )
+    yield "one step blurs an open future, 20 steps do not"
+
+    require(
+        between[-1].max() < 0.02,
+        "with p = 1 the future is certain, and one step finds it: the last row of between is 0.",
+    )
+    require(
+        rare[-1].max() < 0.02,
+        f"with p = 1 the future -1 never happens, but {rare[-1].max():.2f} of the samples count "
+        f"as it: the rare future is x < -{edge}.",
+    )
+    yield "a certain future needs one step only"
+
+    exact = _shares(ps, steps, samples, edge)
+    require(
+        close(between, exact[0], 0.03),
+        f"between is not the share of samples with |x| < {edge} in some place of the table.",
+    )
+    require(
+        close(rare, exact[1], 0.03),
+        f"rare should be the share of samples with x < -{edge}: for p = 0.8 about "
+        f"{', '.join(f'{x:.2f}' for x in exact[1][1])} with {steps} steps; yours "
+        f"{', '.join(f'{x:.2f}' for x in rare[1])}.",
+    )
+    yield "two steps lose the rare future, 20 steps bring it back"
+
+
+def _dream(p: float, num_steps: int, samples: int) -> Tensor:
+    """Euler samples of data that is +1 with probability p, else -1, by the perfect denoiser."""
+    ramp = torch.linspace(0, 1, num_steps, dtype=F64)
+    low, high = 2e-3 ** (1 / 7), 5.0 ** (1 / 7)
+    levels = [*((high + ramp * (low - high)) ** 7).tolist(), 0.0]
+    x = high**7 * torch.randn(samples, generator=torch.Generator().manual_seed(1), dtype=F64)
+    prior = torch.logit(torch.tensor(float(p), dtype=F64)) / 2
+    for sigma, sigma_next in zip(levels[:-1], levels[1:], strict=True):
+        estimate = torch.tanh(x / sigma**2 + prior)
+        x = x + (x - estimate) / sigma * (sigma_next - sigma)
+    return x
+
+
+def _shares(ps: list[float], steps: list[int], samples: int, edge: float) -> tuple[Tensor, Tensor]:
+    table = torch.stack([torch.stack([_dream(p, n, samples) for n in steps]) for p in ps])
+    return (table.abs() < edge).double().mean(-1), (table < -edge).double().mean(-1)

@@ -1,0 +1,130 @@
+"""Exercise 09.1: a quantizer that lets gradients through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+
+F64 = torch.float64
+
+
+@exercise("09.1", "a quantizer that lets gradients through")
+def quantizer(quantize: Callable) -> Iterator[str]:
+    """``quantize(x, codebook, beta) -> (vectors, codes, loss)`` for x [N, D], codebook [K, D]."""
+    function(quantize, "quantize")
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(7, 3, generator=generator, dtype=F64)
+    codebook = torch.randn(5, 3, generator=generator, dtype=F64)
+    codebook[0] *= 6  # a long code, which wins every product but no distance
+    beta = 0.25
+
+    def run(beta: float = beta) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        here, book = x.clone().requires_grad_(), codebook.clone().requires_grad_()
+        result = quantize(here, book, beta)
+        require(
+            isinstance(result, tuple | list) and len(result) == 3,
+            "return three things in this order: vectors, codes, loss.",
+        )
+        return *result, here, book
+
+    vectors, codes, loss, here, book = run()
+    distance = torch.cdist(x, codebook)
+    nearest = distance.argmin(dim=1)
+    got = tensor(codes, (7,), "codes")
+    if not close(got, nearest):
+        require(
+            not close(got, distance.argmax(dim=1)),
+            "these are the farthest codes: take the one with the smallest distance.",
+        )
+        require(
+            not close(got, (x @ codebook.T).argmax(dim=1)),
+            "the largest product is not the nearest code: a long code wins every product. "
+            "Compare squared distances.",
+        )
+        raise Hint("codes[i] should be the number of the codebook's row that is nearest to x[i].")
+    yield "each vector gets its nearest code"
+
+    require(
+        close(tensor(vectors, (7, 3), "vectors"), codebook[nearest]),
+        "vectors[i] should have the value of its code, codebook[codes[i]].",
+    )
+    yield "the vectors are the codes' own"
+
+    gx, gbook = _gradients(vectors.sum() if torch.is_tensor(vectors) else None, here, book)
+    require(
+        gx is not None and gx.abs().sum() > 0,
+        "no gradient reaches x, so an encoder would never learn: the choice of a code has none. "
+        "Let it pass straight through: add to x the difference to its code, without gradient.",
+    )
+    require(
+        close(gx, torch.ones_like(x)),
+        "the gradient should pass straight through: that of vectors is that of x, unchanged.",
+    )
+    require(
+        gbook is None or close(gbook, torch.zeros_like(codebook)),
+        "the codebook gets a gradient through vectors: it should learn from its own term in the "
+        "loss alone. Detach the code where you use it as the value.",
+    )
+    yield "the gradient passes straight through to x, and only there"
+
+    vectors, codes, loss, here, book = run()
+    squares = (x - codebook[nearest]).square().sum(dim=1)
+    value = tensor(loss, (), "loss")
+    if not close(value, (1 + beta) * squares.mean()):
+        require(
+            not close(value, (1 + beta) * squares.mean() / 3),
+            "the loss is divided by D as well: the squared distance is a sum over the "
+            "coordinates, the mean is over the N vectors.",
+        )
+        require(
+            not close(value, 2 * squares.mean()),
+            "both terms have weight 1: the commitment has the weight beta.",
+        )
+        raise Hint(
+            "loss = mean of ||sg(x) - code||² plus beta times the mean of ||x - sg(code)||²; in "
+            f"value that is (1 + beta) times the mean squared distance, {1.25 * squares.mean():.4f}"
+            f", yours is {value:.4f}."
+        )
+    gx, gbook = _gradients(loss, here, book)
+    pull = torch.zeros_like(codebook).index_add_(0, nearest, 2 * (codebook[nearest] - x) / 7)
+    push = 2 * beta * (x - codebook[nearest]) / 7
+    gx = torch.zeros_like(x) if gx is None else gx
+    gbook = torch.zeros_like(codebook) if gbook is None else gbook
+    require(
+        gbook.abs().sum() > 0,
+        "no gradient of the loss reaches the codebook: its codes stay where they were drawn. One "
+        "of the two terms must detach x, and not the code.",
+    )
+    require(
+        gx.abs().sum() > 0,
+        "no gradient of the loss reaches x: nothing keeps the encoder near the codes. The "
+        "commitment term detaches the code, and not x.",
+    )
+    require(
+        not close(gbook, beta * pull),
+        "beta stands at the wrong term: it weighs the commitment (x moves), the codebook's own "
+        "term has weight 1.",
+    )
+    require(
+        close(gbook, pull) and close(gx, push),
+        "the two terms mix: in one of them only the code may move, in the other only x. Each "
+        "detaches the other side.",
+    )
+    yield "one term moves the codes, the other, weighed by beta, moves x"
+
+    vectors, codes, loss, here, book = run(0.0)
+    require(
+        close(tensor(loss, (), "loss"), squares.mean()),
+        "with beta = 0 the commitment should vanish: is 0.25 written into the function?",
+    )
+    yield "other values of beta work too"
+
+
+def _gradients(value: Tensor | None, *leaves: Tensor) -> list[Tensor | None]:
+    if not torch.is_tensor(value) or not value.requires_grad:
+        return [None for _ in leaves]
+    return list(torch.autograd.grad(value, leaves, allow_unused=True))

@@ -1,0 +1,121 @@
+"""Exercise 09.3: repair the masked loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+
+F64 = torch.float64
+
+
+@exercise("09.3", "repair the masked loss")
+def masked_loss(loss: Callable) -> Iterator[str]:
+    """``loss(model, tokens, actions, rate, uniform, mask_token)``, a scalar."""
+    function(loss, "loss")
+    batch, time, space, vocabulary = 3, 4, 6, 5
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, vocabulary, (batch, time, space), generator=generator)
+    actions = torch.randint(0, 8, (batch, time - 1), generator=generator)
+    rate = torch.tensor([0.3, 0.6, 0.9])
+    uniform = torch.rand((batch, time, space), generator=generator)
+    mask = uniform < rate[:, None, None]
+    mask[:, 0] = False
+    some = torch.randn((batch, time, space, vocabulary + 1), generator=generator, dtype=F64)
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def run(logits: Tensor) -> Tensor:
+        seen.clear()
+
+        def model(hidden: Tensor, pressed: Tensor) -> Tensor:
+            seen.append((hidden.clone(), pressed.clone()))
+            return logits
+
+        given = tokens.clone()
+        value = loss(model, given, actions.clone(), rate.clone(), uniform.clone(), vocabulary)
+        require(value is not None, "the loss is None: is a `return` missing?")
+        require(len(seen) == 1, f"the model was called {len(seen)} times; once is enough.")
+        require(
+            torch.equal(given, tokens),
+            "the function writes the mask into the true tokens it was given: make a new tensor, "
+            "for instance with torch.where.",
+        )
+        return value
+
+    value = run(some.clone().requires_grad_())
+    hidden, pressed = seen[0]
+    require(
+        hidden.shape == tokens.shape and torch.equal(pressed, actions),
+        "the model gets the tokens with the mask in them, [B, T, S], and the actions as they are.",
+    )
+    require(
+        torch.equal(hidden[:, 0], tokens[:, 0]),
+        "the first frame is masked: at play it is the picture that you start from, and nothing "
+        "before it could tell what it shows. Leave it whole.",
+    )
+    if not torch.equal(hidden[:, 1:] == vocabulary, mask[:, 1:]):
+        require(
+            not torch.equal(hidden[:, 1:] == vocabulary, ~mask[:, 1:]),
+            "the mask is upside down: a token is hidden where uniform is below the rate.",
+        )
+        alike = uniform < rate.mean()
+        require(
+            not torch.equal(hidden[:, 1:] == vocabulary, alike[:, 1:]),
+            "each clip has a rate of its own: rate[b] belongs to uniform[b].",
+        )
+        raise Hint("hide tokens[b, t, s] where uniform[b, t, s] < rate[b], in all frames but one.")
+    require(
+        torch.equal(hidden[~mask], tokens[~mask]),
+        "a token that is not hidden reached the model changed.",
+    )
+    yield "the right tokens are hidden, and none of the first frame"
+
+    knows = 60.0 * F.one_hot(tokens, vocabulary + 1).double()
+    says_mask = torch.zeros_like(knows)
+    says_mask[..., vocabulary] = 60.0
+    best, worst = (tensor(run(logits), (), "the loss") for logits in (knows, says_mask))
+    require(
+        best < 1e-6 or worst > 1e-6,
+        "a model that answers 'mask' everywhere has loss 0: the targets were taken after masking. "
+        "They are the true tokens.",
+    )
+    require(best < 1e-6, f"a model that knows the true tokens should have loss 0, not {best:.3g}.")
+    yield "the targets are the true tokens"
+
+    each = F.cross_entropy(some.flatten(0, 2), tokens.flatten(), reduction="none").view_as(mask)
+    want, value = each[mask].mean(), tensor(value, (), "the loss")
+    if not close(value, want):
+        require(
+            not close(value, each.mean()) and not close(value, each[:, 1:].mean()),
+            "tokens that were not hidden count too: the model has them before its eyes, copies "
+            "them, and the loss looks good for nothing. Average over the hidden ones.",
+        )
+        require(
+            not close(value, each[~mask].mean()),
+            "only the tokens that were NOT hidden count: it is the other way round.",
+        )
+        require(
+            not close(value, each[mask].sum()),
+            "this is the sum over the hidden tokens; take the mean, or the rate decides.",
+        )
+        require(
+            not close(value, (each * mask).mean()),
+            "the sum over the hidden tokens is divided by the number of all tokens.",
+        )
+        raise Hint(
+            "the loss is the mean cross entropy over the hidden tokens, "
+            f"{want:.4f}; you give {value:.4f}."
+        )
+    yield "only hidden tokens count, each the same"
+
+    logits = some.clone().requires_grad_()
+    result = run(logits)
+    require(
+        torch.is_tensor(result) and result.requires_grad,
+        "no gradient reaches the model: is there a detach() or no_grad() too many?",
+    )
+    yield "the gradient reaches the model"

@@ -1,0 +1,149 @@
+"""Exercise 12.2: teacher forcing and rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from wmlearn.teach.checks import Hint, close, exercise, function, require
+
+F64 = torch.float64
+
+
+@exercise("12.2", "teacher forcing and rollout")
+def two_losses(losses: Callable) -> Iterator[str]:
+    """``losses(predict, z, actions, states, ahead) -> (teacher_forcing, rollout)``."""
+    function(losses, "losses")
+    draw = torch.Generator().manual_seed(0)
+    batch, time, ahead = 2, 5, 3
+    z = torch.randn(batch, time, 2, 3, generator=draw, dtype=F64)
+    actions = torch.randn(batch, time - 1, 1, generator=draw, dtype=F64)
+    states = torch.randn(batch, time, 1, generator=draw, dtype=F64)
+    spy = _Spy()
+
+    def run(z: Tensor, ahead: int) -> tuple[Tensor, Tensor]:
+        spy.calls.clear()
+        answer = losses(spy, z.clone(), actions.clone(), states.clone(), ahead)
+        require(
+            isinstance(answer, tuple | list) and len(answer) == 2,
+            "return two numbers: the loss of teacher forcing, and that of the rollout.",
+        )
+        for name, value in zip(("teacher forcing", "rollout"), answer, strict=True):
+            require(
+                isinstance(value, Tensor) and value.ndim == 0,
+                f"the loss of {name} should be one number; take the mean over all axes.",
+            )
+        return tuple(answer)
+
+    forced, rolled = run(z, ahead)
+    yield "two numbers"
+
+    want = (_next(z[:, :-1], actions) - z[:, 1:]).abs().mean()
+    if not close(forced, want):
+        require(
+            not close(forced, (_next(z[:, :-1], actions) - z[:, :-1]).abs().mean()),
+            "teacher forcing compares the guess with the frame that it was made *from*: at frame t "
+            "the model guesses frame t + 1, so the target is z[:, 1:].",
+        )
+        require(
+            not close(forced, (_next(z[:, :-1], actions) - z[:, 1:]).square().mean()),
+            "that is the squared error; the paper's loss is L1, the mean absolute difference.",
+        )
+        require(
+            not close(forced, (_next(z[:, :-1], actions) - z[:, 1:]).abs().sum((2, 3)).mean()),
+            "the L1 is summed over patches and features: take the mean over all four axes, so that "
+            "the loss does not grow with the picture.",
+        )
+        raise Hint(
+            f"for this clip teacher forcing should cost {want:.4f}; yours is {forced.item():.4f}. "
+            "All frames but the last go in, with their actions and states; all but the first "
+            "are targets."
+        )
+    yield "teacher forcing: every guess from the real frame before"
+
+    path = [z[:, :1]]
+    for k in range(ahead):
+        path.append(_next(path[-1], actions[:, k : k + 1]))
+    errors = [(path[k] - z[:, k : k + 1]).abs().mean() for k in range(2, ahead + 1)]
+    want = torch.stack(errors).mean()
+    if not close(rolled, want):
+        real = torch.stack(
+            [(_next(z[:, k - 1], actions[:, k - 1]) - z[:, k]).abs().mean() for k in (2, 3)]
+        )
+        require(
+            not close(rolled, real.mean()),
+            "the rollout is teacher-forced: its second step goes on from the *real* frame. Feed "
+            "the model its own guess.",
+        )
+        first = (path[1] - z[:, 1:2]).abs().mean()
+        require(
+            not close(rolled, torch.stack([first, *errors]).mean()),
+            "the rollout counts frame 1, which is guessed from a real frame and is in the other "
+            "loss already: begin with frame 2.",
+        )
+        require(
+            not close(rolled, errors[-1]),
+            "only the last frame of the rollout counts; take the mean over frames 2 to `ahead`.",
+        )
+        require(
+            not close(rolled, torch.stack(errors).sum()),
+            "the rollout's errors are summed; take their mean, so that a longer rollout does not "
+            "weigh more.",
+        )
+        raise Hint(
+            f"for this clip the rollout should cost {want:.4f}, yours is {rolled.item():.4f}: "
+            "begin with z[:, :1], append each newest guess, and give the model actions[:, :k] and "
+            "states[:, :k] with it."
+        )
+    yield "rollout: from frame 2 on, from its own guesses"
+
+    longest = [call for call in spy.calls if not close(call[0][:, 1:], z[:, 1 : call[0].shape[1]])]
+    require(
+        longest and max(call[0].shape[1] for call in longest) == ahead,
+        "the model should be given all that the rollout has so far, not the newest guess alone: it "
+        "looks back on the frames before.",
+    )
+    require(
+        all(torch.equal(call[1], actions[:, : call[1].shape[1]]) for call in spy.calls)
+        and all(torch.equal(call[2], states[:, : call[2].shape[1]]) for call in spy.calls),
+        "actions or states do not fit the frames: with k frames go actions[:, :k], states[:, :k].",
+    )
+    yield "the model sees the whole rollout, with its actions and states"
+
+    spy.weight.grad = None
+    run(z, 2)[1].backward()
+    through = spy.weight.grad.item()
+    weight = spy.weight.detach().clone().requires_grad_()
+    one = _next(z[:, :1], actions[:, :1], weight)
+    (_next(one, actions[:, 1:2], weight) - z[:, 2:3]).abs().mean().backward()
+    require(
+        close(through, weight.grad.item()),
+        "the gradient stops at the model's own guess (a `detach` or `no_grad`): here it should "
+        "flow through both steps, so that the first guess learns to be of use to the second.",
+    )
+    yield "the gradient flows through the whole rollout"
+
+
+def _next(z: Tensor, actions: Tensor, weight: Tensor | float = 0.7) -> Tensor:
+    """A model of one frame: the next features ``[B, k, N, D]``."""
+    return weight * z + actions.reshape(*z.shape[:-2], 1, 1)
+
+
+class _Spy:
+    """A model that remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.weight = torch.tensor(0.7, dtype=F64, requires_grad=True)
+        self.calls: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def __call__(self, z: Tensor, actions: Tensor, states: Tensor) -> Tensor:
+        count = z.shape[1]
+        require(
+            actions.shape[1] == count and states.shape[1] == count,
+            f"the model was given {count} frames, {actions.shape[1]} actions and "
+            f"{states.shape[1]} states; there is one of each for every frame.",
+        )
+        self.calls.append((z.detach().clone(), actions.clone(), states.clone()))
+        return _next(z, actions, self.weight)

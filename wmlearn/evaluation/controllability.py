@@ -1,0 +1,101 @@
+"""Controllability: does the world do what the actions say?
+
+Two views. (1) Feed it another clip's actions: if the world listens, its frames must get worse.
+Delta PSNR = PSNR(true actions) - PSNR(other actions), both with the same noise (Genie, Bruce et
+al. 2024, section 3). (2) Train a small net on *real* frame pairs to name the action between them
+(inverse dynamics), and ask it about dreamed pairs: can it still tell which button was pressed?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def derangement(n: int, seed: int) -> Tensor:
+    """A random permutation of n >= 2 items that leaves none in its place (one single cycle)."""
+    if n < 2:
+        raise ValueError("Shuffled actions need at least two clips: draw more.")
+    cycle = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    other = torch.empty_like(cycle)
+    other[cycle] = cycle.roll(-1)
+    return other
+
+
+class InverseDynamics(nn.Module):
+    """Names the action that led from one frame to the next: three strided convolutions.
+
+    It sees both frames and their difference, in gray.
+
+    Args:
+        actions: number of discrete actions.
+    """
+
+    def __init__(self, actions: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 24, 5, stride=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(24, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(32 * 16, actions),
+        )
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """uint8 ``[B, C, H, W]`` twice -> logits ``[B, actions]``."""
+        before, after = (x.float().mean(1, keepdim=True) / 60 - 1 for x in (before, after))
+        return self.layers(torch.cat([before, after, 3 * (after - before)], 1))
+
+    @torch.inference_mode()
+    def hits(self, frames: Tensor, actions: Tensor, batch_size: int = 256) -> Tensor:
+        """Which actions are named right.
+
+        Args:
+            frames: uint8 ``[B, N + 1, C, H, W]``.
+            actions: int64 ``[B, N]``, between the frames.
+
+        Returns:
+            bool ``[B, N]``.
+        """
+        pairs = (frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))
+        named = [
+            self(before, after).argmax(-1)
+            for before, after in zip(*(x.split(batch_size) for x in pairs), strict=True)
+        ]
+        return torch.cat(named).view_as(actions) == actions
+
+
+def train_probe(
+    sample: Callable[[torch.Generator, int], tuple[Tensor, Tensor]],
+    actions: int,
+    steps: int = 500,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> InverseDynamics:
+    """Trains the inverse-dynamics probe on real transitions for a fixed number of steps.
+
+    Args:
+        sample: ``sample(generator, n)`` gives n real pairs: frames uint8 ``[n, 2, C, H, W]``
+            and actions int64 ``[n]``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+        torch.manual_seed(seed)
+        probe = InverseDynamics(actions)
+        optimizer = torch.optim.AdamW(probe.parameters(), lr=2e-3, weight_decay=1e-2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+        for _ in range(steps):
+            frames, action = sample(generator, batch_size)
+            loss = F.cross_entropy(probe(frames[:, 0], frames[:, 1]), action)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return probe.eval()

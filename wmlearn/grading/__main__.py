@@ -1,0 +1,224 @@
+"""``wmlearn teach``: hand out exercises, grade them, give them back.
+
+In a course folder (nbgrader's, so Formgrader shows the same): release, collect, grade, feedback,
+export. Without one: ``release SOURCE.ipynb OUT.ipynb`` and ``grade SOURCE.ipynb SUBMISSION...``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+from wmlearn.grading import grade, release
+from wmlearn.grading.sandbox import find_sandbox
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line for teachers; see ``--help``. Returns 1 if a submission was unreadable."""
+    options = _parser().parse_args(argv)
+    return options.run(options) or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wmlearn teach", description="Hand out exercises, grade them, give them back."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    def course(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--course", default=".", help="the course's folder (default: this one)")
+
+    made = command("release", _release, "write the students' version of an exercise")
+    made.add_argument("what", help="a chapter (04), or a teacher's notebook")
+    made.add_argument("out", nargs="?", help="the student's notebook, when there is no course")
+    made.add_argument("--to", metavar="COURSE", help="the course's folder; made if it is missing")
+    made.add_argument("--public", action="store_true", help="the public parameters and seeds")
+
+    made = command("collect", _collect, "take in a download of Canvas or Moodle, or a folder")
+    made.add_argument("what", help="the assignment, such as 04")
+    made.add_argument("files", nargs="+", help="zip files or folders")
+    course(made)
+
+    made = command("grade", _grade, "grade submissions")
+    made.add_argument("what", help="the assignment, such as 04, or a teacher's notebook")
+    made.add_argument("submissions", nargs="*", help="notebooks, when there is no course")
+    course(made)
+    made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")
+    made.add_argument("--fresh", action="store_true", help="forget results and run all again")
+    made.add_argument(
+        "--require-sandbox", action="store_true", help="stop where there is no bubblewrap"
+    )
+    made.add_argument("--seconds", type=float, default=60, help="limit of a cell (no course)")
+    made.add_argument("--megabytes", type=int, default=2048, help="limit of memory (no course)")
+    made.add_argument("--csv", help="also write the points to this file")
+
+    made = command("feedback", _feedback, "write each student's page, without hidden tests")
+    made.add_argument("what", help="the assignment, such as 04")
+    course(made)
+
+    made = command("export", _export, "write the points as CSV for Canvas, Moodle or yourself")
+    made.add_argument("what", help="the assignment, such as 04")
+    course(made)
+    made.add_argument("--format", choices=("plain", "canvas", "moodle"), default="plain")
+    made.add_argument("--roster", type=Path, help="the gradebook as exported by Canvas")
+    made.add_argument("--out", type=Path, help="the file (default: NAME.csv in the course)")
+
+    made = command("gradescope", _gradescope, "make Gradescope's autograder zip (otter-grader)")
+    made.add_argument("what", help="a chapter (04), or a teacher's notebook")
+    made.add_argument("--course", help="take this course's variant")
+    made.add_argument("--out", type=Path, default=Path("gradescope"), help="a folder")
+
+    made = command("github", _github, "write a student repository and a grading repository")
+    made.add_argument("what", help="the assignment, such as 04")
+    course(made)
+    made.add_argument("--out", type=Path, default=Path("github"), help="a folder")
+    return parser
+
+
+def _release(options: argparse.Namespace) -> int:
+    from wmlearn.grading.course import Course, find_exercise
+
+    if bool(options.to) == bool(options.out):
+        raise ValueError(
+            "Say where to: `wmlearn teach release 04 --to COURSE`, or, without a course, "
+            "`wmlearn teach release SOURCE.ipynb STUDENT.ipynb`."
+        )
+    source = find_exercise(options.what)
+    if options.out:
+        print(f"wrote {release(source, options.out)}")
+        return 0
+    _warn()
+    course = Course(options.to)
+    name, words = course.release(source, private=not options.public)
+    print("\n".join([f"released {name}; particular to this course:", *(f"  {w}" for w in words)]))
+    print(f"give to students: {course.root}/release/{name}/{name}.ipynb")
+    return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from wmlearn.grading.collecting import collect
+    from wmlearn.grading.course import Course
+
+    course = Course.open(options.course)
+    taken, left = collect(course, course.assignment(options.what), map(Path, options.files))
+    print(f"{len(taken)} submissions: {', '.join(taken) or 'none'}")
+    for line in left:
+        print(f"  left out: {line}")
+    return 1 if left else 0
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from wmlearn.grading.course import Course
+
+    _warn(options.require_sandbox)
+    if options.submissions:
+        return _grade_files(options)
+    course = Course.open(options.course)
+    name = course.assignment(options.what)
+    rows = course.grade(name, options.jobs, options.fresh, lambda text: print(text, flush=True))
+    path = Path(options.csv) if options.csv else course.root / f"{name}-details.csv"
+    lines = [
+        (row.student, item.exercise, "" if item.points is None else f"{item.points:g}",
+         f"{item.maximum:g}", item.message.replace("\n", " "), "; ".join(row.report.notes))
+        for row in rows
+        for item in row.report.scores
+    ]  # fmt: skip
+    _write_csv(path, [("student", "exercise", "points", "maximum", "message", "notes"), *lines])
+    unreadable = [r.student for r in rows if any("UNREADABLE" in n for n in r.report.notes)]
+    print(f"{len(rows)} graded; details in {path}")
+    if unreadable:
+        print(f"not readable, 0 points, ask for them again: {', '.join(unreadable)}")
+    return 1 if unreadable else 0
+
+
+def _grade_files(options: argparse.Namespace) -> int:
+    from wmlearn.grading.course import find_exercise
+
+    source = find_exercise(options.what)
+    rows, unreadable = [], 0
+    for path in options.submissions:
+        try:
+            report = grade(path, source, options.seconds, options.megabytes)
+        except ValueError as error:
+            print(error)
+            unreadable = 1
+            continue
+        print(report)
+        rows += [
+            (path, score.exercise, "" if score.points is None else score.points, score.maximum)
+            for score in report.scores
+        ]
+    if options.csv:
+        _write_csv(Path(options.csv), [("notebook", "exercise", "points", "maximum"), *rows])
+    return unreadable
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from wmlearn.grading.course import Course
+
+    course = Course.open(options.course)
+    pages = course.feedback(course.assignment(options.what))
+    print(f"{len(pages)} pages in {course.root}/feedback/STUDENT/")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from wmlearn.grading.course import Course
+    from wmlearn.grading.export import export
+
+    course = Course.open(options.course)
+    name = course.assignment(options.what)
+    out = options.out or course.root / f"{name}.csv"
+    out.write_text(export(course, name, options.format, options.roster), encoding="utf-8")
+    print(f"wrote {out}")
+    return 0
+
+
+def _gradescope(options: argparse.Namespace) -> int:
+    from wmlearn.grading.course import Course, find_exercise
+    from wmlearn.grading.gradescope import make_zip
+
+    if options.course:
+        course = Course.open(options.course)
+        name = course.assignment(options.what)
+        source = course.root / "source" / name / f"{name}.ipynb"
+    else:
+        source = find_exercise(options.what)
+    made = make_zip(source, options.out)
+    print(f"upload to Gradescope: {made.autograder}\ngive to students: {made.student}")
+    return 0
+
+
+def _github(options: argparse.Namespace) -> int:
+    from wmlearn.grading.course import Course
+    from wmlearn.grading.github import write_repositories
+
+    course = Course.open(options.course)
+    student, grading = write_repositories(course, course.assignment(options.what), options.out)
+    print(f"students' template repository: {student}\nyour private repository: {grading}")
+    return 0
+
+
+def _warn(required: bool = False) -> None:
+    missing = find_sandbox().missing
+    if missing and required:
+        raise ValueError(missing)
+    if missing:
+        print(f"WARNING: {missing}", file=sys.stderr)
+
+
+def _write_csv(path: Path, rows: list[tuple]) -> None:
+    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

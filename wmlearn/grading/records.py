@@ -1,0 +1,46 @@
+"""Results that survive a kill: a file for each run, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import wmlearn
+from wmlearn.grading.merging import Plan, canonical
+from wmlearn.grading.sandbox import find_sandbox
+from wmlearn.grading.scoring import Limits, Outcome
+
+
+def key_of(planned: Plan, limits: Limits) -> str:
+    """The same for the same code, tests, limits and library: then the result is the same."""
+    package = Path(wmlearn.__file__).parent
+    folders = (package / name for name in ("teach", "chapters", "grading"))
+    checks = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in checks)).hexdigest()
+    content = [asdict(limits), planned.cells, planned.open_names]
+    content += [wmlearn.__version__, code, find_sandbox().found]
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:32]
+
+
+def save_outcome(store: Path, key: str, outcome: Outcome) -> None:
+    write_text(store / f"{key}.json", json.dumps(asdict(outcome), indent=1, sort_keys=True))
+
+
+def load_outcome(store: Path, key: str) -> Outcome | None:
+    """An earlier result, or ``None`` if there is none or it was torn."""
+    try:
+        content = json.loads((store / f"{key}.json").read_text(encoding="utf-8"))
+        return Outcome(**{**content, "notes": tuple(content["notes"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in one step: a kill leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")
+    os.replace(part, path)

@@ -1,0 +1,158 @@
+"""Play a learned world beside the real environment: ``wm.play(world, env="doom/basic")``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from wmlearn.player.keys import KeyMap
+from wmlearn.player.session import PlaySession, View, psnr
+
+if TYPE_CHECKING:
+    import gymnasium
+
+    from wmlearn.data.clip import Clip
+    from wmlearn.player.fallback import StepPlayer
+    from wmlearn.player.widget import Player
+    from wmlearn.world import World
+
+__all__ = ["KeyMap", "PlaySession", "View", "play", "psnr"]
+
+
+def play(
+    world: World | str | Any,
+    env: str | gymnasium.Env | None = None,
+    *,
+    context: Clip | None = None,
+    keys: Mapping[str, int] | None = None,
+    names: Sequence[str] | None = None,
+    fps: float = 30,
+    seed: int = 0,
+    denoising_steps: int | None = None,
+    threads: bool | None = None,
+    autostart: bool = False,
+    width: int = 256,
+) -> Player | StepPlayer:
+    """Plays a world in the notebook, beside the real environment and under the same keys.
+
+    The player starts paused: click on it, or press Enter, and use the keys that it shows.
+    While no key is pressed the game goes on with the no-op. When an episode has ended on both
+    sides (or a moment after it ended on one), a new one starts by itself.
+
+    Args:
+        world: a ``World``; a system that has one; or the name of a shipped checkpoint.
+        env: an environment's name such as ``"doom/basic"``, a ``gymnasium.Env`` with uint8
+            observations ``[H, W, 3]``, or ``None``: then only the dream is played.
+        context: real clips for the dream to start from where there is no ``env``; one at each
+            restart, in turn. It is also what is used when ``env`` is not installed.
+        keys: browser key -> action, e.g. ``{"ArrowLeft": 1, "Space": 3}``; a plus joins keys
+            that are pressed together. Default: those of ``env``, or the digits.
+        names: one name per action, for the buttons.
+        fps: steps a second that are aimed at; the player has a slider for it.
+        seed: the k-th restart of two players with one seed is the same game.
+        denoising_steps: of a diffusion system, or of a checkpoint's name; default: the system's.
+        threads: ``False`` gives step buttons and an image, for notebook programs in which the
+            player's frames do not move. Default: chosen by the platform.
+        autostart: play at once instead of waiting for the reader.
+        width: of each picture on the page, in CSS pixels.
+
+    Returns:
+        The widget, to be shown as a cell's last line: a ``Player``, or a ``StepPlayer``.
+
+    Raises:
+        ImportError: the widgets or the environment are not installed.
+        ValueError: world, environment and context do not fit together.
+    """
+    threads = sys.platform != "emscripten" if threads is None else threads
+    require_widgets("ipywidgets", "PIL", *(["anywidget"] if threads else []))
+    if isinstance(world, str) and context is None:
+        context = _shipped_starts(world)
+    world = _as_world(world, denoising_steps)
+
+    def build() -> PlaySession:
+        real, note, names_here = env, "", names
+        if isinstance(env, str):
+            from wmlearn.envs import make
+
+            try:
+                real = make(env, size=world.frame_shape[-1])
+            except ImportError as error:
+                if context is None and not hasattr(world, "start_context"):
+                    raise
+                real, note = None, f"Only the dream is played: {error}"
+                names_here = names or _known_names(env)
+        try:
+            return PlaySession(
+                world,
+                real,
+                context=context,
+                keys=keys,
+                names=names_here,
+                seed=seed,
+                note=note,
+                close_env=real is not env,
+            )
+        except BaseException:
+            if real is not None and real is not env:
+                real.close()
+            raise
+
+    if not threads:
+        from wmlearn.player.fallback import StepPlayer
+
+        return StepPlayer(build(), width)
+    from wmlearn.player.widget import Player
+
+    player = Player(build, fps=fps, width=width)
+    if autostart:
+        player.start()
+    return player
+
+
+def require_widgets(*modules: str) -> None:
+    """Says in one sentence what is missing for a widget; a plain script gets a warning."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ImportError(
+            f'The player needs {" and ".join(missing)}: pip install "wmlearn[course]"'
+        )
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        warnings.warn(
+            "wm.play makes a widget, which only a notebook shows: `wmlearn lab` opens one.",
+            stacklevel=3,
+        )
+
+
+def _as_world(world: World | str | Any, denoising_steps: int | None) -> World:
+    """The world that was meant: of a checkpoint's name, of a system, or itself."""
+    if isinstance(world, str):
+        from wmlearn import hub
+
+        world = hub.load(world)
+    if callable(getattr(world, "world", None)):
+        return world.world() if denoising_steps is None else world.world(num_steps=denoising_steps)
+    if denoising_steps is not None:
+        raise ValueError(
+            "This world is already made: give the number of steps where you make it, "
+            "e.g. system.world(num_steps=1)."
+        )
+    return world
+
+
+def _shipped_starts(name: str) -> Clip | None:
+    """The real clips that come with a checkpoint, if there are any."""
+    from wmlearn import hub
+
+    return hub.load_starts(name) if (hub.find(name) / "starts.safetensors").is_file() else None
+
+
+def _known_names(env_id: str) -> list[str] | None:
+    """The actions of an environment that cannot be made here, where a table has them."""
+    from wmlearn.envs.doom import SCENARIOS
+
+    buttons = SCENARIOS.get(env_id.removeprefix("doom/"))
+    return None if buttons is None else ["noop", *buttons]

@@ -1,0 +1,269 @@
+"""One game, played twice: in the real environment and in a learned world, under the same actions.
+
+This file knows nothing of widgets, so that the player, its fallback without threads, the figures
+of the notebooks and the tests all play by the same rules.
+
+Rules:
+    - A restart takes ``context_frames - 1`` no-op steps in a freshly reset real environment,
+      and gives these frames to the world. Without an environment, a stored clip does the same.
+    - From then on both sides get the same actions and never see each other's frames.
+    - A side that ends keeps its last frame. The episode is over when both sides have ended, or
+      ``grace`` steps after the first of them: the dream may be a little early or late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import torch
+
+from wmlearn.data.clip import Clip
+from wmlearn.player.keys import controls
+from wmlearn.world import World
+
+
+@dataclass(frozen=True)
+class View:
+    """What both sides show after one step.
+
+    Attributes:
+        step: number of actions since the restart; 0 is the start itself.
+        real: uint8 ``[H, W, 3]``; ``None`` where only the dream is played.
+        dream: uint8 ``[H, W, 3]``.
+        psnr: of the dream against the real frame, in dB (``inf`` if equal); ``nan`` without a
+            real frame, and when a side has ended.
+        real_reward, dream_reward: of this step.
+        real_return, dream_return: sums since the restart.
+        real_ended, dream_ended: whether that side has ended.
+        over: whether the episode is over, so that ``restart`` must come next.
+    """
+
+    step: int
+    real: np.ndarray | None
+    dream: np.ndarray
+    psnr: float
+    real_reward: float = 0.0
+    dream_reward: float = 0.0
+    real_return: float = 0.0
+    dream_return: float = 0.0
+    real_ended: bool = False
+    dream_ended: bool = False
+    over: bool = False
+
+    @property
+    def note(self) -> str:
+        """One sentence on what has ended; empty while both sides run."""
+        if self.real_ended and self.dream_ended:
+            return "The episode ended in both."
+        if self.real_ended:
+            return "The real episode ended."
+        if self.dream_ended:
+            return "The episode ended in the dream."
+        return ""
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of two uint8 pictures in dB; ``inf`` if they are equal."""
+    error = np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2)
+    return math.inf if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+class PlaySession:
+    """A real environment and a world side by side; pure logic, one step at a time.
+
+    The session starts at once: ``session.view`` is the first picture. Everything follows from
+    ``seed``: the k-th restart of two sessions with equal seeds and actions is the same game.
+
+    Args:
+        world: any ``World`` with a ``Discrete`` action space.
+        env: a ``gymnasium.Env`` with uint8 observations ``[H, W, 3]``, or ``None``: only the
+            dream is played, from ``context``.
+        context: real clips to start from where there is no ``env``; one of them at each restart,
+            in turn. Default: what ``world.start_context(generator)`` gives, if the world has it.
+        keys: browser key -> action, see ``KeyMap``; default: those that ``wmlearn.envs`` finds
+            for the names, or the digits.
+        names: one name per action; default: the environment's ``action_names``.
+        seed: of the environment and of the world's noise.
+        noop: index of the action that does nothing.
+        grace: steps that one side may go on after the other has ended.
+        history: how many views are kept for a GIF.
+        note: a sentence to show to the player, e.g. why there is no real side.
+        close_env: whether ``close`` closes the environment too.
+
+    Raises:
+        ValueError: a one-sentence reason, if the world, environment and context do not fit.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        env: gymnasium.Env | None = None,
+        *,
+        context: Clip | None = None,
+        keys: Mapping[str, int] | None = None,
+        names: Sequence[str] | None = None,
+        seed: int = 0,
+        noop: int = 0,
+        grace: int = 15,
+        history: int = 600,
+        note: str = "",
+        close_env: bool = False,
+    ) -> None:
+        if not isinstance(world.action_space, gymnasium.spaces.Discrete):
+            raise ValueError(
+                f"The player needs a Discrete action space, one action a key; got "
+                f"{world.action_space}."
+            )
+        self.world, self.env, self.context = world, env, context
+        self.seed, self.noop, self.grace, self.note = seed, noop, grace, note
+        self._close_env = close_env and env is not None
+        self.num_actions = int(world.action_space.n)
+        self.device = torch.device(getattr(world, "device", "cpu"))
+        self.generator = torch.Generator(self.device)
+        self.restarts = 0
+        self.history: deque[View] = deque(maxlen=history)
+        if env is None and context is None and not hasattr(world, "start_context"):
+            raise ValueError(
+                "Nothing to start from: pass env=..., or context= a Clip of real frames."
+            )
+        if env is not None and getattr(env.action_space, "n", None) != self.num_actions:
+            raise ValueError(
+                f"The world has {self.num_actions} actions, the environment {env.action_space}: "
+                "pass the environment that the world was trained on."
+            )
+        self.names, self.keymap = controls(self.num_actions, env, keys, names, noop)
+        self.view = self.restart()
+
+    @torch.inference_mode()
+    def restart(self) -> View:
+        """Starts the next episode from real frames and returns its first view."""
+        seed = self.seed + self.restarts
+        self.restarts += 1
+        self.generator.manual_seed(seed)
+        clip = self._real_start(seed) if self.env is not None else self._stored_start(seed)
+        if tuple(clip.frames.shape[2:]) != tuple(self.world.frame_shape):
+            raise ValueError(
+                f"The world's frames are {list(self.world.frame_shape)}, but the start's "
+                f"are {list(clip.frames.shape[2:])}: use the size it was trained on."
+            )
+        if clip.length < self.world.context_frames:
+            raise ValueError(
+                f"The world needs {self.world.context_frames} frames to start from; "
+                f"the context has {clip.length}."
+            )
+        self._state = self.world.reset(clip.to(self.device))
+        self._first_end: int | None = None
+        last = _picture(clip.frames[0, -1])
+        real = last if self.env is not None else None
+        self.view = View(0, real, last, math.nan if real is None else math.inf)
+        self.history.append(self.view)
+        return self.view
+
+    @torch.inference_mode()
+    def step(self, action: int) -> View:
+        """Gives ``action`` to both sides and returns what they show.
+
+        Raises:
+            RuntimeError: the episode is over; call ``restart`` first.
+        """
+        old = self.view
+        if old.over:
+            raise RuntimeError("The episode is over: call restart() first.")
+        real, real_reward, real_ended = old.real, 0.0, old.real_ended
+        if self.env is not None and not real_ended:
+            real, reward, terminated, truncated, _ = self.env.step(int(action))
+            real, real_reward = np.array(real), float(reward)
+            real_ended = bool(terminated or truncated)
+        dream, dream_reward, dream_ended = old.dream, 0.0, old.dream_ended
+        if not dream_ended:
+            actions = torch.tensor([int(action)], device=self.device)
+            self._state, result = self.world.step(self._state, actions, self.generator)
+            dream, dream_reward = _picture(result.frame[0]), float(result.reward[0])
+            dream_ended = bool(result.terminated[0])
+
+        step = old.step + 1
+        if self._first_end is None and (real_ended or dream_ended):
+            self._first_end = step
+        all_ended = dream_ended and (real_ended or self.env is None)
+        waited = self._first_end is not None and step - self._first_end >= self.grace
+        both_run = real is not None and not old.real_ended and not old.dream_ended
+        self.view = View(
+            step=step,
+            real=real,
+            dream=dream,
+            psnr=psnr(real, dream) if both_run else math.nan,
+            real_reward=real_reward,
+            dream_reward=dream_reward,
+            real_return=old.real_return + real_reward,
+            dream_return=old.dream_return + dream_reward,
+            real_ended=real_ended,
+            dream_ended=dream_ended,
+            over=all_ended or waited,
+        )
+        self.history.append(self.view)
+        return self.view
+
+    def rollout(self, actions: Iterable[int]) -> list[View]:
+        """Restarts, plays ``actions`` and returns every view, the start first.
+
+        The list is shorter than ``actions`` where the episode is over before.
+        """
+        views = [self.restart()]
+        for action in actions:
+            if views[-1].over:
+                break
+            views.append(self.step(action))
+        return views
+
+    def recent(self, frames: int) -> list[View]:
+        """The last views, at most ``frames`` of them, the oldest first."""
+        return list(self.history)[-frames:]
+
+    def close(self) -> None:
+        """Closes the environment, if it was made for this session."""
+        if self._close_env:
+            self.env.close()
+
+    def _real_start(self, seed: int) -> Clip:
+        """A Clip ``[1, context_frames]`` of the real environment, played with no-ops."""
+        observation, _ = self.env.reset(seed=seed)
+        observation = np.asarray(observation)
+        if observation.ndim != 3 or observation.shape[2] != 3 or observation.dtype != np.uint8:
+            raise ValueError(
+                "The player needs uint8 observations [H, W, 3]; this environment gives "
+                f"{observation.dtype} {list(observation.shape)}: make it with wmlearn.envs.make()."
+            )
+        frames, rewards = [np.array(observation)], []
+        for _ in range(self.world.context_frames - 1):
+            observation, reward, terminated, truncated, _ = self.env.step(self.noop)
+            if terminated or truncated:
+                raise ValueError(
+                    "The environment ended during the no-op steps that give the world its context."
+                )
+            frames.append(np.array(observation))
+            rewards.append(float(reward))
+        none = torch.zeros(1, len(rewards), dtype=torch.bool)
+        return Clip(
+            frames=torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None].contiguous(),
+            actions=torch.full((1, len(rewards)), self.noop),
+            rewards=torch.tensor([rewards], dtype=torch.float32),
+            terminated=none,
+            truncated=none,
+        )
+
+    def _stored_start(self, seed: int) -> Clip:
+        """One of the clips of ``context``, or what the world ships."""
+        if self.context is None:
+            return self.world.start_context(self.generator)[:1]
+        row = seed % len(self.context)
+        return self.context[row : row + 1]
+
+
+def _picture(frame: torch.Tensor) -> np.ndarray:
+    """uint8 ``[3, H, W]`` on any device -> uint8 ``[H, W, 3]`` in numpy, its own memory."""
+    return frame.permute(1, 2, 0).contiguous().cpu().numpy().copy()

@@ -1,0 +1,109 @@
+"""The player as an anywidget: two pictures in the notebook, played with the keyboard."""
+
+from __future__ import annotations
+
+import io
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL import Image
+
+from wmlearn.player.loop import PlayLoop
+from wmlearn.player.picture import gif
+from wmlearn.player.session import PlaySession, View
+
+_HERE = Path(__file__).parent
+_MOST_OPEN = 4  # players that keep their thread and environment; older ones are closed
+_open: list[weakref.ref[Player]] = []
+
+
+class Player(anywidget.AnyWidget):
+    """Real environment and dream side by side; made by ``wmlearn.player.play``.
+
+    Frames travel as messages and are never part of the widget's saved state; ``poster``, one PNG
+    of the first frame, is: a page without a kernel shows it.
+
+    Args:
+        build: makes the session; called in the player's own thread.
+        fps: steps per second that are aimed at.
+        width: width of each picture on the page, in CSS pixels.
+    """
+
+    _esm = _HERE / "player.js"
+    _css = _HERE / "player.css"
+    config = traitlets.Dict().tag(sync=True)
+    poster = traitlets.Bytes(b"").tag(sync=True)
+
+    def __init__(
+        self,
+        build: Callable[[], PlaySession],
+        *,
+        fps: float = 30,
+        width: int = 256,
+    ) -> None:
+        for older in _open[:]:
+            if (player := older()) is not None:
+                player.pause()
+        self.loop = PlayLoop(build, self._to_browser, fps)
+        session = self.loop.session
+        view = session.view
+        super().__init__(
+            config={
+                "shape": list(view.dream.shape[:2]),
+                "real": view.real is not None,
+                "actions": session.keymap.labels(session.names),
+                "used": session.keymap.used,
+                "fps": fps,
+                "width": width,
+            },
+            poster=poster(view),
+        )
+        self.on_msg(lambda _, message, buffers: self.loop.handle(message))
+        _open.append(weakref.ref(self))
+        while len(_open) > _MOST_OPEN:
+            if (oldest := _open.pop(0)()) is not None:
+                oldest.loop.close()
+
+    @property
+    def session(self) -> PlaySession:
+        """The running session; look at it while paused: the player's thread owns it."""
+        return self.loop.session
+
+    def start(self) -> None:
+        """Plays; any other player of this kernel pauses."""
+        self.loop.handle({"type": "play"})
+
+    def pause(self) -> None:
+        self.loop.handle({"type": "pause"})
+
+    def save_gif(self, path: str | Path, seconds: float = 8.0) -> Path:
+        """Writes the last ``seconds`` of play to ``path`` and returns it."""
+        views = self.session.recent(round(seconds * self.loop.fps))
+        Path(path).write_bytes(gif(views, self.loop.fps))
+        return Path(path)
+
+    def close(self) -> None:
+        """Ends the thread, closes the environment and takes the widget off the page."""
+        if hasattr(self, "loop"):
+            self.loop.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        return "A player: run this cell to play."
+
+    def _to_browser(self, message: dict[str, Any], buffers: list[bytes]) -> None:
+        if self.comm is not None:
+            self.send(message, buffers)
+
+
+def poster(view: View) -> bytes:
+    """The first pictures side by side, one PNG."""
+    sides = [view.dream] if view.real is None else [view.real, view.dream]
+    out = io.BytesIO()
+    Image.fromarray(np.hstack(sides)).save(out, "PNG", optimize=True)
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""How a system is trained: the run's numbers, the tiers, and what a recipe says."""
