@@ -26,11 +26,11 @@ class DenoiserConfig:
         predict: what is diffused: the next "frame" (the paper), or its "change" from the last one.
         objective: "edm" (the paper), or "ddpm", its ablation: the network predicts the noise
             (Ho et al. 2020 in the terms of Karras et al. 2022, table 1).
-        context_noise: in training the past gets noise of a standard deviation that is drawn from
-            0 to this for each clip, so that the model learns to mend the errors of its own past
-            (0 in the paper; compare GameNGen, Valevski et al. 2024, section 3.2).
+        context_noise: in a later round of training the past gets noise of a standard deviation that
+            is drawn from 0 to this for each clip, so that the model learns to mend the errors of
+            its own past (0 in the paper; compare GameNGen, Valevski et al. 2024, section 3.2).
         still_below: when dreaming, a pixel whose change is smaller than this in all channels keeps
-            its color; in 8-bit levels, only for ``predict="change"``. A network that is narrower
+            its color; in 8-bit levels, for ``predict="change"``. A network that is narrower
             than its patches cannot see the grain it adds, so it cannot mend it; this stops it.
         sigma_data: standard deviation of what is diffused, in units of [-1, 1].
         sigma_offset_noise: noise that is constant over an image, added to every sample.

@@ -19,6 +19,7 @@ from wmlearn.systems.diamond.config import (
     RewardEndConfig,
     SamplerConfig,
 )
+from wmlearn.systems.diamond.later_round import LaterRound
 from wmlearn.systems.diamond.system import Diamond
 
 # Where the laptop departs from the paper, and why (chapter 4 measures each of these):
@@ -120,7 +121,8 @@ def complete(config: DiamondConfig, run: RunConfig, store: EpisodeStore) -> Diam
 
 
 def build(config: DiamondConfig) -> Diamond:
-    return Diamond(config)
+    """The paper's training, or a later round where the numbers ask for one."""
+    return (LaterRound if LaterRound.is_meant_by(config) else Diamond)(config)
 
 
 def initialize(module: Diamond, trained: Diamond) -> None:
