@@ -66,13 +66,14 @@ def test_lambda_returns():
 
 
 def test_rotary_positions():
-    from wmlearn.systems.vjepa.rope import grid_positions, rope_table, rotate
+    from wmlearn.nn.attention import rotate
+    from wmlearn.systems.vjepa.rope import grid_positions, rope_table
 
     positions = grid_positions((2, 3, 4))
     x = torch.randn(24, 7, generator=torch.Generator().manual_seed(0))
     ours = JEPA["turn"](x[:, :6], JEPA["rotary_angles"](positions, 6))
     # with one pair an axis, the textbook's and the published order of speeds are the same
-    theirs = rotate(x[None, :, :6], rope_table(positions, 6))[0]
+    theirs = rotate(x[:, :6], rope_table(positions, 6), "interleaved")
     torch.testing.assert_close(ours, theirs)
 
 
