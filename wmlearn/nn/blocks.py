@@ -13,15 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.fast.winograd import FastConv3x3
-
 CHANNELS_PER_GROUP = 32
 CHANNELS_PER_HEAD = 8
 EPS = 1e-5
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    return FastConv3x3(in_channels, out_channels)
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
 
 
 def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:

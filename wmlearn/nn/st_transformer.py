@@ -106,7 +106,7 @@ class STTransformer(nn.Module):
         cond_dim: int | None = None,
     ) -> None:
         super().__init__()
-        self.heads, self.head_width = heads, dim // heads
+        self.heads, self.head_width, self.cond_dim = heads, dim // heads, cond_dim
         self.places = nn.Parameter(0.02 * torch.randn(space, dim))
         self.blocks = nn.ModuleList(
             STBlock(dim, heads, gelu=gelu, cond_dim=cond_dim) for _ in range(depth)
