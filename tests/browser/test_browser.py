@@ -39,7 +39,7 @@ player"""
 CHECKPOINT = assets_dir() / "checkpoints" / "diamond-doom-basic"
 LEAST_FPS, LEAST_FPS_CROWDED = 12, 3  # 30 are drawn on a quiet machine
 MOST_MS, MOST_MS_CROWDED = 200, 2000  # for a trivial cell while a game is played
-PLAYER = Path(wmlearn.__file__).parent / "play"
+PLAYER = Path(wmlearn.__file__).parent / "player"
 
 
 def _need(condition: bool, reason: str) -> None:

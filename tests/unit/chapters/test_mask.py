@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from jupyter_browser import CHROMIUM_FLAGS, find_chromium
+from places import ROOT
 
 from wmlearn import viz
 from wmlearn.chapters.ch11_vjepa.mask import (
@@ -124,7 +123,7 @@ def page():
 
     from playwright.sync_api import sync_playwright
 
-    script = Path(__file__).parents[1] / "wmlearn/chapters/ch11_vjepa/mask.js"
+    script = ROOT / "wmlearn/chapters/ch11_vjepa/mask.js"
     code = script.read_text(encoding="utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
