@@ -31,6 +31,7 @@ from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.data.packed import find_clips, unpack
 from wmlearn.data.record import record
+from wmlearn.fast import speed_up
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.recipes.run import RunConfig
 from wmlearn.recipes.tiers import current_tier, get_tier
@@ -136,6 +137,8 @@ def _fit(name: str, run: RunConfig, system_config: Any) -> Fit:
     history = History(out / "history.jsonl")
     checkpoint = out / "last.ckpt"
     trainer = _trainer(run, out, history)
+    if trainer.strategy.root_device.type == "cpu":
+        speed_up(module)
     with warnings.catch_warnings():
         # Our loader goes on at the right step by itself; Lightning cannot know.
         warnings.filterwarnings("ignore", message=".*(resum|num_workers|does not have many work).*")

@@ -8,11 +8,11 @@ those implementations gave in float32 on a CPU.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from places import REFERENCES
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
@@ -26,7 +26,6 @@ from wmlearn.nn.attention import (
     rotate,
 )
 
-DATA = Path(__file__).parent / "data"
 TOLERANCE = dict(rtol=0, atol=1e-4)
 PAIRINGS = ("interleaved", "halves")
 
@@ -185,7 +184,7 @@ def embed(weights: dict, name: str, x: torch.Tensor, layers: tuple[str, str]) ->
 
 def test_oasis():
     """Spatial and causal temporal blocks with adaLN; rotary positions interleaved, 2-D and 1-D."""
-    weights = load_file(DATA / "oasis.safetensors")
+    weights = load_file(REFERENCES / "oasis.safetensors")
 
     def block(number: int, kind: str) -> Block:
         ours = Block(32, 4, pairing="interleaved", cond_dim=32, gelu="tanh", bias=False)
@@ -225,7 +224,7 @@ def test_oasis():
 
 def test_dit():
     """adaLN-zero, without positions in the attention."""
-    weights = load_file(DATA / "dit.safetensors")
+    weights = load_file(REFERENCES / "dit.safetensors")
     x = weights["out.dit.tokens"]
     for number in range(2):
         prefix = f"dit.transformer_blocks.{number}."
