@@ -90,16 +90,16 @@ def attend_written_out(
 def _written_out_is_faster(q: Tensor, k: Tensor) -> bool:
     """PyTorch's fused kernel is slow *backward* on a CPU, in bfloat16 and for short sequences.
 
-    Time of the equation written out, over that of the fused kernel (torch 2.13, one thread of an
-    AMD EPYC with AVX-512 BF16, medians; d = 32, and 64 in the last column):
+    Time of the equation written out, over that of the fused kernel (``benchmarks/attention.py``:
+    torch 2.13, one thread of an AMD EPYC with AVX-512 BF16, medians; d = 32, last column 64):
 
                         B x h x N    512x5x8  512x5x16  32x4x64  8x6x128  8x6x256  4x6x512
-        forward and backward, float32   0.80      0.77     0.96     1.38     1.21     1.14
-        forward and backward, bfloat16  0.58      0.15     0.13     0.22     0.46     0.46
-        forward alone, float32          1.32      1.23     1.26     2.11     1.55     1.29
-        forward alone, bfloat16         0.89      0.86     0.74     0.68     1.01     0.63
+        forward and backward, float32   0.82      0.89     1.09     1.15     1.27     1.19
+        forward and backward, bfloat16  0.43      0.13     0.20     0.27     0.49     0.48
+        forward alone, float32          1.09      1.13     1.29     1.41     1.56     1.26
+        forward alone, bfloat16         0.60      1.00     0.89     0.77     0.85     0.62
 
-    Forward alone at a batch of one, as at play, the fused kernel wins in bfloat16 too (1.4).
+    Forward alone at a batch of one, as at play, the fused kernel wins in bfloat16 too (1.47).
     """
     if q.device.type != "cpu" or not q.requires_grad:
         return False
