@@ -30,8 +30,8 @@ class DenoiserConfig:
             is drawn from 0 to this for each clip, so that the model learns to mend the errors of
             its own past (0 in the paper; compare GameNGen, Valevski et al. 2024, section 3.2).
         still_below: when dreaming, a pixel whose change is smaller than this in all channels keeps
-            its color; in 8-bit levels, for ``predict="change"``. A network that is narrower
-            than its patches cannot see the grain it adds, so it cannot mend it; this stops it.
+            its color; in 8-bit levels (0 in the paper). A network that is narrower than its patches
+            cannot see the grain it adds, so it cannot mend it; this stops it.
         sigma_data: standard deviation of what is diffused, in units of [-1, 1].
         sigma_offset_noise: noise that is constant over an image, added to every sample.
         sigma_loc: mean of log(sigma) in training (P_mean in Karras et al. 2022).

@@ -95,10 +95,10 @@ class Denoiser(nn.Module):
 
     def denoise(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
         """The clean diffused variable; the frame in it has 8 bits. Arguments as ``estimate``."""
-        estimate, base = self.estimate(noisy, sigma, context, actions), self.base(context)
-        largest = (estimate - base).abs().amax(dim=1, keepdim=True)
-        moves = largest >= self.config.still_below / 127.5
-        return (quantize(estimate) - base) * moves
+        estimate, last = self.estimate(noisy, sigma, context, actions), context[:, -1]
+        change = (estimate - last).abs().amax(dim=1, keepdim=True)
+        moves = change >= self.config.still_below / 127.5
+        return torch.where(moves, quantize(estimate), last) - self.base(context)
 
     def loss(
         self, frames: Tensor, actions: Tensor, noise: Noise, real: Tensor | None = None
