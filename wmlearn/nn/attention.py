@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Which two channels of a head turn together. "interleaved": 2 i and 2 i + 1 (RoFormer's paper,
-# V-JEPA 2, Oasis); "halves": i and i + d / 2 (GPT-NeoX, LLaMA, Cosmos). A checkpoint knows one of
-# them only: with the other it runs, and is wrong.
+# Which two channels of a head turn together. "interleaved": 2 i and 2 i + 1, as in RoFormer;
+# "halves": i and i + d / 2, as in GPT-NeoX and LLaMA. A checkpoint knows one of them only: with the
+# other it runs, and is wrong.
 Pairing = Literal["interleaved", "halves"]
 
 

@@ -123,10 +123,11 @@ class DiamondConfig:
         autoregressive_steps: frames after the context that the denoiser learns in a row, each
             from its own predictions; the clip has ``context_frames + autoregressive_steps``
             frames for the denoiser.
-        train_denoiser: false keeps the denoiser as it is and trains reward and end only.
-        reward_on_dreams: reward and end are also learnt from the denoiser's own frames. The paper
-            learns them from real frames only; but where a small denoiser blurs a monster, a model
-            that has seen such frames still knows when it is hit.
+        train_denoiser: false keeps the denoiser as it is and trains reward and end only, in a later
+            round.
+        reward_on_dreams: in a later round, reward and end are also learnt from the denoiser's own
+            frames. The paper learns them from real frames only; but where a small denoiser blurs a
+            monster, a model that has seen such frames still knows when it is hit.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         warmup_steps: the learning rate rises linearly over these steps.
