@@ -132,7 +132,7 @@ def test_without_nnpack(monkeypatch):
         ("AVX512", "vendor_id : GenuineIntel", False),
         ("AVX512", "vendor_id : AuthenticAMD", True),
         ("AVX2", "vendor_id : GenuineIntel", True),
-        ("DEFAULT", "", True),
+        ("DEFAULT", "", False),
     ],
 )
 def test_the_processor_decides_and_no_clock(monkeypatch, capability, vendor, faster):
