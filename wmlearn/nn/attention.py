@@ -187,14 +187,17 @@ class Attention(nn.Module):
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [*, N, 3, h, d]
         qk, v = qkv.split([2, 1], dim=-3)  # unlike slices, parts go back in one copy
         if table is not None:
-            qk = rotate(qk, table[..., None, None, :], self.pairing)
-        parts = *qk.unbind(-3), v.squeeze(-3)
-        q, k, v = (part.flatten(0, -4).transpose(1, 2) for part in parts)
-        return q, k, v
+            qk = rotate(qk, table.unsqueeze(-2).unsqueeze(-2), self.pairing)
+        q, k = qk.unbind(-3)
+        return self._heads_first(q), self._heads_first(k), self._heads_first(v.squeeze(-3))
 
     def _heads(self, x: Tensor) -> Tensor:
         """``[*, N, D]`` -> ``[B, h, N, d]``, all leading axes in one."""
-        return x.unflatten(-1, (self.heads, -1)).flatten(0, -4).transpose(1, 2)
+        return self._heads_first(x.unflatten(-1, (self.heads, -1)))
+
+    def _heads_first(self, x: Tensor) -> Tensor:
+        """``[*, N, h, d]`` -> ``[B, h, N, d]``, all leading axes in one."""
+        return (x if x.ndim == 4 else x.flatten(0, -4)).transpose(1, 2)
 
     def _merge(self, y: Tensor, x: Tensor) -> Tensor:
         """Heads ``[B, h, N, d]`` -> the output ``[*, N, D]``, of the shape of ``x``."""
