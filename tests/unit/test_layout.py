@@ -14,7 +14,7 @@ from wmlearn.systems import SYSTEMS
 PACKAGE = Path(wmlearn.__file__).parent
 # From the ground up: a file imports only from its own entry and from those before it.
 ORDER = (
-    "files pixels metrics viz teach envs data nn fast world recipes hub agents train player "
+    "files pixels metrics viz teach envs data nn fast world hub recipes agents train player "
     "systems evaluation chapters grading course cli"
 ).split()
 SYSTEM_ROOMS = ("systems", "chapters", "course")
@@ -39,6 +39,28 @@ def imports(tree: ast.AST) -> list[str]:
             found += [alias.name for alias in node.names if alias.name.startswith("wmlearn.")]
         found += imports(node)
     return found
+
+
+def test_every_entry_has_its_place_in_the_order():
+    """A file beside the known ones would otherwise be under no rule at all."""
+    entries = {entry(path) for path in PACKAGE.rglob("*.py")} - {"__init__", "__main__"}
+    assert entries <= set(ORDER)
+
+
+def test_imports_are_written_in_full():
+    """The two tests below see absolute imports only."""
+    assert imports(ast.parse("import wmlearn.hub")) == ["wmlearn.hub"]
+    assert imports(ast.parse("def f():\n    from wmlearn import hub, viz")) == [
+        "wmlearn.hub", "wmlearn.viz",
+    ]  # fmt: skip
+    trees = {path: ast.walk(ast.parse(path.read_text("utf-8"))) for path in PACKAGE.rglob("*.py")}
+    relative = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path, nodes in trees.items()
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -98,14 +98,14 @@ class _Trainer:
 def module():
     network = ActorCriticConfig(num_actions=3, image_size=16, channels=(32,), lstm_dim=16)
     config = PlanningConfig(
-        actor_critic=network, gamma=GAMMA, updates=60, minibatch=32, learning_rate=3e-3
+        actor_critic=network, gamma=GAMMA, updates=30, minibatch=18, learning_rate=5e-3
     )
     return SearchedPolicy(config, world=Corridor())
 
 
 def test_the_policy_learns_what_the_search_found(module, monkeypatch):
     _Trainer(module, monkeypatch)
-    places = list(range(-4, 5)) * 4
+    places = list(range(-4, 5)) * 2
     for step in range(6):
         module.training_step(starts(*places), step)
     logits, _, _ = module.actor_critic(

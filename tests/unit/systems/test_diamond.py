@@ -14,7 +14,7 @@ from wmlearn.pixels import quantize, to_float, to_uint8
 from wmlearn.systems.diamond import Diamond, SamplerConfig, sample
 from wmlearn.systems.diamond.denoiser import Denoiser
 from wmlearn.systems.diamond.later_round import LaterRound
-from wmlearn.systems.diamond.recipe import LAPTOP, SMOKE, build
+from wmlearn.systems.diamond.recipe import LAPTOP, RECIPE, SMOKE
 from wmlearn.systems.diamond.reward_end import reward_class
 
 SMALL = replace(SMOKE, reward_end=replace(SMOKE.reward_end, image_size=16))
@@ -103,8 +103,8 @@ def test_from_the_second_frame_on_the_context_is_the_model_s_own():
 def test_context_noise_reaches_the_past_and_not_the_target():
     seen, batch = [], clip()
     config = replace(SMALL, denoiser=replace(SMALL.denoiser, context_noise=0.2))
-    system = build(config)
-    assert type(system) is LaterRound and type(build(SMALL)) is Diamond
+    system = RECIPE.build(config)
+    assert type(system) is LaterRound and type(RECIPE.build(SMALL)) is Diamond
     original = system.denoiser.loss
     system.denoiser.loss = lambda frames, *rest: seen.append(frames) or original(frames, *rest)
     _, estimates = system.denoising_loss(batch, SampleNoise(0, 0, 4))
@@ -173,7 +173,7 @@ def test_reward_and_end_can_learn_from_dreams_alone():
     """With a frozen denoiser only the reward model gets a gradient, from its dreams too."""
     batch = clip()
     plain = Diamond(SMALL).losses(batch)
-    system = build(replace(SMALL, train_denoiser=False, reward_on_dreams=True))
+    system = RECIPE.build(replace(SMALL, train_denoiser=False, reward_on_dreams=True))
     losses = system.losses(batch)
     assert losses["reward"] != plain["reward"] and losses["denoising"] == plain["denoising"]
     sum(losses.values()).backward()
