@@ -1624,9 +1624,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/09_genie.ipynb): write a quantiser that lets gradients through; tell a
+# [The exercises](exercises/release/09_genie.ipynb): write a quantiser that lets gradients through; tell a
 # live codebook from a dead one and name the latents; repair a loss that rewards saying "mask";
-# write attention over time; and measure whether a world listens.
+# write attention over time; measure whether a world listens; and find the codes that move the enemy.
 #
 # - The paper: Bruce, Dennis, Edwards, Parker-Holder and others (2024), [Genie: Generative
 #   Interactive Environments](https://arxiv.org/abs/2402.15391).

@@ -322,6 +322,7 @@ SCRIPTS_WITH_LABELS: dict[str, Callable[[], Callable]] = {
     "doom/basic": _basic,
     "doom/health-gathering": _health_gathering,
     "doom/defend-the-center": _defend_the_center,
+    "doom/defend-the-center-hud": _defend_the_center,
 }
 """The scripts that read ViZDoom's list of objects."""
 

@@ -98,7 +98,12 @@ SYSTEMS = (
         "Valevski, Leviathan, Arar and Fruchter (2024), "
         "Diffusion Models Are Real-Time Game Engines",
         "https://arxiv.org/abs/2408.14837",
+        chapter="05_gamengen",
         caveat="It works on the latents of an image autoencoder and is judged on the picture.",
+        name="gamengen",
+        module="wmlearn.systems.gamengen.system:GameNGen",
+        config="wmlearn.systems.gamengen.config:GameNGenConfig",
+        recipe="wmlearn.systems.gamengen.recipe",
     ),
     System(
         "UniSim",
