@@ -333,6 +333,8 @@ def test_evaluation_is_reproducible_and_checks_the_frame_size(store):
         probe_steps=0,
         cost=False,
     )
+    with pytest.raises(ValueError, match="takes a world, a trained system .* got object"):
+        judge(object(), store)
     with pytest.raises(ValueError, match=r"\[3, 16, 16\]"):
         judge(CopyLastFrame(ACTIONS, (3, 32, 32)), store)
 
