@@ -1047,7 +1047,7 @@ horizon = min(16, size["horizon"])
 print(f"PSNR (dB) at 1 and {horizon} steps ahead, {len(some)} held-out clips")
 for name, system in systems.items():
     for n in (1, 3, 10):
-        frames = dream_on(system.world(num_steps=n), real32.time(0, 4 + horizon))
+        frames = dream_on(system.world({"num_steps": n}), real32.time(0, 4 + horizon))
         db = psnr(frames, real32.frames[:, 4 : 4 + horizon]).mean(0)
         print(f"{name:5} {n:2} denoising steps: {db[0]:5.1f} {db[-1]:5.1f}")
 
@@ -1092,9 +1092,10 @@ print(f"Real frames that were held out: {likeness(fresh):.1f} dB")
 
 # %%
 begin = real32[:4].time(0, 4)
-long = {f"{name}, {n} step{'s' * (n > 1)}": long_dream(system.world(num_steps=n), begin,
-                                                       size["long"])
+long = {f"{name}, {n} step{'s' * (n > 1)}":
+        long_dream(system.world({"num_steps": n}), begin, size["long"])
         for n in (1, 3, 10) for name, system in systems.items()}
+
 # %% [markdown]
 # **Look for** curves that sink (drift), and curves that start low (a bad picture from the first
 # step on).
@@ -1536,7 +1537,7 @@ from ipywidgets import Dropdown, IntSlider, interact
 
 def explore(steps, key):
     started = time.perf_counter()
-    chosen = diamond.world(num_steps=steps)
+    chosen = diamond.world({"num_steps": steps})
     frames, rewards = future(chosen, clip.time(0, 4), keys[key], 8)
     took = (time.perf_counter() - started) / 8
     print(f"{1000 * took:.0f} ms a frame; dreamed return {rewards.sum():.0f}")
