@@ -59,7 +59,7 @@ def _diamond_data(path):
 
 
 def _genie_data(path):
-    from wmlearn.data.packed import find_clips, unpack
+    from wmlearn.data.shipped import find_clips, unpack
 
     unpack(find_clips("procgen/coinrun", "mixed", 600, 64), path, 600)
 

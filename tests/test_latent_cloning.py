@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from wmlearn.chapters.ch09_genie.latent_cloning import ClonedPolicy, button_odds, train_classifier
-from wmlearn.data.packed import find_clips, unpack
+from wmlearn.data.shipped import find_clips, unpack
 
 
 def test_labels_give_each_code_its_button_and_unseen_codes_the_average():

@@ -91,9 +91,7 @@ def save(
         "sha256": sha256(folder / "model.safetensors"),
         **card,
     }
-    write_whole(
-        folder / "card.json", lambda path: path.write_text(json.dumps(card, indent=2) + "\n")
-    )
+    write_whole(folder / "card.json", json.dumps(card, indent=2) + "\n")
     return folder
 
 

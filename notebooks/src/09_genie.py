@@ -105,7 +105,7 @@ began = time.monotonic()
 
 # %%
 from wmlearn.data.datamodule import ClipDataModule
-from wmlearn.data.packed import find_clips, unpack
+from wmlearn.data.shipped import find_clips, unpack
 
 packed = find_clips("procgen/coinrun", "mixed", size["frames"], 64)  # needs no game
 store = unpack(packed, f"data/coinrun-{size['frames']}", size["frames"])
@@ -416,7 +416,7 @@ assert torch.autograd.grad(loss, book)[0].abs().sum() > 0
 # the **perplexity** is $K$ if all are used alike, and 1 if a single one does all the work.
 
 # %%
-from wmlearn.nn.quantize import code_counts, fraction_used, perplexity
+from wmlearn.metrics import code_counts, fraction_used, perplexity
 
 even, one, two = torch.arange(8), torch.zeros(8).long(), torch.tensor([0, 5] * 4)
 for name, codes in {"all alike": even, "two of them": two, "collapsed": one}.items():

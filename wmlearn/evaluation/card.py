@@ -12,6 +12,7 @@ from typing import Any
 
 from wmlearn.evaluation.cost import Cost
 from wmlearn.evaluation.latent_actions import LatentActionScore
+from wmlearn.files import write_whole
 from wmlearn.metrics import Estimate
 
 FORMAT = "wmlearn.evaluation"
@@ -188,12 +189,7 @@ class EvaluationCard:
 
     def save(self, path: str | Path) -> Path:
         """Writes the card as JSON; the file appears whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".part")
-        partial.write_text(self.to_json(), encoding="utf-8")
-        partial.replace(path)
-        return path
+        return write_whole(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> EvaluationCard:

@@ -141,15 +141,14 @@ def rank_correlation(first: Tensor, second: Tensor) -> float | None:
 
     ``None`` when all values of one list are equal: then there is no rank to compare.
     """
+    from torchmetrics.functional import spearman_corrcoef
+
     first, second = (torch.as_tensor(x, dtype=torch.float64) for x in (first, second))
     if len(first) != len(second) or len(first) < 3:
         raise ValueError("A rank correlation needs two lists of the same three or more policies.")
-    ranks = torch.stack([_ranks(first), _ranks(second)])
-    ranks = ranks - ranks.mean(1, keepdim=True)
-    norms = ranks.norm(dim=1)
-    if (norms == 0).any():
+    if (first == first[0]).all() or (second == second[0]).all():
         return None
-    return (ranks[0] @ ranks[1] / norms.prod()).item()
+    return spearman_corrcoef(first, second).item()
 
 
 def compare_values(
@@ -177,10 +176,3 @@ def compare_values(
     }
     dreamed, real = torch.tensor(list(values.values()), dtype=torch.float64).T
     return values, rank_correlation(dreamed, real)
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """Rank of each value, 0 the smallest; the mean rank where values are equal."""
-    below = (values[None] < values[:, None]).sum(1)
-    equal = (values[None] == values[:, None]).sum(1)
-    return below + (equal.double() - 1) / 2

@@ -4,6 +4,7 @@
 const ACK_EVERY = 6;
 const CHART_LENGTH = 300; // steps of PSNR that are shown
 const CHART_RANGE = [5, 45]; // dB
+const EQUAL = 58.92; // dB, the PSNR of a copy: an error below the rounding of bytes is none
 const CALM = 200; // milliseconds between two changes of numbers and chart
 const GLYPHS = {
   ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Space: "space",
@@ -114,7 +115,7 @@ function makeMeter() {
     node: make("div", "wm-meter", {}, head, canvas),
     draw,
     tell(value) {
-      number.textContent = value === null ? "–" : value >= 99 ? "equal" : `${value.toFixed(1)} dB`;
+      number.textContent = value === null ? "–" : value >= EQUAL ? "equal" : `${value.toFixed(1)} dB`;
     },
     push(step, value) {
       if (step === 0) values = [];

@@ -29,8 +29,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from wmlearn import hub
 from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
-from wmlearn.data.packed import find_clips, unpack
 from wmlearn.data.record import record
+from wmlearn.data.shipped import find_clips, unpack
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.recipes.run import RunConfig
 from wmlearn.recipes.tiers import current_tier, get_tier

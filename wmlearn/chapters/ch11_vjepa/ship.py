@@ -34,6 +34,7 @@ from wmlearn.chapters.ch11_vjepa.motion import (
 )
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.files import write_whole
 from wmlearn.systems.vjepa import VJEPA
 
 FEW = 10  # labelled clips of a class, each both ways; there are 60
@@ -157,7 +158,7 @@ def ship(args: argparse.Namespace, system: VJEPA, twin: VJEPA, clips: MotionClip
         }
         for name, each in scores.items()
     }
-    (target / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n")
+    write_whole(target / "evaluation.json", json.dumps(evaluation, indent=1) + "\n")
     for name, each in scores.items():
         for test, kinds in each.items():
             pairs, motions = (kinds[kind].format(3) for kind in ("pairs", "all"))
