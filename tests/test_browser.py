@@ -25,6 +25,7 @@ from play_fakes import STRIDE, SquareEnv, SquareWorld
 import wmlearn
 from wmlearn.files import assets_dir
 from wmlearn.player import PlaySession
+from wmlearn.player.page import script, styles
 from wmlearn.player.widget import poster
 
 PLAY_SQUARE = """\
@@ -39,7 +40,7 @@ player"""
 CHECKPOINT = assets_dir() / "checkpoints" / "diamond-doom-basic"
 LEAST_FPS, LEAST_FPS_CROWDED = 12, 3  # 30 are drawn on a quiet machine
 MOST_MS, MOST_MS_CROWDED = 200, 2000  # for a trivial cell while a game is played
-PLAYER = Path(wmlearn.__file__).parent / "play"
+PLAYER = Path(wmlearn.__file__).parent / "player/js"
 
 
 def _need(condition: bool, reason: str) -> None:
@@ -201,7 +202,7 @@ def test_a_page_without_kernel_shows_the_first_frame(browser, tmp_path):
     view = PlaySession(SquareWorld(), SquareEnv()).view
     page = browser.new_page(viewport={"width": 400, "height": 620}, color_scheme="dark")
     page.set_content("<style>body { background: #14171c; margin: 8px }</style><div id=here></div>")
-    page.add_style_tag(path=PLAYER / "player.css")
+    page.add_style_tag(content=styles(PLAYER / "player.css"))
     config = {"shape": [64, 64], "real": True, "fps": 30, "width": 256, "used": ["Space"]}
     config["actions"] = [{"name": "shoot", "key": "Space", "index": 3}]
     page.evaluate(
@@ -213,7 +214,7 @@ def test_a_page_without_kernel_shows_the_first_frame(browser, tmp_path):
             const model = { get: (name) => values[name], send() {}, on() {}, off() {} };
             window.leave = widget.render({ model, el: document.querySelector("#here") });
         }""",
-        [(PLAYER / "player.js").read_text(), config, base64.b64encode(poster(view)).decode()],
+        [script(PLAYER / "player.js"), config, base64.b64encode(poster(view)).decode()],
     )
     page.wait_for_selector(".wm-player[data-poster]")
     assert column(page, "real") == column(page, "dream") == 24

@@ -9,6 +9,7 @@ import torch
 from jupyter_browser import CHROMIUM_FLAGS, find_chromium
 
 from wmlearn import viz
+from wmlearn.chapters.ch11_vjepa import mask
 from wmlearn.chapters.ch11_vjepa.mask import (
     center_block,
     mask_error,
@@ -17,6 +18,7 @@ from wmlearn.chapters.ch11_vjepa.mask import (
     playground,
 )
 from wmlearn.data.clip import Clip
+from wmlearn.player.page import script
 from wmlearn.systems.vjepa import VJEPA
 from wmlearn.systems.vjepa.recipe import SMOKE
 
@@ -124,8 +126,7 @@ def page():
 
     from playwright.sync_api import sync_playwright
 
-    script = Path(__file__).parents[1] / "wmlearn/chapters/ch11_vjepa/mask.js"
-    code = script.read_text(encoding="utf-8")
+    code = script(Path(mask.__file__).parent / "mask.js")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
         page = browser.new_page()

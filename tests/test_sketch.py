@@ -97,7 +97,7 @@ def test_the_editor_paints_by_mouse_and_by_keyboard(tmp_path):
     script = _PAGE.replace("CONFIG", json.dumps(config)).replace(
         "LEVEL", json.dumps("\n".join(rows(LEVEL)))
     )
-    source = (sketch.Path(sketch.__file__).parent / "sketch.js").read_text()
+    source = script(sketch.Path(sketch.__file__).parent / "sketch.js")
     (tmp_path / "sketch.mjs").write_text(source)
     (tmp_path / "page.mjs").write_text(script)
     run = subprocess.run(
