@@ -50,8 +50,8 @@ def drawn(shown) -> dict:
 def test_the_surface_has_the_heights_where_they_belong(hill):
     surface, true, lowest = drawn(hill)["data"]
     assert surface["z"][3][2] == 31 and surface["x"][2] == 1 and surface["y"][3] == 3
-    assert (true["name"], true["z"], true["marker"]["color"]) == ("true", [31], viz.REAL)
-    assert (lowest["z"], lowest["marker"]["color"]) == ([-1], viz.DREAM)
+    assert (true["name"], true["z"], true["marker"]["color"]) == ("true", [31, 35.8], viz.REAL)
+    assert (lowest["z"][0], lowest["marker"]["color"]) == (-1, viz.DREAM)
     assert hill.rows[2][:5] == [1.0, 1.0, 11.0, 21.0, 31.0]
 
 

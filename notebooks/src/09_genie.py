@@ -1527,6 +1527,15 @@ evaluation = shipped_card("genie-coinrun")
 evaluation if evaluation else print("No card is shipped: wmlearn evaluate genie-coinrun")
 
 # %% [markdown]
+# Over the horizon: **point at** a step to read the three lines there, with their intervals in the table
+# below.
+
+# %%
+from wmlearn.evaluation.figures import horizon_curve
+
+horizon_curve(evaluation) if evaluation else None
+
+# %% [markdown]
 # Beside it, DIAMOND's, the opposite corner of the map: *told* the actions, and judged on the same
 # unseen levels. The race is not even. DIAMOND's laptop recipe got 24,000 frames of CoinRun and 25
 # minutes of one processor (3,500 steps); its dream hardly scrolls after that, so no checkpoint of it

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MIME = "application/vnd.plotly.v1+json"
 _CLEAR = "rgba(0,0,0,0)"
 _DIGITS = 4  # significant ones of what is stored
+_STILL_BYTES = 16_000  # of the picture that stands in
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Interactive:
         config = {"displaylogo": False, "responsive": True}
         return {
             _MIME: {"data": drawn["data"], "layout": drawn["layout"], "config": config},
-            "text/html": self.still.html(),
+            "text/html": self.still.html(_STILL_BYTES),
             "text/plain": self.alt,
         }
 
@@ -198,7 +199,7 @@ def surface(
 
     Args:
         heights: ``[len(x)][len(y)]``.
-        points: name -> a place, drawn at the height of the nearest grid point.
+        points: name -> a place, marked by a pin that stands on the nearest grid point.
     """
     import plotly.graph_objects as go
 
@@ -215,15 +216,20 @@ def surface(
             contours={"z": {"show": True, "color": NEUTRAL, "width": 1}},
         )
     )  # fmt: skip
+    flat = [height for row in heights for height in row]
+    pin = 0.15 * (max(flat) - min(flat))
     for name, point in points.items():
+        foot = heights[_nearest(x, point.x)][_nearest(y, point.y)]
         figure.add_scatter3d(
-            x=[point.x], y=[point.y], z=[heights[_nearest(x, point.x)][_nearest(y, point.y)]],
-            mode="markers", name=name, marker={"color": point.color, "size": 7},
+            x=[point.x] * 2, y=[point.y] * 2, z=[foot, _short(foot + pin)], name=name,
+            mode="lines+markers", line={"color": point.color, "width": 5},
+            marker={"color": point.color, "size": [0, 7]}, hoverinfo="name",
         )  # fmt: skip
     axes = {"xaxis": {"title": {"text": xlabel}}, "yaxis": {"title": {"text": ylabel}}}
     figure.update_layout(
         template=template(), scene=axes | {"zaxis": {"title": {"text": zlabel}}}, height=420,
         margin={"l": 0, "r": 0, "t": 8, "b": 0}, legend={"orientation": "h"},
+        scene_camera={"eye": {"x": 1.2, "y": -1.2, "z": 1.3}},
     )  # fmt: skip
     with style():
         still = MplFigure(figsize=(3.6, 3))
@@ -257,7 +263,13 @@ def template() -> go.layout.Template:
         "plot_bgcolor": _CLEAR,
         "font": {"color": NEUTRAL, "size": 12},
         "colorway": [DREAM, NEUTRAL],
-        "hoverlabel": {"bgcolor": "#2b2b2b", "bordercolor": NEUTRAL, "font": {"color": "#ffffff"}},
+        "modebar": {"bgcolor": _CLEAR, "color": NEUTRAL, "activecolor": DREAM},
+        "hoverlabel": {
+            "namelength": -1,
+            "bgcolor": "#2b2b2b",
+            "bordercolor": NEUTRAL,
+            "font": {"color": "#ffffff"},
+        },
         "xaxis": flat,
         "yaxis": flat,
         "scene": {"xaxis": deep, "yaxis": deep, "zaxis": deep},

@@ -68,9 +68,9 @@ class Shown:
         """Mime type, bytes and width on the page in pixels."""
         raise NotImplementedError
 
-    def html(self) -> str:
+    def html(self, max_bytes: int = MAX_BYTES) -> str:
         """``<img>`` with the image inside."""
-        mime, content, width = self.encoded()
+        mime, content, width = self.encoded(max_bytes)
         data = base64.b64encode(content).decode()
         return (
             f'<img alt="{escape(self.alt)}" width="{width}" style="max-width:100%;height:auto" '
