@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from places import ROOT
 
 torch.set_num_threads(1)
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")

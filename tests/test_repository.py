@@ -15,10 +15,10 @@ import jupytext
 import nbformat
 import pytest
 from jupytext.compare import compare_notebooks
+from places import ROOT
 
 import wmlearn
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MEGABYTE = 1_000_000
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+
+WEIGHTS_ADDRESS = ""
+"""Where checkpoints are published, each a folder below it; none yet. ``WMLEARN_WEIGHTS`` wins."""
 
 
 def assets_dir() -> Path:
@@ -51,6 +56,55 @@ def write_whole(path: str | Path, content: bytes | str | Callable[[Path], object
     with contextlib.suppress(OSError):  # Windows opens no folder
         _force_to_disk(path.parent, os.O_RDONLY)
     return path
+
+
+def cache_dir() -> Path:
+    """Where fetched files are kept: ``WMLEARN_CACHE``, or ``wmlearn`` in the user's cache."""
+    chosen = os.environ.get("WMLEARN_CACHE")
+    if chosen:
+        return Path(chosen)
+    user = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(user) if user else Path.home() / ".cache") / "wmlearn"
+
+
+def weights_address() -> str:
+    """The address below which checkpoints are published; empty if there is none."""
+    return os.environ.get("WMLEARN_WEIGHTS", WEIGHTS_ADDRESS).rstrip("/")
+
+
+def fetch(address: str, path: str | Path, digest: str | None = None, most: int = 2**27) -> bool:
+    """Fetches ``address`` to ``path``; an existing file is replaced, whole or not at all.
+
+    Args:
+        address: http(s) address of a file.
+        path: where to; its folder is made.
+        digest: the SHA-256 that the file must have; ``None`` for a card, which brings the others'.
+        most: bytes; a larger file is refused.
+
+    Returns:
+        False where the server says that there is no such file (404).
+
+    Raises:
+        ConnectionError: it cannot be reached, or what came is not what it should be.
+    """
+    path = Path(path)
+    try:
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            data = answer.read(most + 1)
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return False
+        raise ConnectionError(f"{address} answers {error.code}; try again later.") from error
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"{address} cannot be reached ({error}); check the connection and WMLEARN_WEIGHTS."
+        ) from error
+    if len(data) > most or (digest and hashlib.sha256(data).hexdigest() != digest):
+        raise ConnectionError(
+            f"{address} is not the file that its card describes; nothing of it was kept."
+        )
+    write_whole(path, data)
+    return True
 
 
 def _force_to_disk(path: Path, mode: int = os.O_RDWR) -> None:

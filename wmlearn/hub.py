@@ -30,10 +30,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
-from wmlearn.files import assets_dir, sha256, write_whole
+from wmlearn.files import assets_dir, cache_dir, fetch, sha256, weights_address, write_whole
 
 FORMAT = "wmlearn-checkpoint"
 VERSION = 1
+STARTS = "starts.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -46,15 +47,50 @@ def list_checkpoints() -> list[str]:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a shipped checkpoint's name, or of a path; ``CheckpointError`` if none."""
-    for folder in (Path(name), assets_dir() / "checkpoints" / str(name)):
+    """The folder of a checkpoint: a path, a shipped name, or one fetched (now, or earlier).
+
+    Looked for in this order: the path itself, the repository's assets, the cache, the address
+    where checkpoints are published. What is fetched is checked by the hashes in its card first.
+
+    Raises:
+        CheckpointError: there is none; it says where the weights are.
+    """
+    folders = [Path(name), assets_dir() / "checkpoints" / str(name)]
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", str(name)):
+        folders.append(cache_dir() / "checkpoints" / str(name))
+    for folder in folders:
         if (folder / "card.json").is_file():
             return folder
-    known = ", ".join(list_checkpoints()) or "none"
-    raise CheckpointError(
-        f"There is no checkpoint '{name}': it is neither a folder with a card.json nor one of the "
-        f"shipped names ({known})."
+    if len(folders) == 3 and weights_address():
+        if _fetch(f"{weights_address()}/{name}", folders[2]):
+            return folders[2]
+    known = ", ".join(list_checkpoints())
+    where = (
+        f"one of the shipped names ({known})"
+        if known
+        else "shipped here: the weights are in assets/checkpoints of the course's repository "
+        "(WMLEARN_ASSETS=its assets folder)"
     )
+    raise CheckpointError(
+        f"There is no checkpoint '{name}': it is neither a folder with a card.json nor {where}."
+    )
+
+
+def _fetch(address: str, folder: Path) -> bool:
+    """A published checkpoint into ``folder``, the card last: half of one is never found."""
+    card = folder / "card.json.fetched"
+    if not fetch(f"{address}/card.json", card, most=2**20):
+        return False
+    try:
+        content = json.loads(card.read_text(encoding="utf-8"))
+        files = {"model.safetensors": content["sha256"], **content.get("files", {})}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{address}/card.json is not the card of a checkpoint.") from error
+    for name, digest in files.items():
+        if Path(name).name != name or not fetch(f"{address}/{name}", folder / name, digest):
+            raise CheckpointError(f"{address} lacks {name}, which its card names.")
+    card.replace(folder / "card.json")
+    return True
 
 
 def save(
@@ -87,13 +123,14 @@ def save(
         if starts.state is not None:
             tensors["state"] = starts.state
         tensors = {name: value.contiguous() for name, value in tensors.items()}
-        write_whole(folder / "starts.safetensors", lambda path: save_file(tensors, path))
+        write_whole(folder / STARTS, lambda path: save_file(tensors, path))
     card = {
         "format": FORMAT,
         "version": VERSION,
         "system": system,
         "config": asdict(module.config),
         "sha256": sha256(folder / "model.safetensors"),
+        **({} if starts is None else {"files": {STARTS: sha256(folder / STARTS)}}),
         **card,
     }
     write_whole(folder / "card.json", json.dumps(card, indent=2) + "\n")
@@ -158,9 +195,13 @@ def load_world(name: str | Path, **sampler):
 
 def load_starts(name: str | Path) -> Clip:
     """Real clips that come with a checkpoint, to start dreaming from without a simulator."""
-    path = find(name) / "starts.safetensors"
+    folder = find(name)
+    path = folder / STARTS
     if not path.is_file():
         raise CheckpointError(f"The checkpoint '{name}' comes without start clips ({path}).")
+    digest = read_card(folder).get("files", {}).get(STARTS)
+    if digest and sha256(path) != digest:
+        raise CheckpointError(f"{path} is not the file that card.json describes; fetch it again.")
     try:
         tensors = load_file(path)
         return Clip(tensors["frames"], tensors["actions"], state=tensors.get("state"))

@@ -127,10 +127,10 @@ wm.viz.counterfactual_strip(dreams, starts.frames[0, -1])
 # ## The map
 #
 # Two questions sort the systems of this course. *What does it predict?* The picture itself, a
-# compressed code of it, or features that are never drawn. *What does it learn from?* Play with
-# its actions, video without them, or video with holes. They are two answers to one dispute: a
-# faithful picture costs much and may waste effort on details, an abstract one is cheap and may
-# drop the detail that mattered.
+# compressed code of it, or features that are never drawn. *What does it learn from?* Play with its
+# actions, video without them, or video with holes. Behind both stands one tension, *fidelity
+# against utility*: a faithful picture is expensive and spends capacity on details; an abstract one
+# is cheap, but may drop the detail that decides.
 #
 # Before you look: where would you put a model that has watched a great deal of video, was never
 # told which button anyone pressed, and can be *played* all the same?
@@ -141,8 +141,8 @@ course.world_map()
 # %% [markdown]
 # It is Genie 1, in the middle. The world that you played stands in the upper left corner: pixels,
 # learned from actions. Look at the four empty squares too: a system that belongs there may exist,
-# but not in this course. And the borders are ours: several systems stand near one, and their
-# cards say so. The same map as a table:
+# but not in this course. We drew the borders. Several systems sit close to one; their cards say
+# why. The same map as a table:
 
 # %%
 course.table()

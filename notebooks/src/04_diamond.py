@@ -152,7 +152,8 @@ wm.viz.strip(rows, [f"σ = {s:g}" for s in levels], colors={"noisy": wm.viz.NEUT
 
 # %% [markdown]
 # The eye is easily pleased, so here is the same in numbers. The peak signal-to-noise ratio (PSNR)
-# counts the squared error in decibels: 6 dB more is half the error.
+# measures the squared error in decibels. Six decibels more mean a quarter of the squared error: a
+# typical pixel is off by half as much.
 
 # %%
 from wmlearn.evaluation import psnr
@@ -219,8 +220,9 @@ assert min(errors, key=errors.get) == "D*"
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x; \sigma)}{\sigma} .$$
 #
-# **Euler's method** takes it in steps from $\sigma$ to a lower $\sigma'$. Put in, a step says
-# something plain: keep the share $\sigma'/\sigma$ of the way from the answer to where you are,
+# **Euler's method** takes it in steps from $\sigma$ to a lower $\sigma'$. Insert the ODE, and a
+# step becomes a weighted average: move from $x$ towards the answer $D$, but keep the fraction
+# $\sigma'/\sigma$ of the distance,
 #
 # $$x \leftarrow D + \frac{\sigma'}{\sigma}\,(x - D) .$$
 #
@@ -293,9 +295,9 @@ for n, path in paths.items():
 #
 # ## 2.3 · What the network should be asked
 #
-# $D$ must work from σ = 0.002, where it should return its input, to σ = 20, where it should
-# ignore it. A bare network, with inputs between 0.5 and 20 in size, would learn the loud
-# noise and nothing else. EDM wraps it (eq. 7 there):
+# $D$ must work from σ = 0.002, where it should return its input, to σ = 20, where it should ignore
+# it. A bare network, with inputs between 0.5 and 20 in size, would spend its loss on the noisiest
+# images, whose errors are up to 40 times as large. EDM wraps it (eq. 7 there):
 #
 # $$D_\theta(x; \sigma) = c_{\text{skip}}\,x + c_{\text{out}}\,F_\theta(c_{\text{in}}\,x;\,
 # c_{\text{noise}})$$
@@ -629,6 +631,13 @@ assert last < 0.9 * first
 #
 # To draw a frame, start with pure noise and take Euler's steps of section 2.2. To dream, draw a
 # frame, push it into the past, and draw the next.
+#
+# Between which noise levels? EDM's **schedule** (eq. 5 there) spaces $N$ of them evenly in
+# $\sigma^{1/\rho}$, from $\sigma_{\max}$ to $\sigma_{\min}$, with $\rho = 7$: small steps where
+# the noise is small and details are settled, large ones where it is large. **Heun's method** spends
+# a second look for each step: it asks again where Euler's step ends, and goes on with the mean of
+# both directions. The error of a step falls from second to third order; the cost doubles. DIAMOND's
+# authors found Euler good enough, and so do we.
 
 # %%
 @torch.no_grad()
@@ -892,10 +901,10 @@ print("recorded rewards:", [round(r) for r in recorded])
 print("the dream pays:  ", [round(r) for r in diamond.config.reward_end.reward_values])
 
 # %% [markdown]
-# DIAMOND predicts only the *sign* of a reward, as the paper clips all rewards to -1, 0 and 1; this
-# world then pays the mean of that sign in its data. So in the dream a shot that misses costs no
-# more than waiting. A policy that is trained in there has no reason to save bullets. The pictures
-# alone would never have told us.
+# DIAMOND predicts only the *sign* of a reward, as the paper clips all rewards to -1, 0 and 1; the
+# world then pays, for each sign, the average reward of that sign in the recordings (the line
+# above). So in the dream a shot that misses costs no more than waiting. A policy that is trained
+# in there has no reason to save bullets. The pictures alone would never have told us.
 #
 # # 6 · What breaks
 
@@ -1011,12 +1020,11 @@ Markdown(f"PSNR in dB, {size['small']} training steps each:\n\n"
 # One seed, a short training (too short to beat copying: the world of section 4 took longer) and a
 # few clips, so read the large differences and not the small ones.
 #
-# - **Whole frame**: two-faced. The next frame is the worst of all: everything that stands still must
-#   be drawn anew, through a narrow network, and it blurs. Further ahead the same blur is no bad
-#   answer *in decibels*: it is never far off, and it forgets old errors where changes add them up.
-#   Look at its row in the strip, and at the last column, before you call that a better world. (The
-#   paper predicts the frame, and with 4.4 million parameters at full resolution, three steps
-#   and days of training it can.)
+# - **Whole frame**: predicting the whole frame is worst one step ahead, since everything that
+#   stands still must be drawn anew through a narrow network, and best at the longest horizon *in
+#   decibels*: it blurs at once, but does not add up errors. Look at its row in the strip, and at
+#   the last column, before you call that a better world. (The paper predicts the frame, and with
+#   4.4 million parameters at full resolution, three steps and days of training it can.)
 # - **No answers of its own**: it has learned from perfect pasts only. At play time the past has
 #   errors, and each step adds to them. (A step of its training costs half, too: it has one frame
 #   to predict instead of two.)
@@ -1259,7 +1267,134 @@ for side in (64, 32, 16, 8):
     print(f"{side:2} x {side:<2} pixels: {reward_report(side)}")
 
 # %% [markdown]
-# ## 6.5 · A policy that has only ever dreamed
+# ## 6.5 · Reinforcement learning in imagination
+#
+# This is what DIAMOND is for: its name is short for *DIffusion As a Model Of eNvironment Dreams*,
+# and its agent never learns from a real step, only from dreamed ones. Four ideas make the agent,
+# and a toy whose values can be worked out by hand shows each of them.
+#
+# The toy is a corridor of five places. You stand in one of the first four, go left or right, and
+# the fifth pays 1 and ends the episode. **Return** and **discount**: a reward that comes $k$ steps
+# later counts $\gamma^k$, with $\gamma$ between 0 and 1, so that a policy that goes straight to the
+# right earns $\gamma^{3}, \gamma^{2}, \gamma, 1$ from the four places. That is the **value** $V$ of a
+# place under that policy. Under another policy, which presses either key half of the time,
+# $V(s) = \tfrac12 V(s-1) + \ldots$ is a small linear system:
+
+# %%
+gamma, places = 0.9, 4
+best = gamma ** torch.arange(places - 1, -1.0, -1)
+half = torch.zeros(places, places)  # half[s, s']: discounted chance of going on to s'
+for s in range(places):
+    half[s, max(s - 1, 0)] += gamma / 2
+    if s + 1 < places:
+        half[s, s + 1] += gamma / 2
+pays = torch.tensor([0.0, 0.0, 0.0, 0.5])  # from the last, half of the steps arrive
+at_random = torch.linalg.solve(torch.eye(places) - half, pays)
+print("straight to the right:", [f"{v:.3f}" for v in best.tolist()])
+print("either key, at random:", [f"{v:.3f}" for v in at_random.tolist()])
+
+# %% [markdown]
+# **The world model's part** is a function from places and keys to what follows. Here it is four
+# lines and exact; in DIAMOND it is the denoiser with the reward model. The agent cannot tell.
+
+# %%
+def dream_step(place, key):
+    """places and keys (0 left, 1 right), both [B] -> the next places, rewards, ends."""
+    there = (place + 2 * key - 1).clamp(min=0)
+    ends = there == places
+    return torch.where(ends, 0, there), ends.float(), ends
+
+
+def imagine(place, actor, horizon):
+    """H steps: places [B, H + 1]; keys, rewards, ends, alive [B, H]."""
+    seen, columns, alive = [place], [], torch.ones(len(place))
+    for _ in range(horizon):
+        key = torch.multinomial(actor[place].softmax(-1), 1).squeeze(1)
+        place, reward, ends = dream_step(place, key)
+        columns.append((key, reward, ends, alive))
+        alive = alive * (~ends).float()
+        seen.append(place)
+    return torch.stack(seen, 1), *(torch.stack(c, 1) for c in zip(*columns))
+
+# %% [markdown]
+# **λ-returns.** A dream stops after its horizon, and its later frames are worth less than its first,
+# so the agent also learns a **critic**, its own estimate of $V$, and lets it stand in for what was
+# not dreamed. Trust the critic after one step, and its errors are copied; never trust it, and every
+# accident of a long dream is in the target. The λ-return mixes all of these: after each step the
+# share $1 - \lambda$ asks the critic, the share $\lambda$ dreams on,
+#
+# $$R_t = r_t + \gamma\,(1 - d_t)\,\big[(1 - \lambda)\,V(s_{t+1}) + \lambda\,R_{t+1}\big], \qquad
+# R_T = V(s_T),$$
+#
+# where $d_t$ is 1 if the episode ended. **Before you look**: a critic that knows nothing says 0
+# everywhere. Which λ then has the largest error on average (bias), and which scatters most? And
+# with a critic that is right?
+
+# %%
+from wmlearn.agents.returns import lambda_returns
+
+torch.manual_seed(0)
+start = torch.zeros(4000, dtype=torch.long) + 2  # the third place; the keys are random
+visited, _, rewards, ends, _ = imagine(start, torch.zeros(places, 2), horizon=8)
+rows = []
+for name, critic in (("knows nothing", torch.zeros(places)), ("is right", at_random)):
+    for lambda_ in (0.0, 0.5, 0.95, 1.0):
+        after = critic[visited[:, 1:]]
+        target = lambda_returns(rewards, after, ends, gamma, lambda_)[:, 0]
+        bias, scatter = target.mean() - at_random[2], target.std()
+        rows.append(f"| {name} | {lambda_:g} | {bias:+.3f} | {scatter:.3f} |")
+Markdown(f"The true value is {at_random[2]:.3f}.\n\n"
+         "| the critic | λ | bias | scatter |\n|---|---|---|---|\n" + "\n".join(rows))
+
+# %% [markdown]
+# A critic that knows nothing biases the target least where it is asked least, at λ = 1; one that is
+# right takes the scatter away at no cost, all of it at λ = 0 but for the one step that is dreamed.
+# DIAMOND starts with the one and hopes to arrive at the other: λ = 0.95, γ = 0.985, 15 steps.
+#
+# **The actor-critic loop.** *Actor*: raise the log-probability of a key by how much better it was
+# than the critic expected (the **advantage** $R_t - V(s_t)$), plus a little entropy, so that it does
+# not stop trying. *Critic*: regress $V(s_t)$ on $R_t$. Both from dreams that start at places which
+# were really seen. That is the whole algorithm:
+
+# %%
+torch.manual_seed(0)
+actor = torch.zeros(places, 2, requires_grad=True)  # logits of the keys, a row a place
+critic = torch.zeros(places, requires_grad=True)
+optimizer = torch.optim.Adam([actor, critic], lr=0.05)
+for _ in range(300):
+    start = torch.randint(places, (64,))  # a moment of the recording
+    visited, pressed, rewards, ends, alive = imagine(start, actor.detach(), 15)
+    values = critic[visited]
+    target = lambda_returns(rewards, values[:, 1:], ends, gamma, 0.95)
+    log_policy = actor[visited[:, :-1]].log_softmax(-1)
+    advantage = (target - values[:, :-1]).detach()
+    actor_loss = -(log_policy.gather(2, pressed[..., None])[..., 0] * advantage)
+    critic_loss = (values[:, :-1] - target) ** 2
+    entropy = -(log_policy.exp() * log_policy).sum(-1)
+    loss = actor_loss + 0.5 * critic_loss - 0.003 * entropy
+    loss = (loss * alive).sum() / alive.sum()  # not what follows an end
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# %% [markdown]
+# *Check.* It should go right from everywhere, and its critic should know the best policy's values.
+
+# %%
+right = actor.detach().softmax(-1)[:, 1]
+print("goes right with probability ", [f"{p:.2f}" for p in right.tolist()])
+print("its critic says             ", [f"{v:.3f}" for v in critic.tolist()])
+print("the best policy's values are", [f"{v:.3f}" for v in best.tolist()])
+assert (critic - best).abs().max() < 0.1 and right.min() > 0.9
+
+# %% [markdown]
+# Random keys were worth 0.28 to 0.71 (the first lines); after 300 dreamed batches the agent goes
+# right from everywhere, and its critic's values are those of the best policy, to a few hundredths.
+# Not one real step was taken. [`imagination.py`](../wmlearn/agents/imagination.py) is this loop with
+# a CNN-LSTM for the two tables and a learned world for `dream_step`: `wmlearn fit actor-critic`. The
+# toy hides one thing: its world has no errors to find. Exercise 3 asks for $R_t$.
+#
+# ### A policy that has only ever dreamed
 #
 # What is a world model good for? This policy was trained inside a learned world and nowhere else.
 # Its world is a small sister of the one that you played, `diamond-doom-basic-32`: 32 × 32 pixels,
@@ -1305,14 +1440,14 @@ Markdown(f"{metrics['episodes']} episodes each, seeds {metrics['seeds']}:\n\n"
 #   last step of a clip, and the LSTM learned the step's number. On real, held-out clips of five
 #   frames it saw 2 of 90 hits. Now clips may reach beyond an end, and what lies there is left out
 #   of the loss, as in the authors' code: 67 of 90.
-# - *The policy was all but blind.* Even taught by a search in the dream, it could not learn 384
-#   answers by heart: of what the convolutions say of the difference between two frames, a fresh
-#   LSTM lets through a seventh. A way past the LSTM mends it; the paper's network has none, and
-#   days instead of minutes.
-# - *It met a memory that it did not know.* It had learned to choose after eight frames (the first
-#   one repeated, where an episode had fewer), and began to play after one. For five steps it walked
-#   left, wherever the monster stood. The same weights earn 30 that way, and 67 with a first frame
-#   that is repeated.
+# - *The policy could not see small differences.* A freshly initialized LSTM passes on only a
+#   seventh of the difference between two frames' features, so even when a search in the dream
+#   taught it 384 answers, it could not learn them. A skip connection around the LSTM fixed this;
+#   the paper needs none because it trains for days.
+# - *Training and play started the LSTM differently.* It had learned to choose after eight frames
+#   (the first one repeated, where an episode had fewer), and began to play after one. For five
+#   steps it walked left, wherever the monster stood. The same weights earn 30 that way, and 67
+#   with a first frame that is repeated.
 # - *Good play misleads a blurred world.* The script walks, then shoots, then hits. Where the dream
 #   has lost the monster, the reward model says the same: from 15 of 16 starts a shot "hits" with odds
 #   of 0.8 or more after seven steps to *either* side. Up to five steps the world told left from
@@ -1386,7 +1521,8 @@ horizon_curve(evaluation)
 # **The paper's own figure.** On Atari 100k (26 games, 100,000 real steps each), the mean
 # human-normalised score of agents trained only in DIAMOND is **1.46**, where 0 is random play and
 # 1 a human tester; the same table lists DreamerV3, which dreams in codes instead of pixels, at
-# 1.097 (the paper, table 1).
+# 1.097 (the paper, table 1). DreamerV3's own paper gives about 1.12 for the same benchmark: two
+# reports of one method differ by this much, so read no gap of that size as a difference.
 #
 # **What differs here.** One room of one game instead of 26 games. A world trained on recorded
 # play, once; DIAMOND goes back to the real game a thousand times with what its policy has

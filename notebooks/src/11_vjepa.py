@@ -243,13 +243,13 @@ wm.viz.strip(rows, [f"clip {i + 1}" for i in chosen],
 # $$m' = 0.9\,m + \text{noise}, \qquad d' = 0.5\,d + \text{noise}, \qquad
 # \mathrm{Var}\,m = 1, \quad \mathrm{Var}\,d = \ell^2 .$$
 #
-# An encoder may keep one number of the frame, $z = m \cos\alpha + d\,\ell^{-1} \sin\alpha$, and
-# somebody predicts the future from it. If he predicts *pixels*, $(m', d')$, the best $z$ is the
-# one that explains most of their variance: $0.9^2$ for the motion against $0.5^2 \ell^2$ for the
-# detail. So pixels count **predictable times loud**, and from $\ell = 0.9 / 0.5 = 1.8$ on the code
-# is spent on the detail. If he predicts the *feature* $z'$ (brought to variance 1, as V-JEPA's
-# layer norm does), it is $0.9^2$ against $0.5^2$, and $\ell$ does not occur: features count
-# **predictable**, and nothing else.
+# An encoder may keep one number of the frame, $z = m \cos\alpha + d\,\ell^{-1} \sin\alpha$, and a
+# predictor tells the future from it. If the predictor must give *pixels*, $(m', d')$, the best $z$
+# is the one that explains most of their variance: $0.9^2$ for the motion against $0.5^2 \ell^2$
+# for the detail. So pixels count **predictable times loud**, and from $\ell = 0.9 / 0.5 = 1.8$ on
+# the code is spent on the detail. If the predictor must give the *feature* $z'$ (brought to
+# variance 1, as V-JEPA's layer norm does), it is $0.9^2$ against $0.5^2$, and $\ell$ does not
+# occur: features count **predictable**, and nothing else.
 
 # %%
 def two_numbers(loud, count=100_000, seed=0):
@@ -301,9 +301,10 @@ for loud in (1.7, 1.9, 10.0):
 # %% [markdown]
 # Now by training, and with a choice of *what to give up*: a frame of 4 motions and 12 details, and
 # a linear encoder that may keep 4 numbers. Once it is trained to predict the next frame, once the
-# next code (whitened, which is the strict form of "brought to variance 1"). Same size, same data,
-# same 400 steps of the same optimiser. Then a linear probe is asked for the motions. **Before you
-# look**: the known answer is 1.8 again. What happens to each curve there?
+# next code (whitened: variance 1 *and* no correlations, so that four numbers cannot all be the
+# same one). Same size, same data, same 400 steps of the same optimiser. Then a linear probe is
+# asked for the motions. **Before you look**: the known answer is 1.8 again. What happens to each
+# curve there?
 
 # %%
 def whiten(z):
@@ -433,11 +434,11 @@ Markdown("Is the direction known? (guessing 25 %)\n\n| | "
          + f"\n\n{size['disc']} steps each, one seed, {size['known'] // 3} test clips.")
 
 # %% [markdown]
-# Read the table with section 2.1 in mind, and not with a slogan. Pure noise need not hurt the
-# pixels, and where features fall under flicker, a suspect is what holds them apart here: a loss
-# that asks every channel to vary (section 6.1) can satisfy itself with noise. And a probe on an
-# untrained network can be strong, when the question is as simple as this one. The same is asked on
-# clips of the arm in section 6.2, and of the shipped network in section 7.
+# Read the table with section 2.1 in mind, and not with a slogan. Here features *lose* under
+# flicker. Unpredictable noise does not cost a pixel model its code, as 2.1 said; and VICReg, which
+# asks each channel to vary (section 6.1), can be satisfied by noise. And a probe on an untrained
+# network can be strong, when the question is as simple as this one. The same is asked on clips of
+# the arm in section 6.2, and of the shipped network in section 7.
 #
 # ## 2.3 · Why it does not collapse
 #
@@ -485,9 +486,9 @@ assert weights["without predictor"][-1] < 0.02 > weights["without stop-gradient"
 assert weights["all in place"][-1] > 0.5 < weights["without average (m = 0)"][-1]
 
 # %% [markdown]
-# Predictor and stop-gradient are what holds the feature up; in this small world the average is
-# not needed. Note also what it is not: nothing *pushes* the features apart. They stay where they
-# are, at their own leisure, and a real network has many more ways to fall. That is why section 4
+# Predictor and stop-gradient are what holds the feature up; in this small world the average is not
+# needed. Note also what it is not: nothing *pushes* the features apart. They stay because no
+# gradient moves them, and a real network has many more ways to fall. That is why section 4
 # watches, and section 6.1 takes away one thing at a time.
 
 # %% [markdown]
@@ -936,12 +937,12 @@ print("shipped:", ", ".join(f"{name} {card[name]}" for name in facts))
 #
 # The question needs care, because a probe looks for the easiest answer. A script that opens a
 # drawer holds its hand a little differently from one that closes it, and so one frame of a clip
-# gives away most of the answer, without any motion. So **every clip is used both ways**: as filmed,
-# and played backwards, under the name of the motion that it then shows. A door that closes,
-# backwards, opens. Now a motion and its reversal consist of *the same pictures*, each of which
-# belongs to both equally often. Nor does it help that a hand comes to a handle otherwise than it
-# leaves it: that, too, is there both ways. What one frame tells about the direction is then nothing,
-# by construction, and only motion is left.
+# gives away most of the answer, without any motion. So **every clip is used both ways**: as
+# filmed, and played backwards, under the name of the motion that it then shows. A door that
+# closes, backwards, opens. Now a motion and its reversal consist of *the same pictures*, each of
+# which belongs to both equally often. Even a hand that approaches differently from how it leaves
+# gives no clue, because each clip also appears reversed. What one frame tells about the direction
+# is then nothing, by construction, and only motion is left.
 #
 # Three rows to beat, or to check with:
 #
@@ -1461,11 +1462,12 @@ for name in ("laptop", "colab", "node", "pod"):
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# What the authors spent: the `pod` row is their recipe, 90,000 steps of 3,072 clips, on more than a
-# million hours of video gathered for it; their largest model has about a billion parameters
-# (Assran and others, 2025). Feature prediction is cheap for its size: the encoder works on the
-# visible part only, and there is no decoder. But it does not come free of tuning, and a run that
-# collapses looks, by its loss, like the best one.
+# What the authors spent: the `pod` row is V-JEPA 2's batch of 3,072 clips for a part of its
+# 252,000 steps (240,000, then 12,000 with longer clips), on more than a million hours of video
+# gathered for it; their largest model has about a billion parameters (Assran and others, 2025).
+# Feature prediction is cheap for its size: the encoder works on the visible part only, and there
+# is no decoder. But it does not come free of tuning, and a run that collapses looks, by its loss,
+# like the best one.
 #
 # # 10 · Exercises, and where to read on
 #

@@ -502,8 +502,8 @@ assert last < 0.95 * still
 # ## 3.6 · Energy, and a plan
 #
 # Roll a batch of plans out, from the features of *one* real frame, and measure how far their last
-# features are from the goal's. In a plan nobody can look where the arm is, so its pose is reckoned:
-# the pose before, plus what an action does to it (fitted to the recording).
+# features are from the goal's. Inside a plan there is no camera. We compute the next pose as the
+# last pose plus a linear effect of the action, fitted to the recordings.
 
 # %%
 @torch.no_grad()
@@ -938,12 +938,13 @@ table(reach)
 #
 # ## 6.3 · Without the rollout loss, and with inverse dynamics
 #
-# Two changes to the training, each from scratch for the same few steps: *no rollout loss* (the model has
-# never met its own guesses), and an *inverse-dynamics term* (from the features before and the guessed
-# features after, a small head must name the action; what forgets the action pays). The second is no
-# part of the paper; others report that a small world cannot be planned in without it
-# ([facebookresearch/eb_jepa](https://github.com/facebookresearch/eb_jepa)). **Predict first**: which
-# column will change, one step ahead, eight steps ahead, or the landscape?
+# Two changes to the training, each from scratch for the same few steps: *no rollout loss* (the
+# model has never met its own guesses), and an *inverse-dynamics term* (from the features before
+# and the guessed features after, a small head must name the action; a prediction that has lost the
+# action is penalized). The second is no part of the paper; others report that a small world cannot
+# be planned in without it
+# ([facebookresearch/eb_jepa](https://github.com/facebookresearch/eb_jepa)). **Predict first**:
+# which column will change, one step ahead, eight steps ahead, or the landscape?
 
 # %%
 changes = {
@@ -1007,7 +1008,8 @@ wm.viz.Figure(figure, "Three energy landscapes for one pair of frames: trained a
                       "the paper, without the rollout loss, with inverse dynamics.")
 
 # %% [markdown]
-# One pair of frames is an anecdote; the table above has many. And where was the shipped world trained?
+# One pair of frames is an anecdote; the table above has many. With which of these settings was the
+# shipped world trained?
 
 # %%
 c = system.config

@@ -18,7 +18,7 @@ from wmlearn.grading.merging import exercise_of
 from wmlearn.grading.releasing import read_notebook, split_hidden, stub_of
 
 _LIBRARY = Path(__file__).resolve().parents[1]
-REQUIREMENTS = ("torch", "numpy", "einops", "gymnasium", "lightning", "safetensors", "torchmetrics")
+REQUIREMENTS = ("torch", "numpy", "gymnasium", "lightning", "safetensors", "torchmetrics")
 
 
 class Made(NamedTuple):

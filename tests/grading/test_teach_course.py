@@ -12,9 +12,9 @@ import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from wmlearn.grading import grade, sandbox
 from wmlearn.grading.__main__ import main
@@ -22,7 +22,6 @@ from wmlearn.grading.course import Course, find_exercise
 from wmlearn.grading.merging import hidden_lines
 from wmlearn.grading.releasing import read_notebook, render, stub_of
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "notebooks/exercises/04_diamond.ipynb"
 NAME = "04_diamond"
 

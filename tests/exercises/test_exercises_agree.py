@@ -5,7 +5,8 @@ break on purpose is refused.
 from __future__ import annotations
 
 import torch
-from test_exercises import ROOT, hint_of, solved
+from places import ROOT
+from test_exercises import hint_of, solved
 
 DIAMOND = solved(ROOT / "notebooks/exercises/04_diamond.ipynb")
 JEPA = solved(ROOT / "notebooks/exercises/11_vjepa.ipynb")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from places import REFERENCES
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch.testing import assert_close
@@ -29,7 +30,7 @@ from wmlearn.systems.vjepa.published import (
 from wmlearn.systems.vjepa2_ac.config import ACPredictorConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
 
-REFERENCE = Path(__file__).parent / "data" / "vjepa2.safetensors"
+REFERENCE = REFERENCES / "vjepa2.safetensors"
 TOLERANCE = dict(rtol=0, atol=1e-4)
 
 

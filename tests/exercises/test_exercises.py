@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from places import ROOT
 
 from wmlearn.grading.releasing import CODE_STUB, read_notebook, render, student_version
 from wmlearn.teach import CheckFailed, check
 from wmlearn.teach.checks import exercises
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks/exercises").glob("[0-9]*.ipynb"))
 CHECK = re.compile(r'^check\("(\d\d\.\d+)", (.+?)\)', re.M)
 

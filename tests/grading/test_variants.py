@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from wmlearn.grading.releasing import read_notebook, split_hidden
 from wmlearn.grading.variants import make_variant
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "notebooks/exercises").glob("[0-9]*.ipynb"))
 TABLES = [source for source in SOURCES if source.with_suffix(".variants.toml").is_file()]
 SECRETS = ["a", "b", "c", "d", "e", "f"]

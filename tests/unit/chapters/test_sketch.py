@@ -14,6 +14,7 @@ from PIL import Image
 
 from wmlearn.chapters.ch09_genie import sketch
 from wmlearn.chapters.ch09_genie.sketch import GRID, LEVEL, TILES, as_clip, paint, rows, to_level
+from wmlearn.player.page import script
 
 ROOF = "\n".join(["#" * GRID] + ["." * GRID] * (GRID - 1))
 

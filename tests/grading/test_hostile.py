@@ -14,13 +14,13 @@ from pathlib import Path
 
 import hostile
 import pytest
+from places import ROOT
 
 from wmlearn.grading.course import Course
 from wmlearn.grading.merging import hidden_lines
 from wmlearn.grading.releasing import read_notebook
 from wmlearn.grading.sandbox import find_sandbox
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "notebooks/exercises/04_diamond.ipynb"
 NAME = "04_diamond"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from places import REFERENCES
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch.testing import assert_close
@@ -18,7 +18,7 @@ from wmlearn.systems.diamond.published import convert_denoiser, convert_reward_e
 from wmlearn.systems.diamond.reward_end import RewardEnd
 from wmlearn.systems.diamond.sampler import noise_levels, sample
 
-REFERENCE = Path(__file__).parent / "data" / "diamond.safetensors"
+REFERENCE = REFERENCES / "diamond.safetensors"
 TOLERANCE = dict(rtol=0, atol=1e-4)
 
 

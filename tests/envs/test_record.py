@@ -17,6 +17,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
+from places import ROOT
 
 from wmlearn.data import record as module
 from wmlearn.data.episodes import EpisodeError, EpisodeStore
@@ -107,10 +108,10 @@ def test_kill_9_loses_only_the_running_episode(walk, tmp_path):
         "test_record.registry['test/walk'] = lambda size: test_record.Walk(size, delay=0.005)\n"
         f"test_record.record('test/walk', {str(out)!r}, frames=300, size=16, seed=3)\n"
     )
-    here = Path(__file__).parent
+    places = (Path(__file__).parent, ROOT / "tests/shared", ROOT)
     process = subprocess.Popen(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))},
     )
     deadline = time.monotonic() + 60
     while len(list(out.glob("episode-*"))) < 2 and time.monotonic() < deadline:

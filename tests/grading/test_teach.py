@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from wmlearn.grading import grade, merging, release, run_limited
 from wmlearn.grading.__main__ import main
 from wmlearn.grading.releasing import read_notebook, render
 from wmlearn.teach import CheckFailed, check
 
-ROOT = Path(__file__).resolve().parents[1]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory")
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from jupyter_browser import CHROMIUM_FLAGS, find_chromium
+from places import ROOT
 
 from wmlearn import viz
-from wmlearn.chapters.ch11_vjepa import mask
 from wmlearn.chapters.ch11_vjepa.mask import (
     center_block,
     mask_error,
@@ -126,7 +124,7 @@ def page():
 
     from playwright.sync_api import sync_playwright
 
-    code = script(Path(mask.__file__).parent / "mask.js")
+    code = script(ROOT / "wmlearn/chapters/ch11_vjepa/mask.js")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
         page = browser.new_page()

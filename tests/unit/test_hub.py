@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 import torch
@@ -72,8 +75,78 @@ def test_foreign_cards_are_refused(checkpoint):
 
 def test_unknown_names_list_the_known(tmp_path, monkeypatch):
     monkeypatch.setenv("WMLEARN_ASSETS", str(tmp_path))
-    with pytest.raises(hub.CheckpointError, match=r"shipped names \(none\)"):
+    monkeypatch.setenv("WMLEARN_CACHE", str(tmp_path))
+    with pytest.raises(hub.CheckpointError, match="the weights are in assets/checkpoints of"):
         hub.load("no-such-world")
+    monkeypatch.undo()
+    with pytest.raises(hub.CheckpointError, match="shipped names .*diamond-doom-basic"):
+        hub.load("no-such-world")
+
+
+@pytest.fixture
+def address(checkpoint, monkeypatch, tmp_path):
+    """A server on this machine that publishes ``small``; assets are empty, the cache is new."""
+    requests = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            requests.append(self.path)
+
+    handler = partial(Handler, directory=str(checkpoint.parent))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("WMLEARN_ASSETS", str(tmp_path / "no-assets"))
+    monkeypatch.setenv("WMLEARN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WMLEARN_WEIGHTS", f"http://127.0.0.1:{server.server_port}")
+    yield requests
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_published_checkpoint_is_fetched_once(address, checkpoint):
+    for _ in range(2):
+        again = hub.load("small")
+        assert again.card["steps"] == 7
+        assert hub.load_starts("small").frames.shape == (2, 4, 3, 16, 16)
+    names = ["card.json", "model.safetensors", "starts.safetensors"]
+    assert address == [f"/small/{name}" for name in names]
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "starts.safetensors"])
+def test_what_differs_from_its_card_is_not_used_and_not_kept(address, checkpoint, file, tmp_path):
+    whole = (checkpoint / file).read_bytes()
+    (checkpoint / file).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ConnectionError, match="not the file that its card describes"):
+        hub.load("small")
+    assert not (tmp_path / "cache/checkpoints/small/card.json").exists()
+    assert not (tmp_path / "cache/checkpoints/small" / file).exists()
+    (checkpoint / file).write_bytes(whole)
+    assert hub.load("small").card["steps"] == 7  # and nothing stands in its way later
+
+
+def test_a_card_cannot_write_elsewhere(address, checkpoint, tmp_path):
+    card = json.loads((checkpoint / "card.json").read_text())
+    card["files"] = {"../outside": card["sha256"]}
+    (checkpoint / "card.json").write_text(json.dumps(card))
+    with pytest.raises(hub.CheckpointError, match="lacks"):
+        hub.load("small")
+    assert not (tmp_path / "cache/checkpoints/outside").exists()
+
+
+def test_an_address_that_is_silent_or_has_no_such_name_says_so(address, monkeypatch):
+    with pytest.raises(hub.CheckpointError, match="no checkpoint 'other'"):
+        hub.load("other")
+    monkeypatch.setenv("WMLEARN_WEIGHTS", "http://127.0.0.1:1")
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        hub.load("small")
+
+
+def test_tampered_starts_are_refused(checkpoint):
+    path = checkpoint / "starts.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(hub.CheckpointError, match="not the file that card.json describes"):
+        hub.load_starts(checkpoint)
 
 
 def test_a_policy_is_no_world(checkpoint):

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import torch
-from test_cem import Plane
+from plane_world import Plane
 
 from wmlearn.data.clip import Clip
 from wmlearn.evaluation.features import features_at, landscape, score_landscapes
 
 
 class Obeys(Plane):
-    """The plane of test_cem, whose true moves are ten units an action."""
+    """The plane, whose true moves are ten units an action."""
 
     scale = 10.0
 

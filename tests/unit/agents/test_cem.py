@@ -1,11 +1,10 @@
 """The planner finds what is known to be best, in worlds of pixels and of features."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import gymnasium
-import numpy as np
 import pytest
 import torch
+from plane_world import Plane
 
 from wmlearn.agents.cem import (
     CEMConfig,
@@ -17,34 +16,6 @@ from wmlearn.agents.cem import (
     rollout_energy,
 )
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step
-
-
-@dataclass(frozen=True)
-class Place:
-    at: torch.Tensor  # [B, 2]
-
-
-class Plane:
-    """A point that moves by the action (continuous), or one step left or right (discrete)."""
-
-    frame_shape, context_frames = (1, 1, 2), 1
-
-    def __init__(self, discrete=False, pixels=False):
-        self.discrete, self.pixels = discrete, pixels
-        box = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self.action_space = gymnasium.spaces.Discrete(3) if discrete else box
-
-    def reset(self, context):
-        return Place(context.frames[:, -1, 0, 0].float())
-
-    def step(self, state, action, generator=None):
-        if self.discrete:
-            action = torch.tensor([[0.0, 0.0], [10.0, 0.0], [-10.0, 0.0]])[action]
-        at = state.at + action
-        frame = at.round().clamp(0, 255).byte()[:, None, None] if self.pixels else None
-        zero = torch.zeros(len(at))
-        return Place(at), Step(frame, zero, zero.bool(), features=at[:, None])
 
 
 def start(x=100, y=100):

@@ -6,14 +6,13 @@ import importlib.util
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import pytest
 from jupyter_browser import CHROMIUM_FLAGS, find_chromium, jupyterlab
+from places import ROOT
 
 from wmlearn.grading.course import CONFIG, Course
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "notebooks/exercises/04_diamond.ipynb"
 NAME = "04_diamond"
 

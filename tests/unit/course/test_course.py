@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from jupyter_browser import CHROMIUM_FLAGS, find_chromium
+from places import ROOT
 
 from wmlearn import course, viz
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_picture_uses_the_colors_of_the_figures():
