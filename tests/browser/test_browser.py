@@ -6,6 +6,7 @@ import base64
 import importlib.util
 import json
 import os
+import re
 import statistics
 from pathlib import Path
 
@@ -37,6 +38,10 @@ PLAY_DOOM = """\
 import wmlearn as wm
 player = wm.play("diamond-doom-basic", env="doom/basic", denoising_steps=1)
 player"""
+DRAW_LINES = """\
+from wmlearn import viz
+viz.lines({"dream": viz.Line([30, 20.5, 10], [28, 19, 9], [31, 22, 12]),
+           "copy": viz.Line([9, 8, 7], color=viz.NEUTRAL)}, xlabel="steps", ylabel="dB")"""
 CHECKPOINT = assets_dir() / "checkpoints" / "diamond-doom-basic"
 LEAST_FPS, LEAST_FPS_CROWDED = 12, 3  # 30 are drawn on a quiet machine
 MOST_MS, MOST_MS_CROWDED = 200, 2000  # for a trivial cell while a game is played
@@ -195,6 +200,27 @@ def test_running_a_notebook_does_not_start_the_game(square_notebook):
     drawn = page.locator(".wm-player").get_attribute("data-drawn")
     page.wait_for_timeout(300)
     assert page.locator(".wm-player").get_attribute("data-drawn") == drawn == "1"
+
+
+def test_a_plotly_figure_is_drawn_without_a_network(browser, lab):
+    """In JupyterLab, where only its own server is reached; points answer; the table lies below."""
+    folder, address = lab
+    write_notebook(folder / "notebooks" / "lines.ipynb", [DRAW_LINES])
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_notebook(page, address.format("lines.ipynb"))
+    run_all(page)
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .trace", timeout=60_000)
+    assert page.locator(".js-plotly-plot .legendtext").all_text_contents() == ["dream", "copy"]
+    page.locator(".js-plotly-plot .nsewdrag").first.hover()
+    page.wait_for_selector(".js-plotly-plot .hoverlayer text", timeout=20_000)
+    page.get_by_text("The figure in words and numbers").click()
+    assert page.get_by_role("cell", name="20.5 [19, 22]").is_visible()
+    here = re.compile(r"(data|blob):|\w+://(127\.0\.0\.1|localhost)\b")
+    outside = [url for url in asked if not here.match(url)]
+    assert outside == []
+    page.close()
 
 
 def test_a_page_without_kernel_shows_the_first_frame(browser, tmp_path):
