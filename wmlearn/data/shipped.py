@@ -56,10 +56,12 @@ def list_clip_sets() -> list[str]:
 def find_clips(env: str, policy: str, frames: int, size: int) -> Path | None:
     """The set that holds this many frames of an environment, or None.
 
+    A set that is named by its own id (``clips/...``) is not looked for: ``record`` takes that.
+
     Args:
         env: id of the environment; policy: who played; size: height and width of a frame.
     """
-    for name in list_clip_sets():
+    for name in [] if env.startswith(PREFIX) else list_clip_sets():
         folder = _folder(name)
         info = _read(folder)
         fits = info["env"] == env and info["policy"] == policy and info["frame_shape"][1] == size
