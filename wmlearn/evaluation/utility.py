@@ -141,14 +141,14 @@ def rank_correlation(first: Tensor, second: Tensor) -> float | None:
 
     ``None`` when all values of one list are equal: then there is no rank to compare.
     """
-    from torchmetrics.functional import spearman_corrcoef
+    from scipy.stats import spearmanr
 
     first, second = (torch.as_tensor(x, dtype=torch.float64) for x in (first, second))
     if len(first) != len(second) or len(first) < 3:
         raise ValueError("A rank correlation needs two lists of the same three or more policies.")
     if (first == first[0]).all() or (second == second[0]).all():
         return None
-    return spearman_corrcoef(first, second).item()
+    return float(spearmanr(first.numpy(), second.numpy()).statistic)
 
 
 def compare_values(
