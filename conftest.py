@@ -1,8 +1,6 @@
 """Settings of every test and notebook kernel, whichever path pytest is called with."""
 
 import os
-import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,29 @@ os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a notice of ever
 
 
 PROCESSES = 2
+LONGEST_FIRST = ("notebooks", "tests/systems", "tests/grading", "tests/browser", "tests/envs")
 ROOT = Path(__file__).resolve().parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--no-skips", action="store_true", help="what would be skipped fails")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return _not_skipped((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return _not_skipped((yield), collector.config)
+
+
+def _not_skipped(report, config):
+    if report.skipped and not hasattr(report, "wasxfail") and config.getoption("no_skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in spite of --no-skips: {report.longrepr}"
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads what it was asked for
@@ -28,33 +48,19 @@ def pytest_cmdline_main(config):
     if config.args_source is config.ArgsSource.TESTPATHS and not option.usepdb:
         if getattr(option, "numprocesses", 0) is None:
             option.numprocesses, option.dist = PROCESSES, "loadfile"  # a notebook stays in one
+            option.loadscopereorder = False  # the order is ours, see below
     paths = [Path(config.invocation_params.dir, arg.split("::")[0]) for arg in config.args]
     if hasattr(option, "nbval") and not all(p.is_relative_to(ROOT / "tests") for p in paths):
         option.nbval_lax = option.nbval_current_env = True
         option.nbval_cell_timeout = 300
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "alone: measures speed, so no other worker runs meanwhile")
+def pytest_collection_modifyitems(items):
+    """Long files come first, the unit ring last: at the end no process waits long for another."""
 
+    def rank(item):
+        place = Path(os.path.relpath(item.path, ROOT)).as_posix()
+        early = [n for n, folder in enumerate(LONGEST_FIRST) if place.startswith(folder + "/")]
+        return early[0] if early else len(LONGEST_FIRST) + place.startswith("tests/unit/")
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    with _turn(alone=item.get_closest_marker("alone") is not None):
-        return (yield)
-
-
-@contextmanager
-def _turn(alone):
-    """Waits until a test may run: beside those of other workers, or alone."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        yield
-        return
-    path = Path(tempfile.gettempdir(), f"wmlearn-tests-{os.getuid()}")
-    with open(f"{path}.gate", "w") as gate, open(f"{path}.running", "w") as running:
-        fcntl.flock(gate, fcntl.LOCK_EX)  # who waits to be alone holds up those behind
-        fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(gate, fcntl.LOCK_UN)
-        yield
+    items.sort(key=rank)

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import jupytext
@@ -55,6 +56,17 @@ def test_ruff(words):
     ruff = [sys.executable, "-m", "ruff", *words, "--no-cache", "--quiet", "."]
     result = subprocess.run(ruff, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_folder_of_tests_is_entered():
+    """A folder that pytest passes over by its name (``data`` once was) is a test that never ran."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    passed_over = settings["tool"]["pytest"]["ini_options"]["norecursedirs"]
+    files = [name(path) for path in FILES if fnmatch(path.name, "test_*.py")]
+    folders = {folder.as_posix() for file in files for folder in Path(file).parents}
+    assert {"tests/unit/data", "tests/browser"} <= folders
+    folders.discard(".")
+    assert [f for f in folders for p in passed_over if fnmatch(f, p) or fnmatch(f, f"*/{p}")] == []
 
 
 # Notebooks

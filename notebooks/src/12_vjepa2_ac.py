@@ -1127,12 +1127,12 @@ _ = interact(look, samples=IntSlider(100, 20, 400, 20), rounds=IntSlider(3, 1, 1
 # What that word means, from the library's own table:
 
 # %%
-from wmlearn.systems.vjepa2_ac.recipe import preset
+from wmlearn.systems.vjepa2_ac.recipe import RECIPE
 
 lines = ["| tier | predictor's width, depth | frames of video | joint batch | steps |",
          "|---|---|---|---|---|"]
 for name in ("laptop", "colab", "node", "pod"):
-    numbers, config = preset(name)
+    numbers, config = RECIPE.preset(name)
     c = config.predictor
     lines.append(f"| {name} | {c.dim}, {c.depth} | {numbers.frames:,} "
                  f"| {numbers.batch_size} | {numbers.max_steps:,} |")
@@ -1144,9 +1144,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/12_vjepa2_ac.ipynb): put the tokens in order and write the block-causal mask;
+# [The exercises](exercises/release/12_vjepa2_ac.ipynb): put the tokens in order and write the block-causal mask;
 # the two losses; the cross-entropy method; mend a planner with three bugs; and find out where a planner
-# must not trust its model.
+# must not trust its model, and stop where promise and deed part.
 #
 # - The paper: Assran, Bardes, Fan, Garrido and others (2025),
 #   [V-JEPA 2: Self-Supervised Video Models Enable Understanding, Prediction and

@@ -1,20 +1,16 @@
-"""The player in a real browser: JupyterLab in headless Chromium, with keys, clicks and a clock."""
+"""The player in a real browser: JupyterLab in headless Chromium, with keys and clicks."""
 
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import os
 import re
-import statistics
 from pathlib import Path
 
 import pytest
 from jupyter_browser import (
-    CHROMIUM_FLAGS,
     cell_milliseconds,
-    find_chromium,
     jupyterlab,
     open_notebook,
     run_all,
@@ -24,7 +20,6 @@ from jupyter_browser import (
 from play_fakes import STRIDE, SquareEnv, SquareWorld
 
 import wmlearn
-from wmlearn.files import assets_dir
 from wmlearn.player import PlaySession
 from wmlearn.player.page import script, styles
 from wmlearn.player.widget import poster
@@ -36,39 +31,18 @@ player = wm.play(SquareWorld(), SquareEnv(), keys=KEYS, names=NAMES)
 player"""
 PLAY_DOOM = """\
 import wmlearn as wm
-player = wm.play("diamond-doom-basic", env="doom/basic", denoising_steps=1)
+player = wm.play("diamond-doom-basic", env="doom/basic", sampler={"num_steps": 1})
 player"""
 DRAW_LINES = """\
 from wmlearn import viz
 viz.lines({"dream": viz.Line([30, 20.5, 10], [28, 19, 9], [31, 22, 12]),
            "copy": viz.Line([9, 8, 7], color=viz.NEUTRAL)}, xlabel="steps", ylabel="dB")"""
-CHECKPOINT = assets_dir() / "checkpoints" / "diamond-doom-basic"
-LEAST_FPS, LEAST_FPS_CROWDED = 12, 3  # 30 are drawn on a quiet machine
-MOST_MS, MOST_MS_CROWDED = 200, 2000  # for a trivial cell while a game is played
 PLAYER = Path(wmlearn.__file__).parent / "player/js"
-
-
-def _need(condition: bool, reason: str) -> None:
-    if not condition:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    _need(importlib.util.find_spec("playwright") is not None, "pip install playwright")
-    _need(importlib.util.find_spec("jupyterlab") is not None, "pip install jupyterlab")
-    path = find_chromium()
-    _need(path is not None, "Chromium is not installed (apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
 def lab(browser, tmp_path_factory):
+    pytest.importorskip("jupyterlab")
     folder = tmp_path_factory.mktemp("lab")
     with jupyterlab(folder) as address:
         yield folder, address
@@ -144,19 +118,6 @@ def wait_for_column(page, side: str, wanted: int) -> None:
     assert column(page, side) == wanted
 
 
-def drawn_per_second(page, seconds: float) -> float:
-    """Frames that requestAnimationFrame drew, by the browser's own clock."""
-    return page.evaluate(
-        """async (seconds) => {
-            const root = document.querySelector('.wm-player');
-            const drawn = Number(root.dataset.drawn), begin = performance.now();
-            await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-            return (Number(root.dataset.drawn) - drawn) * 1000 / (performance.now() - begin);
-        }""",
-        seconds,
-    )
-
-
 def screenshot(page, name: str, folder: Path) -> None:
     """Keeps a picture of the player for a person to look at."""
     folder = Path(os.environ.get("WMLEARN_SCREENSHOTS", folder))
@@ -165,23 +126,6 @@ def screenshot(page, name: str, folder: Path) -> None:
 
 def button(page, name: str):
     return page.locator(".wm-player").get_by_role("button", name=name)
-
-
-def crowded() -> bool:
-    """Whether other programs want much more than the processors can give."""
-    return os.getloadavg()[0] > 2 * (os.cpu_count() or 1) + 1
-
-
-def check_pace(page, seconds: float) -> None:
-    """Measures, tells and judges a running game."""
-    rate = drawn_per_second(page, seconds)
-    times = cell_milliseconds(page)
-    print(
-        f"\ndrawn {rate:.1f} frames/s of 30; trivial cell {statistics.median(times):.0f} ms, "
-        f"worst {max(times):.0f} ms (load {os.getloadavg()[0]:.1f})"
-    )
-    assert rate >= (LEAST_FPS_CROWDED if crowded() else LEAST_FPS)
-    assert statistics.median(times) < (MOST_MS_CROWDED if crowded() else MOST_MS)
 
 
 def focused(page) -> str:
@@ -349,13 +293,22 @@ def test_keyboard_alone_reaches_everything(square, tmp_path):
     )
 
 
-@pytest.mark.alone
-def test_pace_responsiveness_and_what_is_saved(square, lab):
+def check_that_it_runs(page) -> None:
+    """The game draws on, and the kernel runs cells between its frames (benchmarks/player.py)."""
+    drawn = int(page.locator(".wm-player").get_attribute("data-drawn"))
+    assert len(cell_milliseconds(page, repeats=3)) == 3
+    page.wait_for_function(
+        "(least) => Number(document.querySelector('.wm-player').dataset.drawn) >= least",
+        arg=drawn + 10,
+    )
+    assert is_playing(page)
+
+
+def test_a_running_game_leaves_the_kernel_free_and_is_not_saved(square, lab):
     page = square
     page.locator(".wm-stage").click()
     page.wait_for_selector(".wm-playing")
-    page.wait_for_timeout(500)
-    check_pace(page, 3)
+    check_that_it_runs(page)
 
     save(page)
     saved = (lab[0] / "notebooks" / "square.ipynb").read_text()
@@ -380,9 +333,7 @@ def test_pace_responsiveness_and_what_is_saved(square, lab):
     assert answer == "False"
 
 
-@pytest.mark.skipif(not CHECKPOINT.is_dir(), reason="no checkpoint diamond-doom-basic yet")
-@pytest.mark.alone
-def test_the_shipped_checkpoint_is_played_at_speed(browser, lab, tmp_path):
+def test_the_shipped_checkpoint_is_played(browser, lab, tmp_path):
     pytest.importorskip("vizdoom")
     page = open_and_run(browser, lab, "doom.ipynb", PLAY_DOOM, timeout=120_000)
     page.locator(".wm-stage").click()
@@ -390,6 +341,6 @@ def test_the_shipped_checkpoint_is_played_at_speed(browser, lab, tmp_path):
     page.keyboard.down("ArrowRight")
     page.wait_for_timeout(500)
     page.keyboard.up("ArrowRight")
-    check_pace(page, 6)  # several episodes, with the pauses between them
+    check_that_it_runs(page)
     screenshot(page, "doom", tmp_path)
     page.close()

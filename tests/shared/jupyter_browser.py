@@ -152,3 +152,16 @@ def cell_milliseconds(page, code: str = "1 + 1", repeats: int = 9) -> list[float
         }""",
         [code, repeats],
     )
+
+
+def drawn_per_second(page, seconds: float) -> float:
+    """Frames that requestAnimationFrame drew, by the browser's own clock."""
+    return page.evaluate(
+        """async (seconds) => {
+            const root = document.querySelector('.wm-player');
+            const drawn = Number(root.dataset.drawn), begin = performance.now();
+            await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+            return (Number(root.dataset.drawn) - drawn) * 1000 / (performance.now() - begin);
+        }""",
+        seconds,
+    )

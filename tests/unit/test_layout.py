@@ -14,7 +14,7 @@ from wmlearn.systems import SYSTEMS
 PACKAGE = Path(wmlearn.__file__).parent
 # From the ground up: a file imports only from its own entry and from those before it.
 ORDER = (
-    "files pixels metrics viz teach fast envs data nn world recipes hub agents train player "
+    "files pixels metrics viz teach fast envs data nn world hub recipes agents train player "
     "systems evaluation chapters grading course cli"
 ).split()
 SYSTEM_ROOMS = ("systems", "chapters", "course")
@@ -41,6 +41,28 @@ def imports(tree: ast.AST) -> list[str]:
     return found
 
 
+def test_every_entry_has_its_place_in_the_order():
+    """A file beside the known ones would otherwise be under no rule at all."""
+    entries = {entry(path) for path in PACKAGE.rglob("*.py")} - {"__init__", "__main__"}
+    assert entries <= set(ORDER)
+
+
+def test_imports_are_written_in_full():
+    """The two tests below see absolute imports only."""
+    assert imports(ast.parse("import wmlearn.hub")) == ["wmlearn.hub"]
+    assert imports(ast.parse("def f():\n    from wmlearn import hub, viz")) == [
+        "wmlearn.hub", "wmlearn.viz",
+    ]  # fmt: skip
+    trees = {path: ast.walk(ast.parse(path.read_text("utf-8"))) for path in PACKAGE.rglob("*.py")}
+    relative = [
+        f"{path.name}: {ast.unparse(node)}"
+        for path, nodes in trees.items()
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_upwards_only(path):
     here = ORDER.index(entry(path))
@@ -56,3 +78,22 @@ def test_a_shared_folder_imports_no_system(path):
         return
     names = imports(ast.parse(path.read_text("utf-8")))
     assert [n for n in names if re.match(r"wmlearn\.(systems\.\w|chapters)", n)] == []
+
+
+SUBJECTS = re.compile(r"(world|system|recipe|agent|policy|player|act|actor|trained|\w+_module)s?$")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nobody_probes_a_world_a_recipe_or_an_agent(path):
+    """What they can do is declared (``wmlearn.world``): no ``hasattr``, no ``getattr``."""
+    probed = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        if node.func.id not in ("hasattr", "getattr") or len(node.args) < 2:
+            continue
+        whom, what = ast.unparse(node.args[0]), node.args[1]
+        known = isinstance(what, ast.Constant) and not what.value.startswith("__")
+        if known and SUBJECTS.search(whom):
+            probed.append(ast.unparse(node))
+    assert probed == []

@@ -15,7 +15,7 @@ from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
 from wmlearn.data.progress import progress_bar
 from wmlearn.data.video import is_video, record_video
 from wmlearn.envs import make
-from wmlearn.envs.experts import POLICIES, make_policy, policy_kwargs
+from wmlearn.envs.experts import POLICIES, begin_episode, make_policy, policy_kwargs
 
 
 def record(
@@ -99,8 +99,7 @@ def record(
 def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -> Episode:
     """One episode of at most ``max_steps`` steps."""
     frame, info = env.reset(seed=env_seed)
-    if hasattr(act, "reset"):
-        act.reset(policy_seed)
+    begin_episode(act, policy_seed)
     frames, actions, rewards, terminated, truncated = [frame], [], [], [], []
     known = getattr(env.unwrapped, "state_names", None) is not None
     states = [info["state"]] if known else []
@@ -143,12 +142,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hold", type=float, default=3.0, help="mean steps a random action lasts; %(default)s"
     )
     parser.add_argument(
-        "--max-steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
+        "--max_steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
     )
     video = parser.add_argument_group("video files (they have no actions)")
     video.add_argument("--fps", type=float, help="frames a second to keep; all by default")
     video.add_argument(
-        "--scene-cut", type=float, help="new episode where a pixel changes more, 0 to 1; off"
+        "--scene_cut", type=float, help="new episode where a pixel changes more, 0 to 1; off"
     )
 
 
@@ -157,7 +156,7 @@ def run(args: argparse.Namespace) -> None:
     video = {name: getattr(args, name) for name in ("fps", "scene_cut")}
     video = {name: value for name, value in video.items() if value is not None}
     if video and not is_video(args.env):
-        raise ValueError(f"--fps and --scene-cut are for video files; {args.env} is none.")
+        raise ValueError(f"--fps and --scene_cut are for video files; {args.env} is none.")
     store = record(
         args.env,
         args.out,

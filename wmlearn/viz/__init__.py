@@ -7,6 +7,7 @@ everywhere in the project: :data:`REAL` and :data:`DREAM`.
 """
 
 from wmlearn.viz.figures import (
+    KINDS,
     Figure,
     counterfactual_strip,
     curves,
@@ -20,6 +21,7 @@ from wmlearn.viz.style import DREAM, MAX_BYTES, NEUTRAL, REAL, listed, style
 
 __all__ = [
     "DREAM",
+    "KINDS",
     "MAX_BYTES",
     "NEUTRAL",
     "REAL",

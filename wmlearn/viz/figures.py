@@ -32,6 +32,8 @@ from wmlearn.viz.style import (
     style,
 )
 
+KINDS = ("png", "webp", "svg", "pdf")  # that a figure is saved as
+
 
 class Figure(Shown):
     """A matplotlib figure with alt text.
@@ -59,8 +61,8 @@ class Figure(Shown):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         kind = path.suffix.lstrip(".").lower()
-        if kind not in ("png", "webp", "svg", "pdf"):
-            raise ValueError(f"{path.name}: figures are saved as .png, .webp, .svg or .pdf.")
+        if kind not in KINDS:
+            raise ValueError(f"{path.name}: figures are saved as .{', .'.join(KINDS)}.")
         path.write_bytes(self._render(kind, dpi=DPI))
         return path
 

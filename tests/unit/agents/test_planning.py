@@ -10,13 +10,13 @@ from torch.testing import assert_close
 from wmlearn.agents.actor_critic import ActorCriticConfig
 from wmlearn.agents.planning import PlanningConfig, SearchedPolicy, plan_values
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step
+from wmlearn.world import Step, World
 
 LEFT, RIGHT, SHOOT = range(3)
 GAMMA = 0.9
 
 
-class Corridor:
+class Corridor(World):
     """Walk left or right; a shot ends the game where the player stands at 0. Each step costs 1.
 
     The brightness of the gray frame, counted from 128 in steps of 8, tells where the player is.
@@ -39,7 +39,8 @@ class Corridor:
         reward = torch.where(hit, 5.0, -1.0)
         if self.knows_probabilities:  # a hit counts only with 3 of 4
             odds = hit.float() * 0.75
-            return state, Step(frame, reward, hit, 2 * odds - 1, odds)
+            signs = torch.stack([1 - odds, torch.zeros_like(odds), odds], 1)
+            return state, Step(frame, reward, hit, signs, odds)
         return state, Step(frame, reward, hit)
 
 
@@ -98,14 +99,14 @@ class _Trainer:
 def module():
     network = ActorCriticConfig(num_actions=3, image_size=16, channels=(32,), lstm_dim=16)
     config = PlanningConfig(
-        actor_critic=network, gamma=GAMMA, updates=60, minibatch=32, learning_rate=3e-3
+        actor_critic=network, gamma=GAMMA, updates=30, minibatch=18, learning_rate=5e-3
     )
     return SearchedPolicy(config, world=Corridor())
 
 
 def test_the_policy_learns_what_the_search_found(module, monkeypatch):
     _Trainer(module, monkeypatch)
-    places = list(range(-4, 5)) * 4
+    places = list(range(-4, 5)) * 2
     for step in range(6):
         module.training_step(starts(*places), step)
     logits, _, _ = module.actor_critic(

@@ -8,7 +8,7 @@ import torch
 
 from wmlearn.chapters.ch09_genie.scroll import MOTIONS, classify_motion, same_motion, scroll
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step
+from wmlearn.world import Step, World
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_films_are_named_by_their_mean_motion(landscape):
     assert [MOTIONS[i] for i in classify_motion(films)] == ["right", "up", "still"]
 
 
-class Scroller:
+class Scroller(World):
     """Action 0 goes right in every level; action 1 goes left in the first and stands elsewhere."""
 
     context_frames = 1

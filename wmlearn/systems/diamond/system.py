@@ -6,7 +6,8 @@ actor-critic that is trained in imagination is in ``wmlearn.agents``.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 import lightning as L
 import torch
@@ -16,15 +17,17 @@ from wmlearn.data.clip import Clip
 from wmlearn.metrics import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
-from wmlearn.systems.diamond.config import DiamondConfig
+from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
+from wmlearn.systems.diamond.config import DiamondConfig, SamplerConfig
 from wmlearn.systems.diamond.denoiser import Denoiser
 from wmlearn.systems.diamond.reward_end import RewardEnd
 from wmlearn.systems.diamond.sampler import sample
+from wmlearn.world import World, WorldModel
 
 REWARD_END_MAX_GRAD_NORM = 100.0
 
 
-class Diamond(L.LightningModule):
+class Diamond(L.LightningModule, WorldModel):
     """The diffusion model of the next frame, and the model of reward and end, trained together.
 
     The two share no weights, so their losses may be summed: each gets its own gradient.
@@ -106,21 +109,8 @@ class Diamond(L.LightningModule):
 
     def configure_optimizers(self) -> dict:
         config = self.config
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-
-        def rate(step: int) -> float:
-            warmup = min(1.0, (step + 1) / config.warmup_steps)
-            if not config.max_steps:
-                return warmup
-            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.max_steps)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        optimizer = adamw(self.parameters(), config.learning_rate, config.weight_decay)
+        return scheduled(optimizer, warmup_cosine(config.warmup_steps, config.max_steps))
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         """Each model's gradient is clipped apart, as when they are trained one after the other."""
@@ -128,13 +118,15 @@ class Diamond(L.LightningModule):
         clip_(self.denoiser.parameters(), self.config.max_grad_norm)
         clip_(self.reward_end.parameters(), REWARD_END_MAX_GRAD_NORM)
 
-    def world(self, num_steps: int | None = None, order: int | None = None):
+    Sampler = SamplerConfig
+
+    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
         """The learned world, to be played or planned in (a :class:`DiamondWorld`).
 
         Args:
-            num_steps: denoising steps a frame; default is the config's.
-            order: 1 Euler, 2 Heun; default is the config's.
+            sampler: how a frame is drawn, or what differs from the config's own way:
+                ``{"num_steps": 1}``.
         """
         from wmlearn.systems.diamond.world import DiamondWorld
 
-        return DiamondWorld(self, num_steps=num_steps, order=order)
+        return DiamondWorld(self, sampler)

@@ -9,8 +9,6 @@ action and in the arm's state.
 
 from __future__ import annotations
 
-import math
-
 import lightning as L
 import torch
 import torch.nn.functional as F
@@ -18,9 +16,11 @@ from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
 from wmlearn.nn.masked import masked_mean
+from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
 from wmlearn.systems.vjepa.encoder import Encoder, normalize
 from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
+from wmlearn.world import World, WorldModel, choose_sampler
 
 MEASURED = 20  # training batches for the features' mean and spread
 
@@ -40,7 +40,7 @@ class InverseDynamics(nn.Module):
         return self.head(self.narrow(torch.cat([before, after], dim=-1)).flatten(-2))
 
 
-class VJEPA2AC(L.LightningModule):
+class VJEPA2AC(L.LightningModule, WorldModel):
     """A frozen V-JEPA encoder, and a predictor of what an action does to its features.
 
     Args:
@@ -153,25 +153,20 @@ class VJEPA2AC(L.LightningModule):
     def configure_optimizers(self) -> dict:
         config = self.config
         trained = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-
-        def rate(step: int) -> float:
-            warmup = min(1.0, (step + 1) / config.warmup_steps)
-            if not config.max_steps:
-                return warmup
-            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.max_steps)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        optimizer = adamw(trained, config.learning_rate, config.weight_decay)
+        return scheduled(optimizer, warmup_cosine(config.warmup_steps, config.max_steps))
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         if self.config.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
 
-    def world(self):
-        """The learned world of features, to plan in (a :class:`VJEPA2ACWorld`)."""
+    def world(self, sampler: None = None) -> World:
+        """The learned world of features, to plan in (a :class:`VJEPA2ACWorld`).
+
+        Args:
+            sampler: must be ``None``, as nothing is drawn at random.
+        """
+        choose_sampler(None, sampler)
         from wmlearn.systems.vjepa2_ac.world import VJEPA2ACWorld
 
         return VJEPA2ACWorld(self)
