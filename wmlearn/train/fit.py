@@ -152,7 +152,7 @@ def _remember(path: Path, name: str, numbers: dict[str, Any]) -> None:
     """Writes the run's YAML, which ``--config`` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = f"# wmlearn fit {name} --config THIS_FILE\n" + yaml.safe_dump(numbers)
-    write_whole(path, lambda file: file.write_text(text))
+    write_whole(path, text)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wmlearn.nn.masked import masked_mean
 from wmlearn.nn.st_transformer import STTransformer
 from wmlearn.systems.genie.config import DynamicsConfig
 
@@ -75,7 +76,7 @@ class Dynamics(nn.Module):
         logits = logits.detach()
         hit = (logits.gather(-1, targets[..., None])[..., 0] == logits.amax(-1)).float()
         total = (weight.sum() if masked is None else masked).clamp(min=1)
-        return (each * weight.flatten()).sum() / total, (hit * weight).sum() / total
+        return masked_mean(each, weight.flatten(), total), masked_mean(hit, weight, total)
 
     def step_logits(
         self, tokens: Tensor, action: Tensor | None, time: Tensor, past: Tensor
