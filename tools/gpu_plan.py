@@ -163,6 +163,8 @@ def measure(name: str, tier: str, seconds: float = 10, device: str | None = None
         module, clip = _on_random_video(
             recipe, replace(run, batch_size=batch), config, Path(folder)
         )
+    if not module.automatic_optimization:
+        raise ValueError("It takes its optimizer steps by itself: no single one is measured.")
     module = module.to(device).train()
     module.log_dict = module.log = lambda *args, **kwargs: None
     clip = _to(clip, device)

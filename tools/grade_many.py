@@ -1,8 +1,8 @@
 """How long a batch takes: grades copies of the solved exercise, each with its own comment.
 
-    python tools/grade_many.py --count 100 --jobs 2 --kill-after 30
+    python tools/grade_many.py --count 100 --jobs 2 --kill_after 30
 
-With ``--kill-after`` the first attempt is killed by SIGKILL after so many seconds and started
+With ``--kill_after`` the first attempt is killed by SIGKILL after so many seconds and started
 again; the table shows that the second attempt ran only what was missing.
 """
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--exercise", default="04")
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--kill-after", type=float, default=0)
+    parser.add_argument("--kill_after", type=float, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         course = Course(folder)

@@ -1576,12 +1576,12 @@ wm.play(run.system.world(), env="doom/basic", context=starts)
 # What that word means, from the library's own table:
 
 # %%
-from wmlearn.systems.diamond.recipe import preset
+from wmlearn.systems.diamond.recipe import RECIPE
 
 lines = ["| tier | parameters | frames of play | joint batch | steps | devices |",
          "|---|---|---|---|---|---|"]
 for name in ("laptop", "colab", "node", "pod"):
-    numbers, config = preset(name)
+    numbers, config = RECIPE.preset(name)
     lines.append(f"| {name} | {count(config.denoiser):.1f} M | {numbers.frames:,} "
                  f"| {numbers.batch_size} | {numbers.max_steps:,} | {numbers.devices} |")
 Markdown("\n".join(lines))

@@ -1608,12 +1608,12 @@ wm.play(yours, context=sketch.clip, names=latents, keys=digits)
 # What that word means, from the library's own table:
 
 # %%
-from wmlearn.systems.genie.recipe import preset
+from wmlearn.systems.genie.recipe import RECIPE
 
 lines = ["| tier | parameters | frames of play | joint batch | steps | devices |",
          "|---|---|---|---|---|---|"]
 for name in ("laptop", "colab", "node", "pod"):
-    numbers, config = preset(name)
+    numbers, config = RECIPE.preset(name)
     lines.append(f"| {name} | {count(config):.1f} M | {numbers.frames:,} "
                  f"| {numbers.batch_size} | {numbers.max_steps:,} | {numbers.devices} |")
 Markdown("\n".join(lines))

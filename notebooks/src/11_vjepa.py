@@ -1449,12 +1449,12 @@ for name, hidden in asked.items():
 # What the word means, from the library's own table:
 
 # %%
-from wmlearn.systems.vjepa.recipe import preset
+from wmlearn.systems.vjepa.recipe import RECIPE
 
 lines = ["| tier | width, blocks | tubelets | joint batch | steps | devices |",
          "|---|---|---|---|---|---|"]
 for name in ("laptop", "colab", "node", "pod"):
-    numbers, config = preset(name)
+    numbers, config = RECIPE.preset(name)
     e = config.encoder
     lines.append(f"| {name} | {e.dim}, {e.depth} | {e.tokens:,} "
                  f"| {numbers.batch_size:,} | {numbers.max_steps:,} "

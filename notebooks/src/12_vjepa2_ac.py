@@ -1107,12 +1107,12 @@ _ = interact(look, samples=IntSlider(100, 20, 400, 20), rounds=IntSlider(3, 1, 1
 # What that word means, from the library's own table:
 
 # %%
-from wmlearn.systems.vjepa2_ac.recipe import preset
+from wmlearn.systems.vjepa2_ac.recipe import RECIPE
 
 lines = ["| tier | predictor's width, depth | frames of video | joint batch | steps |",
          "|---|---|---|---|---|"]
 for name in ("laptop", "colab", "node", "pod"):
-    numbers, config = preset(name)
+    numbers, config = RECIPE.preset(name)
     c = config.predictor
     lines.append(f"| {name} | {c.dim}, {c.depth} | {numbers.frames:,} "
                  f"| {numbers.batch_size} | {numbers.max_steps:,} |")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 import types
@@ -63,6 +65,17 @@ def test_every_command_explains_itself(command, capsys):
         code = stop.code
     assert not code
     assert f"wmlearn {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [*(c for c in cli.COMMANDS if c != "lab"), "fit diamond"])
+def test_a_flag_is_spelt_like_a_name_in_python(command, capsys):
+    """``--max_steps``, as in ``fit(max_steps=10)``; only JupyterLab's own are passed on."""
+    words = command.split()
+    with contextlib.suppress(SystemExit):
+        cli.main([*words, "--help"])
+    flags = re.findall(r"(?<![\w-])--([\w.-]+)", capsys.readouterr().out)
+    assert "help" in flags or command in ("fit", "teach", "list")
+    assert [flag for flag in flags if "-" in flag] == []
 
 
 def test_a_wrong_environment_is_one_sentence(tmp_path):

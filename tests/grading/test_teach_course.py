@@ -256,7 +256,7 @@ def test_what_is_missing_without_bubblewrap_is_said(monkeypatch, capsys):
             assert "bubblewrap is missing" in found.missing
             assert "apt-get install bubblewrap" in found.missing
         with pytest.raises(ValueError, match="bubblewrap"):
-            main(["grade", str(SOURCE), "x.ipynb", "--require-sandbox"])
+            main(["grade", str(SOURCE), "x.ipynb", "--require_sandbox"])
         assert main(["grade", str(SOURCE), str(SOURCE.parent / "release" / SOURCE.name)]) == 0
         out = capsys.readouterr()
         assert "WARNING: " in out.err and "NO SANDBOX" in out.out and "0 of 22" in out.out

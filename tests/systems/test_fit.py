@@ -1,25 +1,22 @@
-"""Training end to end at the smoke tier: it learns, resumes exactly, and says what is wrong."""
+"""Training end to end at the smoke tier, and what a run may be asked for (see test_resume.py)."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 
 import wmlearn as wm
 from wmlearn.recipes.tiers import TIERS, current_tier, get_tier
 from wmlearn.systems.diamond import PAPER
-from wmlearn.train.fit import fit, main, parse
+from wmlearn.train import data as data_module
+from wmlearn.train.fit import fit, main
+from wmlearn.train.settings import from_values, from_words
+from wmlearn.train.trainer import settle_precision
 
 pytest.importorskip("vizdoom")
 
@@ -62,70 +59,21 @@ def test_reward_values_are_the_data_s_means(trained):
 
 def test_yaml_out_is_yaml_in(trained, tmp_path):
     path = trained.out / "config.yaml"
-    run, config = parse("diamond", ["--config", str(path), "--out", str(tmp_path)])
+    asked = from_words("diamond", ["--config", str(path), "--out", str(tmp_path)])
+    run, config = asked.run, asked.config
     assert run.tier == "smoke" and run.max_steps == 4 and run.out == str(tmp_path)
     assert config == trained.system.config
     assert yaml.safe_load(path.read_text())["system"]["denoiser"]["predict"] == "change"
-
-
-@pytest.mark.parametrize("system", ["actor-critic", "searched-policy"])
-def test_a_policy_learns_in_the_dream(system, trained, data, tmp_path):
-    result = fit(
-        system, tier="smoke", data=data, out=str(tmp_path / "policy"), progress=False,
-        **{"system.world": str(trained.out)},
-    )  # fmt: skip
-    network = wm.load(result.out)
-    logits, value, _ = network(
-        torch.zeros(2, 3, 32, 32, dtype=torch.uint8), network.initial_memory(2)
-    )
-    assert logits.shape == (2, 4) and value.shape == (2,)
-
-
-def _command(data: str, out: Path, steps: int) -> list[str]:
-    return [
-        sys.executable, "-m", "wmlearn", "fit", "diamond", "--tier", "smoke", "--data", data,
-        "--out", str(out), "--max_steps", str(steps), "--checkpoint_every", "3",
-        "--progress", "false",
-    ]  # fmt: skip
-
-
-def test_a_killed_run_resumes_to_the_same_weights(data, tmp_path):
-    """kill -9 in the middle, then the same command: bit for bit the uninterrupted run's weights."""
-    steps, env = 12, {**os.environ, "OMP_NUM_THREADS": "1"}
-    whole = tmp_path / "whole"
-    subprocess.run(_command(data, whole, steps), check=True, env=env, capture_output=True)
-
-    killed = tmp_path / "killed"
-    process = subprocess.Popen(
-        _command(data, killed, steps), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 240
-    while not (killed / "last.ckpt").exists():
-        assert process.poll() is None and time.monotonic() < deadline, "no checkpoint was written"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (killed / "model.safetensors").exists(), "it was killed before its end"
-
-    subprocess.run(_command(data, killed, steps), check=True, env=env, capture_output=True)
-    expected, got = (load_file(path / "model.safetensors") for path in (whole, killed))
-    for name, value in expected.items():
-        assert torch.equal(value, got[name]), name
-    assert json.loads((killed / "card.json").read_text())["steps"] == steps
-
-
-def test_other_settings_do_not_overwrite_a_run(trained, data):
-    with pytest.raises(ValueError, match=r"other settings \(batch_size\)"):
-        fit("diamond", tier="smoke", data=data, out=str(trained.out), batch_size=2, progress=False)
 
 
 def test_one_atari_game_at_the_colab_preset(tmp_path):
     """The paper's model on real Breakout frames, by the same command; a few steps on a CPU."""
     pytest.importorskip("ale_py")
     out = tmp_path / "breakout"
+    wm.record("atari/breakout", tmp_path / "data", frames=120, progress=False)
     status = main(
         ["diamond", "--tier", "colab", "--env", "atari/breakout", "--data", str(tmp_path / "data"),
-         "--out", str(out), "--frames", "120", "--holdout", "0", "--max_steps", "2",
+         "--out", str(out), "--holdout", "0", "--max_steps", "2",
          "--batch_size", "2", "--validate_every", "0", "--progress", "false",
          "--precision", "32-true", "--num_workers", "0"]
     )  # fmt: skip
@@ -144,22 +92,71 @@ def test_clear_words_for_wrong_use(data, tmp_path):
         fit("diamond", tier="smoke", data=data, out=str(tmp_path), clip_frames=4, progress=False)
 
 
+def test_values_are_values():
+    """What Python gives is checked and arrives as it is, without a detour through words."""
+    odd = "a,b: [--tier=pod] 'x' #"
+    own = {"system.denoiser.depths": (2, 2, 2)}
+    run = {"tier": "smoke", "data": Path("a b"), "out": odd, "max_minutes": 5}
+    asked = from_values("diamond", run | own)
+    assert (asked.run.data, asked.run.out, asked.run.max_minutes) == ("a b", odd, 5.0)
+    assert asked.config.denoiser.depths == (2, 2, 2) and asked.run.tier == "smoke"
+    assert asked.given == {"tier", "data", "out", "max_minutes"}
+    whole = from_values("diamond", {"system": PAPER, "system.seed": 3})
+    assert whole.config == replace(PAPER, seed=3)
+    for wrong in ({"max_stepz": 1}, {"max_steps": "many"}, {"system.depth": 2}):
+        with pytest.raises(ValueError, match=next(iter(wrong)).split(".")[0]):
+            from_values("diamond", wrong)
+
+
+def test_words_and_values_ask_for_the_same(tmp_path):
+    values = {"max_steps": 7, "holdout": 0.5, "progress": False, "system.learning_rate": 1e-3}
+    words = "--max_steps 7 --holdout=0.5 --progress false --system.learning_rate 1e-3".split()
+    assert from_words("genie", words) == from_values("genie", values)
+    with pytest.raises(SystemExit):
+        from_words("genie", ["--max-steps", "7"])  # one spelling: the field's
+
+
+def test_the_parser_finds_the_tier(tmp_path, monkeypatch):
+    monkeypatch.setenv("WMLEARN_TIER", "smoke")
+    file = tmp_path / "run.yaml"
+    file.write_text("tier: colab\nmax_steps: 3\n")
+    tier = lambda *words: from_words("diamond", words).run.tier  # noqa: E731
+    assert tier() == "smoke" and tier("--config", str(file)) == "colab"
+    assert tier("--config", str(file), "--tier=node") == "node"
+    assert tier("--out", "x --tier pod", "--data=a--tier node") == "smoke"
+    assert from_words("diamond", [f"--config={file}"]).run.batch_size == 32
+
+
+def test_what_nobody_named_is_found_a_place(tmp_path, monkeypatch):
+    """The shipped clips are unpacked, the run gets a folder, and a second call finds both."""
+    monkeypatch.chdir(tmp_path)
+    first = fit("genie", tier="smoke", max_steps=1, validate_every=0, progress=False)
+    assert first.store.path == Path("data/procgen-coinrun-mixed-600-64-hold7")
+    monkeypatch.setattr(data_module, "unpack", lambda *args: pytest.fail("again"))
+    again = fit("genie", tier="smoke", max_steps=1, validate_every=0, progress=False)
+    assert again.out == first.out and len(list(Path("runs").iterdir())) == 1
+    assert first.out.name.startswith("genie-procgen-coinrun-smoke-")
+    run = from_values("genie", {"tier": "smoke", "seed": 3, "hold": 2.5}).run
+    assert data_module.default_folder(run) == "data/procgen-coinrun-mixed-600-64-hold2.5-seed3"
+
+
 def test_tiers(monkeypatch):
     assert list(TIERS) == ["smoke", "laptop", "colab", "node", "pod"]
     monkeypatch.setenv("WMLEARN_TIER", "colab")
     assert current_tier() is get_tier("colab")
     for name in TIERS:
-        run, config = parse("diamond", ["--tier", name])
+        asked = from_words("diamond", ["--tier", name])
+        run, config = asked.run, asked.config
         assert run.tier == name and run.clip_frames >= config.denoiser.context_frames + 1
-    assert parse("diamond", ["--tier", "node"])[1].denoiser == PAPER.denoiser
+    assert from_words("diamond", ["--tier", "node"]).config.denoiser == PAPER.denoiser
+    assert from_words("diamond", []).run.tier == "colab"
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
 def test_precision_is_what_the_machine_is_fast_in(monkeypatch, native, expected):
     from wmlearn.recipes.run import RunConfig
-    from wmlearn.train import fit as module
 
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     run = RunConfig.for_tier("laptop", accelerator="cpu")
-    assert module._precision(run) == expected
-    assert module._precision(RunConfig.for_tier("smoke")) == "32-true"
+    assert settle_precision(run) == expected
+    assert settle_precision(RunConfig.for_tier("smoke")) == "32-true"

@@ -16,6 +16,7 @@ from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
 from wmlearn.agents.returns import lambda_returns
 from wmlearn.data.clip import Clip
 from wmlearn.hub import load_world
+from wmlearn.recipes.optim import adamw, scheduled, warmup
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,6 @@ class ImaginedActorCritic(L.LightningModule):
         super().__init__()
         self.config = config
         self.automatic_optimization = False
-        self.optimizer_steps_per_batch = config.epochs * config.minibatches
         self.actor_critic = ActorCritic(config.actor_critic)
         # Kept in a list, so that the world's frozen weights are no part of this module's.
         self._world = [world or load_world(config.world, num_steps=config.num_steps or None)]
@@ -189,11 +189,5 @@ class ImaginedActorCritic(L.LightningModule):
 
     def configure_optimizers(self) -> dict:
         c = self.config
-        optimizer = torch.optim.AdamW(self.parameters(), lr=c.learning_rate, weight_decay=0.0)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min(1.0, (step + 1) / c.warmup_steps)
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        optimizer = adamw(self.parameters(), c.learning_rate, fused=None)
+        return scheduled(optimizer, warmup(c.warmup_steps))

@@ -23,6 +23,7 @@ from torch import Tensor
 from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
 from wmlearn.data.clip import Clip
 from wmlearn.hub import load_world
+from wmlearn.recipes.optim import adamw
 from wmlearn.world import World
 
 
@@ -125,7 +126,6 @@ class SearchedPolicy(L.LightningModule):
         super().__init__()
         self.config = config
         self.automatic_optimization = False
-        self.optimizer_steps_per_batch = config.updates
         self.actor_critic = ActorCritic(config.actor_critic)
         # Kept in a list, so that the world's frozen weights are no part of this module's.
         self._world = [world or load_world(config.world, num_steps=config.num_steps or None)]
@@ -176,11 +176,19 @@ class SearchedPolicy(L.LightningModule):
         return losses, {"agreement": agree}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.parameters(), lr=self.config.learning_rate, weight_decay=1e-2)
+        return adamw(self.parameters(), self.config.learning_rate, weight_decay=1e-2, fused=None)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["searches"] = (torch.stack(self._frames), torch.stack(self._values))
+        """The searches of all processes, one after the other."""
+        searches = torch.stack(self._frames), torch.stack(self._values)
+        if self._trainer is not None and self.trainer.world_size > 1:
+            searches = tuple(self.all_gather(x).flatten(0, 1).cpu() for x in searches)
+        checkpoint["searches"] = searches
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        frames, values = checkpoint["searches"]
-        self._frames, self._values = list(frames.unbind()), list(values.unbind())
+        """Each process goes on with its own part of them."""
+        processes = 1 if self._trainer is None else self.trainer.world_size
+        self._frames, self._values = (
+            list(x.tensor_split(processes)[self.global_rank].unbind())
+            for x in checkpoint["searches"]
+        )

@@ -26,8 +26,8 @@ class ClipDataModule(LightningDataModule):
     ``r * batch_size / n`` and on, so a run sees the same data on any number of processes, and a
     resumed run goes on where it stopped. Use ``Trainer(use_distributed_sampler=False)`` and
     ``max_steps``; the step is counted by ``trainer.global_step`` (one optimizer step per batch, or
-    per ``accumulate_grad_batches`` batches; a system that optimizes by itself says in
-    ``optimizer_steps_per_batch`` how many steps it takes with each).
+    per ``accumulate_grad_batches`` batches; a system that optimizes by itself may take more, see
+    ``optimizer_steps``).
 
     Args:
         data: a dataset directory, or an open ``EpisodeStore``.
@@ -47,6 +47,7 @@ class ClipDataModule(LightningDataModule):
         num_workers: of the loaders; 0 is fast enough.
         passive: the loaders serve frames alone, as of a video: actions, rewards and ends stay on
             disk, for scoring (``clips``, ``store``), and cannot reach the training.
+        optimizer_steps: that the system takes with each batch.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ClipDataModule(LightningDataModule):
         val_batches: int = 4,
         num_workers: int = 0,
         passive: bool = False,
+        optimizer_steps: int = 1,
     ) -> None:
         super().__init__()
         if not (0 <= holdout < 1 and 0 <= end_fraction <= 1):
@@ -75,6 +77,7 @@ class ClipDataModule(LightningDataModule):
         self.batch_size, self.length, self.seed = batch_size, length, seed
         self.pad_start, self.pad_end, self.end_fraction = pad_start, pad_end, end_fraction
         self.val_batches, self.num_workers, self.passive = val_batches, num_workers, passive
+        self.optimizer_steps = optimizer_steps
         episodes = len(self.store)
         held_out = max(1, round(holdout * episodes)) if holdout > 0 else 0
         if episodes - held_out < 1:
@@ -163,8 +166,8 @@ class _StepsToCome:
         trainer = self._module.trainer
         if trainer is None:
             return itertools.count()
-        per_batch = getattr(trainer.lightning_module, "optimizer_steps_per_batch", 1)
-        return itertools.count(trainer.global_step // per_batch * trainer.accumulate_grad_batches)
+        batches = trainer.global_step // self._module.optimizer_steps
+        return itertools.count(batches * trainer.accumulate_grad_batches)
 
 
 class _Places:

@@ -143,12 +143,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hold", type=float, default=3.0, help="mean steps a random action lasts; %(default)s"
     )
     parser.add_argument(
-        "--max-steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
+        "--max_steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
     )
     video = parser.add_argument_group("video files (they have no actions)")
     video.add_argument("--fps", type=float, help="frames a second to keep; all by default")
     video.add_argument(
-        "--scene-cut", type=float, help="new episode where a pixel changes more, 0 to 1; off"
+        "--scene_cut", type=float, help="new episode where a pixel changes more, 0 to 1; off"
     )
 
 
@@ -157,7 +157,7 @@ def run(args: argparse.Namespace) -> None:
     video = {name: getattr(args, name) for name in ("fps", "scene_cut")}
     video = {name: value for name, value in video.items() if value is not None}
     if video and not is_video(args.env):
-        raise ValueError(f"--fps and --scene-cut are for video files; {args.env} is none.")
+        raise ValueError(f"--fps and --scene_cut are for video files; {args.env} is none.")
     store = record(
         args.env,
         args.out,

@@ -172,7 +172,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoint of a policy trained in the world: play it in the real environment",
     )
     parser.add_argument("--episodes", type=int, default=100, help="for each policy (default 100)")
-    parser.add_argument("--probe-steps", type=int, default=500, help="0 leaves the probe out")
+    parser.add_argument("--probe_steps", type=int, default=500, help="0 leaves the probe out")
 
 
 def run(args: argparse.Namespace) -> None:

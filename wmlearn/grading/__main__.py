@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")
     made.add_argument("--fresh", action="store_true", help="forget results and run all again")
     made.add_argument(
-        "--require-sandbox", action="store_true", help="stop where there is no bubblewrap"
+        "--require_sandbox", action="store_true", help="stop where there is no bubblewrap"
     )
     made.add_argument("--seconds", type=float, default=60, help="limit of a cell (no course)")
     made.add_argument("--megabytes", type=int, default=2048, help="limit of memory (no course)")

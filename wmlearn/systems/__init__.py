@@ -42,7 +42,7 @@ class System:
             Its folder has the same name with ``_`` for ``-``.
         module: ``"package.file:Class"`` of its ``LightningModule``, which a config builds.
         config: ``"package.file:Class"`` of its frozen dataclass.
-        recipe: the file that says how it is trained.
+        recipe: ``"package.file:OBJECT"``, the ``Recipe`` that says how it is trained.
     """
 
     title: str
@@ -63,8 +63,7 @@ class System:
     def load(self, part: str) -> Any:
         """The class, or the recipe, that the attribute ``part`` names, imported now."""
         path, _, name = getattr(self, part).partition(":")
-        module = import_module(path)
-        return getattr(module, name) if name else module
+        return getattr(import_module(path), name)
 
 
 SYSTEMS = (
@@ -83,7 +82,7 @@ SYSTEMS = (
         name="diamond",
         module="wmlearn.systems.diamond.system:Diamond",
         config="wmlearn.systems.diamond.config:DiamondConfig",
-        recipe="wmlearn.systems.diamond.recipe",
+        recipe="wmlearn.systems.diamond.recipe:RECIPE",
     ),
     System(
         "GameNGen",
@@ -151,7 +150,7 @@ SYSTEMS = (
         name="genie",
         module="wmlearn.systems.genie.system:Genie",
         config="wmlearn.systems.genie.config:GenieConfig",
-        recipe="wmlearn.systems.genie.recipe",
+        recipe="wmlearn.systems.genie.recipe:RECIPE",
     ),
     System(
         "Genie 2",
@@ -219,7 +218,7 @@ SYSTEMS = (
         name="vjepa2-ac",
         module="wmlearn.systems.vjepa2_ac.system:VJEPA2AC",
         config="wmlearn.systems.vjepa2_ac.config:VJEPA2ACConfig",
-        recipe="wmlearn.systems.vjepa2_ac.recipe",
+        recipe="wmlearn.systems.vjepa2_ac.recipe:RECIPE",
     ),
     System(
         "JEPA",
@@ -246,7 +245,7 @@ SYSTEMS = (
         name="vjepa",
         module="wmlearn.systems.vjepa.system:VJEPA",
         config="wmlearn.systems.vjepa.config:VJEPAConfig",
-        recipe="wmlearn.systems.vjepa.recipe",
+        recipe="wmlearn.systems.vjepa.recipe:RECIPE",
     ),
     System(
         "V-JEPA 2",
@@ -268,12 +267,12 @@ AGENTS = (
         name="actor-critic",
         module="wmlearn.agents.actor_critic:ActorCritic",
         config="wmlearn.agents.actor_critic:ActorCriticConfig",
-        recipe="wmlearn.agents.recipe",
+        recipe="wmlearn.agents.recipe:RECIPE",
     ),
     System(
         "Policy that imitates a search in a dream",
         name="searched-policy",
-        recipe="wmlearn.agents.planning_recipe",
+        recipe="wmlearn.agents.planning_recipe:RECIPE",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Metrics of a run on disk, one JSON line a measurement; a resumed run appends."""
+"""Metrics of a run on disk, one JSON line a measurement; a resumed run goes on where it stood."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+
+from wmlearn.files import write_whole
 
 LOG_EVERY = 20  # steps; values in between are averaged
 
@@ -27,13 +29,16 @@ class History(L.Callback):
         self._count = 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self._elapsed()}
+        return {"seconds": self._elapsed(), "sums": self._sums, "count": self._count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seconds = state["seconds"]
+        self.seconds, self._count = state["seconds"], state["count"]
+        self._sums = dict(state["sums"])
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._since = time.monotonic()
+        if trainer.is_global_zero:
+            self._forget(after=trainer.global_step)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         for name, value in trainer.callback_metrics.items():
@@ -53,6 +58,14 @@ class History(L.Callback):
 
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - self._since
+
+    def _forget(self, after: int) -> None:
+        """Drops what a run wrote that was killed later than its last state, a torn line too."""
+        text = self.path.read_text() if self.path.exists() else ""
+        rows = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        kept = "".join(line for line in rows if json.loads(line)["step"] <= after)
+        if kept != text:
+            write_whole(self.path, lambda path: path.write_text(kept))
 
     def _write(self, trainer: L.Trainer, metrics: dict[str, Any]) -> None:
         if not trainer.is_global_zero or not metrics:

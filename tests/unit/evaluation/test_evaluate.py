@@ -511,7 +511,7 @@ def test_command_line_arguments(monkeypatch, store, tmp_path, capsys):
     wm.evaluation.add_arguments(parser)
     out = tmp_path / "card.json"
     command = f"name --data {store.path} --out {out} --clips 6 --seeds 0 --holdout 0.25"
-    args = parser.parse_args(f"{command} --horizons 1 4 --probe-steps 0".split())
+    args = parser.parse_args(f"{command} --horizons 1 4 --probe_steps 0".split())
     monkeypatch.setattr("wmlearn.hub.load_world", lambda name: Oracle())
     monkeypatch.setattr("wmlearn.hub.read_card", lambda name: {"minutes": 4.5})
     monkeypatch.setattr("wmlearn.hub.find", Path)

@@ -25,8 +25,9 @@ from wmlearn.systems.genie import (
     training_mask,
 )
 from wmlearn.systems.genie.config import DynamicsConfig
-from wmlearn.systems.genie.recipe import SMOKE, complete, initialize, preset
+from wmlearn.systems.genie.recipe import RECIPE, SMOKE
 from wmlearn.systems.genie.world import keep_still
+from wmlearn.train.data import gather
 from wmlearn.train.fit import fit
 
 TINY = GenieConfig(
@@ -198,8 +199,9 @@ def test_parts_learn_in_their_stretch_and_not_outside(frames, tmp_path):
 def trained(tmp_path_factory):
     """A smoke run on the clips that ship with the course."""
     folder = tmp_path_factory.mktemp("genie")
-    return fit("genie", tier="smoke", data=str(folder / "data"), out=str(folder / "run"),
-               progress=False)  # fmt: skip
+    run, _ = RECIPE.preset("smoke")
+    data = gather(run, folder / "data").path
+    return fit("genie", tier="smoke", data=data, out=folder / "run", progress=False)
 
 
 def test_a_run_needs_no_simulator_and_leaves_a_world(trained):
@@ -234,16 +236,16 @@ def test_the_card_says_what_latent_actions_mean(trained):
 def test_a_part_of_other_size_is_left_as_it_is(trained):
     larger = Genie(replace(trained.system.config, dynamics=replace(SMOKE.dynamics, depth=2)))
     before = larger.dynamics.out.weight.clone()
-    initialize(larger, trained.system)
+    RECIPE.initialize(larger, trained.system)
     assert torch.equal(larger.dynamics.out.weight, before)
     assert torch.equal(larger.tokenizer.to_code.weight, trained.system.tokenizer.to_code.weight)
 
 
 def test_frames_that_do_not_fit_are_refused(trained):
-    run, config = preset("smoke")
+    run, config = RECIPE.preset("smoke")
     with pytest.raises(ValueError, match="multiple of 24"):
         bad = replace(config, tokenizer=replace(config.tokenizer, patch=24))
-        complete(bad, run, trained.store)
+        RECIPE.complete(bad, run, trained.store)
     with pytest.raises(ValueError, match="frames of shape"):
         trained.system.world().reset(Clip(torch.zeros(1, 1, 3, 32, 32, dtype=torch.uint8)))
 
@@ -251,7 +253,7 @@ def test_frames_that_do_not_fit_are_refused(trained):
 def test_every_tier_has_its_preset_and_the_paper_is_the_paper_s():
     assert PAPER.tokenizer.num_codes == 1024 and PAPER.actions.num_actions == 8
     for tier in ("smoke", "laptop", "colab", "node", "pod"):
-        run, config = preset(tier)
+        run, config = RECIPE.preset(tier)
         assert run.env.startswith("procgen/coinrun") and config.actions.num_actions == 8
 
 

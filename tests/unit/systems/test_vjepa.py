@@ -22,7 +22,7 @@ from wmlearn.systems.vjepa.collapse import (
 )
 from wmlearn.systems.vjepa.encoder import normalize, take
 from wmlearn.systems.vjepa.masks import draw_blocks
-from wmlearn.systems.vjepa.recipe import SMOKE, preset
+from wmlearn.systems.vjepa.recipe import RECIPE, SMOKE
 from wmlearn.systems.vjepa.rope import grid_positions, rope_table, rotate
 
 TINY = replace(
@@ -219,11 +219,11 @@ def test_the_discs_move_as_their_labels_say():
 
 def test_every_tier_has_a_recipe_that_fits():
     for tier in ("smoke", "laptop", "colab", "node", "pod"):
-        run, config = preset(tier)
+        run, config = RECIPE.preset(tier)
         span = config.frame_stride * (config.encoder.frames - 1) + 1
         assert run.clip_frames >= span and run.ema_decay == 0
         assert run.holdout == 0.25
-    assert preset("pod")[1] == PAPER
+    assert RECIPE.preset("pod")[1] == PAPER
 
 
 def test_sizes_that_do_not_fit_are_refused():

@@ -2,6 +2,7 @@
 
     DATA="--tier laptop --data data/metaworld --env metaworld/pairs --frames 40960 --max_minutes 0"
     PIXELS="--system.predict pixels --system.regularizer none"
+    wmlearn record metaworld/pairs --frames 40960 --out data/metaworld
     wmlearn fit vjepa $DATA --max_steps 600 --out runs/1
     wmlearn fit vjepa $DATA --max_steps 600 --out runs/2 --init runs/1 --seed 1
     wmlearn fit vjepa $DATA $PIXELS --max_steps 690 --out runs/p1

@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--elites", type=int, default=CEMConfig.elites)
     parser.add_argument("--iterations", type=int, default=CEMConfig.iterations)
     parser.add_argument("--decay", type=float, default=CEMConfig.decay)
-    parser.add_argument("--last-step", action="store_true", help="pay at the last step only")
+    parser.add_argument("--last_step", action="store_true", help="pay at the last step only")
     args = parser.parse_args()
     names = ("horizon", "samples", "elites", "iterations", "decay")
     given = {name: getattr(args, name) for name in names}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numpy as np
 
-from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.recipes.recipe import Recipe
 from wmlearn.recipes.run import RunConfig
 from wmlearn.systems.diamond.config import (
     PAPER,
@@ -65,71 +63,67 @@ SMOKE = replace(
 )
 
 
-def preset(tier: str) -> tuple[RunConfig, DiamondConfig]:
-    """The run and the model of a tier. From colab on, the model is the paper's."""
-    paper_clip = 15 + PAPER.denoiser.context_frames  # the imagination horizon, and the context
-    paper = dict(clip_frames=paper_clip, checkpoint_every=1000, validate_every=1000, frames=100_000)
-    if tier == "smoke":
-        return RunConfig.for_tier(
-            tier, frames=300, image_size=32, batch_size=4, max_steps=4, validate_every=2,
-            val_batches=1, ema_decay=0.9, checkpoint_every=2, holdout=0.2,
-        ), SMOKE  # fmt: skip
-    if tier == "laptop":
-        return RunConfig.for_tier(
-            tier, frames=10_000, batch_size=8, max_steps=1000, max_minutes=5, ema_decay=0.995
-        ), LAPTOP  # fmt: skip
-    if tier == "colab":
-        return RunConfig.for_tier(tier, batch_size=32, max_steps=50_000, **paper), PAPER
-    # The paper's 1,000 epochs of 400 steps of 32 clips, in larger batches and fewer steps.
-    batch = {"node": 256, "pod": 1024}[tier]
-    steps = 400_000 * 32 // batch
-    return RunConfig.for_tier(tier, batch_size=batch, max_steps=steps, **paper), PAPER
+class DiamondRecipe(Recipe):
+    """DIAMOND: the diffusion model of the next frame, and the model of reward and end."""
 
+    name = "diamond"
 
-def complete(config: DiamondConfig, run: RunConfig, store: EpisodeStore) -> DiamondConfig:
-    """Fills in what the data decides: actions, image size and what each reward's sign is worth."""
-    space = store.action_space
-    if not isinstance(space, gymnasium.spaces.Discrete):
-        have = "no actions (a passive video)" if space is None else f"{space} actions"
-        raise ValueError(
-            f"DIAMOND learns from discrete actions, but {store.path} has {have}; record an "
-            "environment with a Discrete action space."
+    def preset(self, tier: str) -> tuple[RunConfig, DiamondConfig]:
+        """The run and the model of a tier. From colab on, the model is the paper's."""
+        paper_clip = 15 + PAPER.denoiser.context_frames  # the imagination horizon, and the context
+        paper = dict(
+            clip_frames=paper_clip, checkpoint_every=1000, validate_every=1000, frames=100_000
         )
-    channels, height, width = store.info["frame_shape"]
-    if height != width:
-        raise ValueError(f"DIAMOND wants square frames; {store.path} has {height} x {width}.")
-    config = config.for_actions(int(space.n))
-    length = config.denoiser.context_frames + config.autoregressive_steps
-    if run.clip_frames < length:
-        raise ValueError(
-            f"clip_frames={run.clip_frames} is too short: context_frames + autoregressive_steps "
-            f"= {length}."
+        if tier == "smoke":
+            return RunConfig.for_tier(
+                tier, frames=300, image_size=32, batch_size=4, max_steps=4, validate_every=2,
+                val_batches=1, ema_decay=0.9, checkpoint_every=2, holdout=0.2,
+            ), SMOKE  # fmt: skip
+        if tier == "laptop":
+            return RunConfig.for_tier(
+                tier, frames=10_000, batch_size=8, max_steps=1000, max_minutes=5, ema_decay=0.995
+            ), LAPTOP  # fmt: skip
+        if tier == "colab":
+            return RunConfig.for_tier(tier, batch_size=32, max_steps=50_000, **paper), PAPER
+        # The paper's 1,000 epochs of 400 steps of 32 clips, in larger batches and fewer steps.
+        batch = {"node": 256, "pod": 1024}[tier]
+        steps = 400_000 * 32 // batch
+        return RunConfig.for_tier(tier, batch_size=batch, max_steps=steps, **paper), PAPER
+
+    def complete(self, config: DiamondConfig, run: RunConfig, store: EpisodeStore) -> DiamondConfig:
+        """Fills in what the data decides: actions, image size, what each reward's sign is worth."""
+        space = store.action_space
+        if not isinstance(space, gymnasium.spaces.Discrete):
+            have = "no actions (a passive video)" if space is None else f"{space} actions"
+            raise ValueError(
+                f"DIAMOND learns from discrete actions, but {store.path} has {have}; record an "
+                "environment with a Discrete action space."
+            )
+        channels, height, width = store.info["frame_shape"]
+        if height != width:
+            raise ValueError(f"DIAMOND wants square frames; {store.path} has {height} x {width}.")
+        config = config.for_actions(int(space.n))
+        length = config.denoiser.context_frames + config.autoregressive_steps
+        if run.clip_frames < length:
+            raise ValueError(
+                f"clip_frames={run.clip_frames} is too short: context_frames + "
+                f"autoregressive_steps = {length}."
+            )
+        return replace(
+            config,
+            seed=run.seed,
+            max_steps=run.max_steps if config.max_steps else 0,
+            denoiser=replace(config.denoiser, image_channels=channels),
+            reward_end=replace(
+                config.reward_end,
+                image_channels=channels,
+                image_size=height,
+                reward_values=_reward_values(store),
+            ),
         )
-    return replace(
-        config,
-        seed=run.seed,
-        max_steps=run.max_steps if config.max_steps else 0,
-        denoiser=replace(config.denoiser, image_channels=channels),
-        reward_end=replace(
-            config.reward_end,
-            image_channels=channels,
-            image_size=height,
-            reward_values=_reward_values(store),
-        ),
-    )
 
-
-def build(config: DiamondConfig) -> Diamond:
-    return Diamond(config)
-
-
-def initialize(module: Diamond, trained: Diamond) -> None:
-    """Starts from a trained model; its layers must have the same sizes."""
-    module.load_state_dict(trained.state_dict())
-
-
-def save(out: Path, module: Diamond, card: dict[str, Any]) -> None:
-    hub.save(out, module, "diamond", card)
+    def build(self, config: DiamondConfig) -> Diamond:
+        return Diamond(config)
 
 
 def _reward_values(store: EpisodeStore) -> tuple[float, float, float]:
@@ -140,3 +134,6 @@ def _reward_values(store: EpisodeStore) -> tuple[float, float, float]:
         here = rewards[np.sign(rewards) == sign]
         values.append(round(float(here.mean()), 4) if len(here) else float(sign))
     return tuple(values)
+
+
+RECIPE = DiamondRecipe()

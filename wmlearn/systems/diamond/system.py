@@ -6,8 +6,6 @@ actor-critic that is trained in imagination is in ``wmlearn.agents``.
 
 from __future__ import annotations
 
-import math
-
 import lightning as L
 import torch
 from torch import Tensor
@@ -16,6 +14,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.metrics import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
+from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
 from wmlearn.systems.diamond.config import DiamondConfig
 from wmlearn.systems.diamond.denoiser import Denoiser
 from wmlearn.systems.diamond.reward_end import RewardEnd
@@ -106,21 +105,8 @@ class Diamond(L.LightningModule):
 
     def configure_optimizers(self) -> dict:
         config = self.config
-        optimizer = torch.optim.AdamW(
-            self.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-
-        def rate(step: int) -> float:
-            warmup = min(1.0, (step + 1) / config.warmup_steps)
-            if not config.max_steps:
-                return warmup
-            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.max_steps)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        optimizer = adamw(self.parameters(), config.learning_rate, config.weight_decay)
+        return scheduled(optimizer, warmup_cosine(config.warmup_steps, config.max_steps))
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         """Each model's gradient is clipped apart, as when they are trained one after the other."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.recipes.recipe import Recipe
 from wmlearn.recipes.run import RunConfig
 from wmlearn.systems.genie.config import (
     PAPER,
@@ -66,41 +64,6 @@ SMOKE = replace(
     warmup_steps=1,
 )
 
-
-def preset(tier: str) -> tuple[RunConfig, GenieConfig]:
-    """The run and the model of a tier. From colab on, the model follows the paper's CoinRun case.
-
-    The paper's own sizes are those of ``PAPER``; colab halves the depths and the width to fit one
-    GPU, node and pod take them whole.
-    """
-    video = dict(env="procgen/coinrun", policy="mixed", hold=7.0, pad_start=0, pad_end=False)
-    hard = dict(
-        video,
-        env="procgen/coinrun-hard",
-        clip_frames=16,
-        checkpoint_every=1000,
-        validate_every=1000,
-    )
-    if tier == "smoke":
-        return RunConfig.for_tier(
-            tier, **video, frames=600, batch_size=4, clip_frames=4, max_steps=6,
-            validate_every=3, val_batches=1, ema_decay=0.9, checkpoint_every=2, holdout=0.2,
-        ), SMOKE  # fmt: skip
-    if tier == "laptop":
-        return RunConfig.for_tier(
-            tier, **video, frames=10_000, batch_size=8, clip_frames=5, max_steps=1600,
-            max_minutes=5, ema_decay=0.98,
-        ), LAPTOP  # fmt: skip
-    if tier == "colab":
-        return RunConfig.for_tier(
-            tier, **hard, frames=200_000, batch_size=32, max_steps=60_000
-        ), COLAB  # fmt: skip
-    batch = {"node": 48, "pod": 256}[tier]  # the paper's batches: 48 and, for dynamics, 36
-    return RunConfig.for_tier(
-        tier, **hard, frames=1_000_000, batch_size=batch, max_steps=300_000 * 48 // batch
-    ), PAPER  # fmt: skip
-
-
 COLAB = replace(
     PAPER,
     tokenizer=replace(PAPER.tokenizer, dim=256, encoder_depth=4, decoder_depth=4, heads=4),
@@ -109,42 +72,80 @@ COLAB = replace(
 )
 
 
-def complete(config: GenieConfig, run: RunConfig, store: EpisodeStore) -> GenieConfig:
-    """Fills in what the data decides: the frames' channels and size."""
-    channels, height, width = store.info["frame_shape"]
-    tokenizer, actions = config.tokenizer, config.actions
-    units = [tokenizer.patch] + [actions.shrink * actions.patch] * (actions.sees != "tokens")
-    if height != width or any(height % unit for unit in units):
-        raise ValueError(
-            f"Genie wants square frames whose side is a multiple of {max(units)} pixels; "
-            f"{store.path} has {height} x {width}."
+class GenieRecipe(Recipe):
+    """Genie: tokenizer, latent action model and dynamics, one after the other."""
+
+    name = "genie"
+    passive = True
+
+    def preset(self, tier: str) -> tuple[RunConfig, GenieConfig]:
+        """The run and the model of a tier. From colab on, it follows the paper's CoinRun case.
+
+        The paper's own sizes are those of ``PAPER``; colab halves the depths and the width to fit
+        one GPU, node and pod take them whole.
+        """
+        video = dict(env="procgen/coinrun", policy="mixed", hold=7.0, pad_start=0, pad_end=False)
+        hard = dict(
+            video,
+            env="procgen/coinrun-hard",
+            clip_frames=16,
+            checkpoint_every=1000,
+            validate_every=1000,
         )
-    if run.clip_frames < 2:
-        raise ValueError("Genie learns what happens between frames: clip_frames must be 2 or more.")
-    return replace(
-        config,
-        seed=run.seed,
-        max_steps=run.max_steps,
-        image_channels=channels,
-        image_size=height,
-    )
+        if tier == "smoke":
+            return RunConfig.for_tier(
+                tier, **video, frames=600, batch_size=4, clip_frames=4, max_steps=6,
+                validate_every=3, val_batches=1, ema_decay=0.9, checkpoint_every=2, holdout=0.2,
+            ), SMOKE  # fmt: skip
+        if tier == "laptop":
+            return RunConfig.for_tier(
+                tier, **video, frames=10_000, batch_size=8, clip_frames=5, max_steps=1600,
+                max_minutes=5, ema_decay=0.98,
+            ), LAPTOP  # fmt: skip
+        if tier == "colab":
+            return RunConfig.for_tier(
+                tier, **hard, frames=200_000, batch_size=32, max_steps=60_000
+            ), COLAB  # fmt: skip
+        batch = {"node": 48, "pod": 256}[tier]  # the paper's batches: 48 and, for dynamics, 36
+        return RunConfig.for_tier(
+            tier, **hard, frames=1_000_000, batch_size=batch, max_steps=300_000 * 48 // batch
+        ), PAPER  # fmt: skip
+
+    def complete(self, config: GenieConfig, run: RunConfig, store: EpisodeStore) -> GenieConfig:
+        """Fills in what the data decides: the frames' channels and size."""
+        channels, height, width = store.info["frame_shape"]
+        tokenizer, actions = config.tokenizer, config.actions
+        units = [tokenizer.patch] + [actions.shrink * actions.patch] * (actions.sees != "tokens")
+        if height != width or any(height % unit for unit in units):
+            raise ValueError(
+                f"Genie wants square frames whose side is a multiple of {max(units)} pixels; "
+                f"{store.path} has {height} x {width}."
+            )
+        if run.clip_frames < 2:
+            raise ValueError(
+                "Genie learns what happens between frames: clip_frames must be 2 or more."
+            )
+        return replace(
+            config,
+            seed=run.seed,
+            max_steps=run.max_steps,
+            image_channels=channels,
+            image_size=height,
+        )
+
+    def build(self, config: GenieConfig) -> Genie:
+        return Genie(config)
+
+    def initialize(self, module: Genie, trained: Genie) -> None:
+        """Starts from a trained model: every part whose layers have the same sizes.
+
+        So the parts of one model can be trained in several runs, the later ones larger.
+        """
+        for name, part in module.named_children():
+            weights = getattr(trained, name).state_dict()
+            own = part.state_dict()
+            if {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in weights.items()}:
+                part.load_state_dict(weights)
 
 
-def build(config: GenieConfig) -> Genie:
-    return Genie(config)
-
-
-def initialize(module: Genie, trained: Genie) -> None:
-    """Starts from a trained model: every part whose layers have the same sizes.
-
-    So the parts of one model can be trained in several runs, the later ones larger.
-    """
-    for name, part in module.named_children():
-        weights = getattr(trained, name).state_dict()
-        own = part.state_dict()
-        if {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in weights.items()}:
-            part.load_state_dict(weights)
-
-
-def save(out: Path, module: Genie, card: dict[str, Any]) -> None:
-    hub.save(out, module, "genie", card)
+RECIPE = GenieRecipe()

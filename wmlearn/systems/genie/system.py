@@ -6,8 +6,6 @@ the dynamics model (on tokens) together. The config's stretches (``*_span``) dec
 
 from __future__ import annotations
 
-import math
-
 import lightning as L
 import torch
 from torch import Tensor, nn
@@ -17,6 +15,7 @@ from wmlearn.metrics import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.quantize import VectorQuantizer, code_counts, fraction_used, perplexity
 from wmlearn.pixels import to_float, to_uint8
+from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
 from wmlearn.systems.genie.config import GenieConfig
 from wmlearn.systems.genie.dynamics import Dynamics, training_mask
 from wmlearn.systems.genie.latent_action import (
@@ -135,11 +134,24 @@ class Genie(L.LightningModule):
                 continue
             # no buffer: DDP would overwrite it with the first process's at every step
             counts = code_counts(chosen, quantizer.num_codes)
-            self._counted[name] = self._counted.get(name, 0) + counts
+            before = self._counted.get(name)
+            self._counted[name] = counts if before is None else counts + before.to(counts.device)
             if step % every == 0:
-                total = self._of_all_processes(self._counted.pop(name)).sum(0)
+                total = self._total(self._counted.pop(name))
                 seed = (self.config.seed * 1_000_003 + step) * 2 + number
                 quantizer.revive(total, torch.Generator().manual_seed(seed))
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        """What was counted since the last revival decides the next one."""
+        checkpoint["counted"] = {name: self._total(n) for name, n in self._counted.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        """The first process goes on with the sum of all, the others from nothing."""
+        self._counted = checkpoint["counted"] if self.global_rank == 0 else {}
+
+    def _total(self, counts: Tensor) -> Tensor:
+        """The sum of what each process counted."""
+        return self._of_all_processes(counts).sum(0)
 
     def _of_all_processes(self, x: Tensor) -> Tensor:
         """``[...]`` of each process -> ``[processes, ...]``."""
@@ -182,30 +194,13 @@ class Genie(L.LightningModule):
         """One AdamW with a group for each part, whose learning rate is zero out of its turn."""
         config = self.config
         groups = [{"params": list(self._part(name).parameters())} for name in PARTS]
-        optimizer = torch.optim.AdamW(
-            groups,
-            lr=config.learning_rate,
-            betas=(0.9, 0.95),
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-
-        def rate(name: str):
+        optimizer = adamw(groups, config.learning_rate, config.weight_decay, betas=(0.9, 0.95))
+        schedules = []
+        for name in PARTS:
             begin, end = (share * config.max_steps for share in self._span(name))
-
-            def at(step: int) -> float:
-                if not begin <= step < end:
-                    return 0.0
-                warmup = min(1.0, (step - begin + 1) / max(config.warmup_steps, 1))
-                return warmup * 0.5 * (1 + math.cos(math.pi * (step - begin) / (end - begin)))
-
-            return at
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [rate(name) for name in PARTS])
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+            cosine = warmup_cosine(config.warmup_steps, end - begin, begin)
+            schedules.append(only_within(cosine, begin, end))
+        return scheduled(optimizer, schedules)
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         """Each part's gradient is clipped apart, as when they are trained one after the other."""

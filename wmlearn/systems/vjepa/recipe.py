@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.recipes.recipe import Recipe
 from wmlearn.recipes.run import RunConfig
 from wmlearn.systems.vjepa.config import (
     LONG_RANGE,
@@ -21,7 +19,9 @@ from wmlearn.systems.vjepa.config import (
 from wmlearn.systems.vjepa.system import VJEPA
 
 SHIPPED = "clips/metaworld"
+
 RECORDED = "metaworld/pairs"
+
 HOLDOUT = 0.25  # the episodes that probes are tested on
 
 # Where the laptop departs from the paper, and why. A clip is 8 frames, every second one of 15, and
@@ -68,63 +68,62 @@ COLAB = replace(
 )
 
 
-def preset(tier: str) -> tuple[RunConfig, VJEPAConfig]:
-    """The run and the model of a tier. From node on, the model is V-JEPA 2's ViT-L."""
-    clips = dict(
-        env=SHIPPED, policy="expert", frames=15_360, holdout=HOLDOUT, pad_start=0, pad_end=False,
-        ema_decay=0.0,  # the system has a running average of its own
-    )  # fmt: skip
-    if tier == "smoke":
-        return RunConfig.for_tier(
-            tier, **clips, batch_size=4, clip_frames=15, max_steps=4, validate_every=2,
-            val_batches=1, checkpoint_every=2,
-        ), SMOKE  # fmt: skip
-    if tier == "laptop":
-        return RunConfig.for_tier(
-            tier, **clips | {"precision": "32-true"}, batch_size=16, clip_frames=15,
-            max_steps=3000, max_minutes=5, validate_every=250,
-        ), LAPTOP  # fmt: skip
-    recorded = clips | dict(env=RECORDED, frames=40_960, checkpoint_every=1000, validate_every=1000)
-    if tier == "colab":
-        return RunConfig.for_tier(
-            tier, **recorded, batch_size=128, clip_frames=16, max_steps=20_000
-        ), COLAB  # fmt: skip
-    # The paper's 90,000 steps of 3,072 clips; give your own videos with --env or --data.
-    large = recorded | {"image_size": 256, "clip_frames": 16}
-    batch, steps = {"node": (256, 300_000), "pod": (3072, 90_000)}[tier]
-    return RunConfig.for_tier(tier, **large, batch_size=batch, max_steps=steps), PAPER
+class VJEPARecipe(Recipe):
+    """V-JEPA: encoder and predictor, which fill in the features of hidden places."""
 
+    name = "vjepa"
 
-def complete(config: VJEPAConfig, run: RunConfig, store: EpisodeStore) -> VJEPAConfig:
-    """Fills in what the data and the run decide: channels, image size, length of the cosine."""
-    channels, height, width = store.info["frame_shape"]
-    if height != width or height % config.encoder.patch_size:
-        raise ValueError(
-            f"V-JEPA wants square frames that patches of {config.encoder.patch_size} pixels "
-            f"divide; {store.path} has {height} x {width}."
+    def preset(self, tier: str) -> tuple[RunConfig, VJEPAConfig]:
+        """The run and the model of a tier. From node on, the model is V-JEPA 2's ViT-L."""
+        clips = dict(
+            env=SHIPPED, policy="expert", frames=15_360, holdout=HOLDOUT, pad_start=0,
+            pad_end=False, ema_decay=0.0,  # the system has a running average of its own
+        )  # fmt: skip
+        if tier == "smoke":
+            return RunConfig.for_tier(
+                tier, **clips, batch_size=4, clip_frames=15, max_steps=4, validate_every=2,
+                val_batches=1, checkpoint_every=2,
+            ), SMOKE  # fmt: skip
+        if tier == "laptop":
+            return RunConfig.for_tier(
+                tier, **clips | {"precision": "32-true"}, batch_size=16, clip_frames=15,
+                max_steps=3000, max_minutes=5, validate_every=250,
+            ), LAPTOP  # fmt: skip
+        recorded = clips | dict(
+            env=RECORDED, frames=40_960, checkpoint_every=1000, validate_every=1000
         )
-    span = config.frame_stride * (config.encoder.frames - 1) + 1
-    if run.clip_frames < span:
-        raise ValueError(
-            f"clip_frames={run.clip_frames} is too short: {config.encoder.frames} frames, every "
-            f"{config.frame_stride}th, span {span}."
+        if tier == "colab":
+            return RunConfig.for_tier(
+                tier, **recorded, batch_size=128, clip_frames=16, max_steps=20_000
+            ), COLAB  # fmt: skip
+        # The paper's 90,000 steps of 3,072 clips; give your own videos with --env or --data.
+        large = recorded | {"image_size": 256, "clip_frames": 16}
+        batch, steps = {"node": (256, 300_000), "pod": (3072, 90_000)}[tier]
+        return RunConfig.for_tier(tier, **large, batch_size=batch, max_steps=steps), PAPER
+
+    def complete(self, config: VJEPAConfig, run: RunConfig, store: EpisodeStore) -> VJEPAConfig:
+        """Fills in what the data and the run decide: channels, image size, length of the cosine."""
+        channels, height, width = store.info["frame_shape"]
+        if height != width or height % config.encoder.patch_size:
+            raise ValueError(
+                f"V-JEPA wants square frames that patches of {config.encoder.patch_size} pixels "
+                f"divide; {store.path} has {height} x {width}."
+            )
+        span = config.frame_stride * (config.encoder.frames - 1) + 1
+        if run.clip_frames < span:
+            raise ValueError(
+                f"clip_frames={run.clip_frames} is too short: {config.encoder.frames} frames, "
+                f"every {config.frame_stride}th, span {span}."
+            )
+        return replace(
+            config,
+            seed=run.seed,
+            max_steps=run.max_steps if config.max_steps else 0,
+            encoder=replace(config.encoder, image_channels=channels, image_size=height),
         )
-    return replace(
-        config,
-        seed=run.seed,
-        max_steps=run.max_steps if config.max_steps else 0,
-        encoder=replace(config.encoder, image_channels=channels, image_size=height),
-    )
+
+    def build(self, config: VJEPAConfig) -> VJEPA:
+        return VJEPA(config)
 
 
-def build(config: VJEPAConfig) -> VJEPA:
-    return VJEPA(config)
-
-
-def initialize(module: VJEPA, trained: VJEPA) -> None:
-    """Starts from a trained model; its layers must have the same sizes."""
-    module.load_state_dict(trained.state_dict())
-
-
-def save(out: Path, module: VJEPA, card: dict[str, Any]) -> None:
-    hub.save(out, module, "vjepa", card)
+RECIPE = VJEPARecipe()

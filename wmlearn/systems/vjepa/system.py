@@ -10,7 +10,6 @@ with the encoder E, the predictor P, and E' the running average of E.
 from __future__ import annotations
 
 import copy
-import math
 
 import lightning as L
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
 from wmlearn.nn.noise import SampleNoise
+from wmlearn.recipes.optim import adamw, decay_groups, scheduled, warmup_cosine
 from wmlearn.systems.vjepa.collapse import (
     effective_rank,
     feature_std,
@@ -180,26 +180,9 @@ class VJEPA(L.LightningModule):
 
     def configure_optimizers(self) -> dict:
         config = self.config
-        parameters = [p for p in self.parameters() if p.requires_grad]
-        groups = [  # biases and norms are not decayed, as in the published code
-            {"params": [p for p in parameters if p.ndim > 1]},
-            {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(
-            groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-
-        def rate(step: int) -> float:
-            warmup = min(1.0, (step + 1) / config.warmup_steps)
-            if not config.max_steps:
-                return warmup
-            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.max_steps)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        groups = decay_groups(self.parameters())  # as in the published code
+        optimizer = adamw(groups, config.learning_rate, config.weight_decay)
+        return scheduled(optimizer, warmup_cosine(config.warmup_steps, config.max_steps))
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         if self.config.max_grad_norm:

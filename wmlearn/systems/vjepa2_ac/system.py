@@ -9,14 +9,13 @@ action and in the arm's state.
 
 from __future__ import annotations
 
-import math
-
 import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
 from wmlearn.systems.vjepa.encoder import Encoder, normalize
 from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
@@ -152,18 +151,8 @@ class VJEPA2AC(L.LightningModule):
     def configure_optimizers(self) -> dict:
         config = self.config
         trained = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-
-        def rate(step: int) -> float:
-            warmup = min(1.0, (step + 1) / config.warmup_steps)
-            if not config.max_steps:
-                return warmup
-            return warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.max_steps)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        optimizer = adamw(trained, config.learning_rate, config.weight_decay)
+        return scheduled(optimizer, warmup_cosine(config.warmup_steps, config.max_steps))
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         if self.config.max_grad_norm:

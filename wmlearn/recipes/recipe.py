@@ -1,0 +1,55 @@
+"""What ``fit`` asks of a system: the contract between training and what is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning as L
+
+from wmlearn import hub
+from wmlearn.data.episodes import EpisodeStore
+from wmlearn.recipes.run import RunConfig
+
+
+class Recipe:
+    """How one system is trained at each tier; a subclass overrides what differs from this.
+
+    ``recipe.py`` of a system ends in its instance, ``RECIPE``, which the registry names.
+
+    Attributes:
+        name: what a checkpoint's card calls the trained module (see ``wmlearn.systems``).
+        passive: the loaders serve frames alone, as of a video: what was pressed cannot reach the
+            training.
+    """
+
+    name: ClassVar[str]
+    passive: ClassVar[bool] = False
+
+    def preset(self, tier: str) -> tuple[RunConfig, Any]:
+        """The run's and the model's numbers of a tier (a name in ``TIERS``)."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it takes at each tier.")
+
+    def complete(self, config: Any, run: RunConfig, store: EpisodeStore) -> Any:
+        """The config with what run and data decide; ``ValueError`` where they do not fit it."""
+        return config
+
+    def needs(self, config: Any) -> tuple[str, ...]:
+        """Names or folders of the checkpoints that the training stands on."""
+        return ()
+
+    def build(self, config: Any) -> L.LightningModule:
+        """The untrained module of a complete config."""
+        raise NotImplementedError(f"{type(self).__name__} must build its module.")
+
+    def optimizer_steps(self, config: Any) -> int:
+        """How many optimizer steps each batch is used for; ``max_steps`` counts the latter."""
+        return 1
+
+    def initialize(self, module: L.LightningModule, trained: L.LightningModule) -> None:
+        """Starts ``module`` from a trained one (``--init``), whose layers have the same sizes."""
+        module.load_state_dict(trained.state_dict())
+
+    def save(self, out: Path, module: L.LightningModule, card: dict[str, Any]) -> None:
+        """Writes the trained module as a checkpoint that ``wmlearn.load`` reads."""
+        hub.save(out, module, self.name, card)
