@@ -27,6 +27,7 @@ from torch import nn
 
 from wmlearn.data.clip import Clip
 from wmlearn.files import assets_dir, cache_dir, fetch, sha256, weights_address, write_whole
+from wmlearn.world import World, WorldModel
 
 FORMAT = "wmlearn-checkpoint"
 VERSION = 1
@@ -183,12 +184,18 @@ def load(name: str | Path) -> nn.Module:
     return module.eval()
 
 
-def load_world(name: str | Path, **sampler):
-    """The learned world of a checkpoint; ``sampler`` as in ``Diamond.world``."""
+def load_world(name: str | Path, sampler: Any = None) -> World:
+    """The learned world of a checkpoint.
+
+    Args:
+        name: as for :func:`load`.
+        sampler: how it draws, as the system defines it: its ``Sampler``, or a mapping of what
+            shall differ from the checkpoint's own.
+    """
     system = load(name)
-    if not hasattr(system, "world"):
+    if not isinstance(system, WorldModel):
         raise CheckpointError(f"'{name}' holds a {system.card['system']}, not a world.")
-    return system.world(**sampler)
+    return system.world(sampler)
 
 
 def load_starts(name: str | Path) -> Clip:

@@ -33,6 +33,7 @@ NEUTRAL = "#767676"
 """Text, ticks, grid, baselines. Contrast 4.5:1 on white, 4.1:1 on #121212."""
 
 MAX_BYTES = 60_000
+KINDS = ("png", "webp", "svg", "pdf")  # that a figure is saved as
 _DPI = 144  # one and a half image pixels for each pixel (96 to the inch) of the page
 
 
@@ -117,8 +118,8 @@ class Figure(_Shown):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         kind = path.suffix.lstrip(".").lower()
-        if kind not in ("png", "webp", "svg", "pdf"):
-            raise ValueError(f"{path.name}: figures are saved as .png, .webp, .svg or .pdf.")
+        if kind not in KINDS:
+            raise ValueError(f"{path.name}: figures are saved as .{', .'.join(KINDS)}.")
         path.write_bytes(self._render(kind, dpi=_DPI))
         return path
 

@@ -1383,7 +1383,7 @@ def long_dream(world, frames, steps):
 
 begins = clips.frames[:4, 0]
 choices = {"likeliest tokens": 0.0, "drawn tokens": 1.0}
-long = {name: long_dream(genie.world(temperature=t), begins, size["long"])
+long = {name: long_dream(genie.world({"temperature": t}), begins, size["long"])
         for name, t in choices.items()}
 every = max(1, size["long"] // 32)
 drift = {name: [likeness(f) for f in frames[::every]] for name, frames in long.items()}
@@ -1537,7 +1537,7 @@ lines = ["| | horizon | against copying (dB) | wrong actions cost (dB) |",
          "|---|---|---|---|"]
 for its in filter(None, (evaluation, rival)):
     for row, control in zip(its.fidelity.at, its.controllability.at):
-        lines.append(f"| {its.name} | {row.horizon} | {row.psnr_gain.format(1)} "
+        lines.append(f"| {its.name} | {row.horizon} | {row.gain.format(1)} "
                      f"| {control.delta.format(1)} |")
 Markdown("\n".join(lines))
 
@@ -1569,7 +1569,7 @@ from ipywidgets import FloatSlider, IntSlider, interact
 
 
 def explore(latent, passes, temperature):
-    chosen = genie.world(steps=passes, temperature=temperature)
+    chosen = genie.world({"steps": passes, "temperature": temperature})
     started = time.perf_counter()
     frames = hold(chosen, begin, latent, min(8, size["horizon"]))
     print(f"{1000 * (time.perf_counter() - started) / len(frames):.0f} ms a frame")
@@ -1624,9 +1624,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/09_genie.ipynb): write a quantiser that lets gradients through; tell a
+# [The exercises](exercises/release/09_genie.ipynb): write a quantiser that lets gradients through; tell a
 # live codebook from a dead one and name the latents; repair a loss that rewards saying "mask";
-# write attention over time; and measure whether a world listens.
+# write attention over time; measure whether a world listens; and find the codes that move the enemy.
 #
 # - The paper: Bruce, Dennis, Edwards, Parker-Holder and others (2024), [Genie: Generative
 #   Interactive Environments](https://arxiv.org/abs/2402.15391).

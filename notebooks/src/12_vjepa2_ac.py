@@ -1124,9 +1124,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/12_vjepa2_ac.ipynb): put the tokens in order and write the block-causal mask;
+# [The exercises](exercises/release/12_vjepa2_ac.ipynb): put the tokens in order and write the block-causal mask;
 # the two losses; the cross-entropy method; mend a planner with three bugs; and find out where a planner
-# must not trust its model.
+# must not trust its model, and stop where promise and deed part.
 #
 # - The paper: Assran, Bardes, Fan, Garrido and others (2025),
 #   [V-JEPA 2: Self-Supervised Video Models Enable Understanding, Prediction and

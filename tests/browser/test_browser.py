@@ -29,7 +29,7 @@ player = wm.play(SquareWorld(), SquareEnv(), keys=KEYS, names=NAMES)
 player"""
 PLAY_DOOM = """\
 import wmlearn as wm
-player = wm.play("diamond-doom-basic", env="doom/basic", denoising_steps=1)
+player = wm.play("diamond-doom-basic", env="doom/basic", sampler={"num_steps": 1})
 player"""
 PLAYER = Path(wmlearn.__file__).parent / "player"
 

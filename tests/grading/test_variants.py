@@ -51,7 +51,7 @@ def test_hidden_seeds_differ_between_courses_and_stay_within_one(source):
     assert any("seed" in split_hidden(cell["source"])[1] for cell in public["cells"])
     for a, b, p in zip(one["cells"], other["cells"], public["cells"], strict=True):
         hidden = [split_hidden(cell["source"])[1] for cell in (a, b, p)]
-        if "manual_seed(" in hidden[2]:
+        if "seed=" in hidden[2]:
             assert len(set(hidden)) == 3
 
 

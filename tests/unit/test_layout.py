@@ -106,3 +106,22 @@ def test_a_name_would_be_found():
     assert NAMED.search("Diamond") and NAMED.search("x.vjepa2_ac") and not NAMED.search("genies")
     found = words(ast.parse('"""genie"""\ndef f(a="sora"): g.h = b'))
     assert set(found) == {"f", "a", "sora", "g", "h", "b"}
+
+
+SUBJECTS = re.compile(r"(world|system|recipe|agent|policy|player|act|actor|trained|\w+_module)s?$")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nobody_probes_a_world_a_recipe_or_an_agent(path):
+    """What they can do is declared (``wmlearn.world``): no ``hasattr``, no ``getattr``."""
+    probed = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        if node.func.id not in ("hasattr", "getattr") or len(node.args) < 2:
+            continue
+        whom, what = ast.unparse(node.args[0]), node.args[1]
+        known = isinstance(what, ast.Constant) and not what.value.startswith("__")
+        if known and SUBJECTS.search(whom):
+            probed.append(ast.unparse(node))
+    assert probed == []

@@ -19,6 +19,7 @@ from wmlearn.evaluation.card import (
     EvaluationCard,
     Fidelity,
     FidelityAt,
+    Measure,
     PolicyReturn,
     Probe,
     Utility,
@@ -39,7 +40,7 @@ def film() -> tuple[torch.Tensor, torch.Tensor]:
 def card() -> EvaluationCard:
     some = Estimate(25.0, 24.0, 26.0)
     low = Estimate(20.0, 19.0, 21.0)
-    at = FidelityAt(8, 12, 6, 0, some, low, Estimate(5.0), some, low, some, low, None)
+    at = FidelityAt(8, 12, 6, 0, some, low, Estimate(5.0), (Measure("SSIM", some, low),))
     share = Estimate(0.5, 0.4, 0.6)
     return EvaluationCard(
         name="a world",
@@ -49,7 +50,14 @@ def card() -> EvaluationCard:
         context_frames=4,
         seeds=(0, 1),
         left_out=(),
-        fidelity=Fidelity((at,), Curve(12, (some,) * 8, (low,) * 8, (low,) * 8)),
+        fidelity=Fidelity(
+            "PSNR",
+            "dB",
+            True,
+            "copy last frame",
+            (at,),
+            Curve(12, (some,) * 8, (low,) * 8, (low,) * 8),
+        ),
         controllability=Controllability(
             (ControlAt(8, 12, low, Estimate(5.0)),), Probe(9, 96, share, share, share, share)
         ),

@@ -19,7 +19,7 @@ from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step, World
+from wmlearn.world import FeatureWorld, Step, World
 
 Energy = Callable[[Step], Tensor]
 """What a plan pays at a step, float ``[B]``: low is good."""
@@ -265,7 +265,7 @@ class ImageGoalPlanner:
         world: any World.
         config: numbers of the search.
         distance: goal image uint8 ``[1, C, H, W]`` -> :data:`Energy`; by default the distance of
-            features where the world has an ``encode``, else of pixels.
+            features in a ``FeatureWorld``, else of pixels.
         seed: of the plans that are drawn.
     """
 
@@ -304,6 +304,6 @@ class ImageGoalPlanner:
 
 def goal_distance(world: World) -> Callable[[Tensor], Energy]:
     """Goal image -> its distance in the space in which ``world`` predicts."""
-    if hasattr(world, "encode"):
+    if isinstance(world, FeatureWorld):
         return lambda goal: feature_distance(world.encode(goal[:, None])[:, -1])
     return pixel_distance

@@ -24,7 +24,9 @@ import torch
 
 from wmlearn.data.clip import Clip
 from wmlearn.player.keys import controls
-from wmlearn.world import World
+from wmlearn.world import Needs, PromptedWorld, World
+
+NEEDS = Needs(discrete=True, frames=True)
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,13 @@ class PlaySession:
     ``seed``: the k-th restart of two sessions with equal seeds and actions is the same game.
 
     Args:
-        world: any ``World`` with a ``Discrete`` action space.
+        world: any ``World`` of frames with a ``Discrete`` action space. Where it gives several
+            frames a step (``chunk``), the real side takes as many steps under the same action, and
+            the last frames are shown.
         env: a ``gymnasium.Env`` with uint8 observations ``[H, W, 3]``, or ``None``: only the
             dream is played, from ``context``.
         context: real clips to start from where there is no ``env``; one of them at each restart,
-            in turn. Default: what ``world.start_context(generator)`` gives, if the world has it.
+            in turn.
         keys: browser key -> action, see ``KeyMap``; default: those that ``wmlearn.envs`` finds
             for the names, or the digits.
         names: one name per action; default: the environment's ``action_names``.
@@ -93,6 +97,7 @@ class PlaySession:
         grace: steps that one side may go on after the other has ended.
         history: how many views are kept for a GIF.
         note: a sentence to show to the player, e.g. why there is no real side.
+        prompt: what to show, in words; for a ``PromptedWorld``.
         close_env: whether ``close`` closes the environment too.
 
     Raises:
@@ -112,26 +117,29 @@ class PlaySession:
         grace: int = 15,
         history: int = 600,
         note: str = "",
+        prompt: str | None = None,
         close_env: bool = False,
     ) -> None:
-        if not isinstance(world.action_space, gymnasium.spaces.Discrete):
-            raise ValueError(
-                f"The player needs a Discrete action space, one action a key; got "
-                f"{world.action_space}."
-            )
+        NEEDS.check("The player", world)
+        if prompt is not None and not isinstance(world, PromptedWorld):
+            raise ValueError("This world cannot be told what to show: leave prompt out.")
         self.world, self.env, self.context = world, env, context
         self.seed, self.noop, self.grace, self.note = seed, noop, grace, note
+        self.prompt = prompt
         self._close_env = close_env and env is not None
         self.num_actions = int(world.action_space.n)
-        self.device = torch.device(getattr(world, "device", "cpu"))
+        self.device = world.device
         self.generator = torch.Generator(self.device)
         self.restarts = 0
         self.history: deque[View] = deque(maxlen=history)
-        if env is None and context is None and not hasattr(world, "start_context"):
+        if env is None and context is None:
             raise ValueError(
                 "Nothing to start from: pass env=..., or context= a Clip of real frames."
             )
-        if env is not None and getattr(env.action_space, "n", None) != self.num_actions:
+        space = None if env is None else env.action_space
+        if space is not None and not (
+            isinstance(space, gymnasium.spaces.Discrete) and space.n == self.num_actions
+        ):
             raise ValueError(
                 f"The world has {self.num_actions} actions, the environment {env.action_space}: "
                 "pass the environment that the world was trained on."
@@ -156,7 +164,11 @@ class PlaySession:
                 f"The world needs {self.world.context_frames} frames to start from; "
                 f"the context has {clip.length}."
             )
-        self._state = self.world.reset(clip.to(self.device))
+        clip = clip.to(self.device)
+        if self.prompt is None:
+            self._state = self.world.reset(clip)
+        else:
+            self._state = self.world.reset(clip, (self.prompt,))
         self._first_end: int | None = None
         last = _picture(clip.frames[0, -1])
         real = last if self.env is not None else None
@@ -176,9 +188,12 @@ class PlaySession:
             raise RuntimeError("The episode is over: call restart() first.")
         real, real_reward, real_ended = old.real, 0.0, old.real_ended
         if self.env is not None and not real_ended:
-            real, reward, terminated, truncated, _ = self.env.step(int(action))
-            real, real_reward = np.array(real), float(reward)
-            real_ended = bool(terminated or truncated)
+            for _ in range(self.world.chunk):
+                real, reward, terminated, truncated, _ = self.env.step(int(action))
+                real, real_reward = np.array(real), real_reward + float(reward)
+                real_ended = bool(terminated or truncated)
+                if real_ended:
+                    break
         dream, dream_reward, dream_ended = old.dream, 0.0, old.dream_ended
         if not dream_ended:
             actions = torch.tensor([int(action)], device=self.device)
@@ -257,9 +272,7 @@ class PlaySession:
         )
 
     def _stored_start(self, seed: int) -> Clip:
-        """One of the clips of ``context``, or what the world ships."""
-        if self.context is None:
-            return self.world.start_context(self.generator)[:1]
+        """One of the clips of ``context``."""
         row = seed % len(self.context)
         return self.context[row : row + 1]
 

@@ -10,13 +10,13 @@ from torch.testing import assert_close
 from wmlearn.agents.actor_critic import ActorCriticConfig
 from wmlearn.agents.planning import PlanningConfig, SearchedPolicy, plan_values
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step
+from wmlearn.world import Step, World
 
 LEFT, RIGHT, SHOOT = range(3)
 GAMMA = 0.9
 
 
-class Corridor:
+class Corridor(World):
     """Walk left or right; a shot ends the game where the player stands at 0. Each step costs 1.
 
     The brightness of the gray frame, counted from 128 in steps of 8, tells where the player is.
@@ -39,7 +39,8 @@ class Corridor:
         reward = torch.where(hit, 5.0, -1.0)
         if self.knows_odds:  # a hit counts only with 3 of 4
             odds = hit.float() * 0.75
-            return state, Step(frame, reward, hit, 2 * odds - 1, odds)
+            signs = torch.stack([1 - odds, torch.zeros_like(odds), odds], 1)
+            return state, Step(frame, reward, hit, signs, odds)
         return state, Step(frame, reward, hit)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from wmlearn.chapters.ch09_genie.scroll import KINDS, kinds_of, same_motion, scroll
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step
+from wmlearn.world import Step, World
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_films_are_named_by_their_mean_motion(landscape):
     assert [KINDS[i] for i in kinds_of(films)] == ["right", "up", "still"]
 
 
-class Scroller:
+class Scroller(World):
     """Action 0 goes right in every level; action 1 goes left in the first and stands elsewhere."""
 
     context_frames = 1

@@ -91,7 +91,7 @@ def measure(name: str, system, data: ClipDataModule, history: dict) -> dict:
                         probe_steps=0, cost=False)  # fmt: skip
         at = card.fidelity.at
         result |= {f"psnr_{row.horizon}": row.psnr.value for row in at}
-        result |= {f"gain_{row.horizon}": row.psnr_gain.value for row in at}
+        result |= {f"gain_{row.horizon}": row.gain.value for row in at}
         result |= {f"delta_{row.horizon}": row.delta.value for row in card.controllability.at}
         return {key: round(value, 3) for key, value in result.items()}
     clips = data.clips("val", 64, 5)

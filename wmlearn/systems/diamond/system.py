@@ -6,6 +6,9 @@ actor-critic that is trained in imagination is in ``wmlearn.agents``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import lightning as L
 import torch
 from torch import Tensor
@@ -15,15 +18,16 @@ from wmlearn.metrics import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
-from wmlearn.systems.diamond.config import DiamondConfig
+from wmlearn.systems.diamond.config import DiamondConfig, SamplerConfig
 from wmlearn.systems.diamond.denoiser import Denoiser
 from wmlearn.systems.diamond.reward_end import RewardEnd
 from wmlearn.systems.diamond.sampler import sample
+from wmlearn.world import World, WorldModel
 
 REWARD_END_MAX_GRAD_NORM = 100.0
 
 
-class Diamond(L.LightningModule):
+class Diamond(L.LightningModule, WorldModel):
     """The diffusion model of the next frame, and the model of reward and end, trained together.
 
     The two share no weights, so their losses may be summed: each gets its own gradient.
@@ -114,13 +118,15 @@ class Diamond(L.LightningModule):
         clip_(self.denoiser.parameters(), self.config.max_grad_norm)
         clip_(self.reward_end.parameters(), REWARD_END_MAX_GRAD_NORM)
 
-    def world(self, num_steps: int | None = None, order: int | None = None):
+    Sampler = SamplerConfig
+
+    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
         """The learned world, to be played or planned in (a :class:`DiamondWorld`).
 
         Args:
-            num_steps: denoising steps a frame; default is the config's.
-            order: 1 Euler, 2 Heun; default is the config's.
+            sampler: how a frame is drawn, or what differs from the config's own way:
+                ``{"num_steps": 1}``.
         """
         from wmlearn.systems.diamond.world import DiamondWorld
 
-        return DiamondWorld(self, num_steps=num_steps, order=order)
+        return DiamondWorld(self, sampler)

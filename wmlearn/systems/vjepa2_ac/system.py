@@ -19,6 +19,7 @@ from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
 from wmlearn.systems.vjepa.encoder import Encoder, normalize
 from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
+from wmlearn.world import World, WorldModel, choose_sampler
 
 MEASURED = 20  # training batches for the features' mean and spread
 
@@ -38,7 +39,7 @@ class InverseDynamics(nn.Module):
         return self.head(self.narrow(torch.cat([before, after], dim=-1)).flatten(-2))
 
 
-class VJEPA2AC(L.LightningModule):
+class VJEPA2AC(L.LightningModule, WorldModel):
     """A frozen V-JEPA encoder, and a predictor of what an action does to its features.
 
     Args:
@@ -158,8 +159,13 @@ class VJEPA2AC(L.LightningModule):
         if self.config.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
 
-    def world(self):
-        """The learned world of features, to plan in (a :class:`VJEPA2ACWorld`)."""
+    def world(self, sampler: None = None) -> World:
+        """The learned world of features, to plan in (a :class:`VJEPA2ACWorld`).
+
+        Args:
+            sampler: must be ``None``, as nothing is drawn at random.
+        """
+        choose_sampler(None, sampler)
         from wmlearn.systems.vjepa2_ac.world import VJEPA2ACWorld
 
         return VJEPA2ACWorld(self)

@@ -20,7 +20,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.systems.vjepa.rope import rotate
 from wmlearn.systems.vjepa2_ac.predictor import CONDITION_TOKENS
 from wmlearn.systems.vjepa2_ac.system import VJEPA2AC
-from wmlearn.world import Step
+from wmlearn.world import FeatureWorld, Step
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ACState:
         return self.past[0][0].shape[2] if self.past else 0
 
 
-class VJEPA2ACWorld:
+class VJEPA2ACWorld(FeatureWorld):
     """The learned world of features (the ``World`` protocol).
 
     It is deterministic: the generator is not used. The arm's pose after an action is the pose
@@ -56,6 +56,7 @@ class VJEPA2ACWorld:
     """
 
     context_frames = 1
+    predicts_reward = False
 
     def __init__(self, system: VJEPA2AC) -> None:
         self.system = system.eval()
