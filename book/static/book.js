@@ -50,6 +50,9 @@
     arrow.setAttribute("aria-label", `Pages below ${page || "this one"}`);
   }
 
+  // Sphinx calls the references a list; its entries have to say that they are in it.
+  document.querySelectorAll(".citation-list > .citation").forEach((entry) => entry.setAttribute("role", "listitem"));
+
   // Wide outputs scroll by themselves: let the keyboard reach them.
   const reachable = () => document.querySelectorAll(".cell_output, .wm-scroll, .wm-flow, pre, .pst-scrollable-table-container, mjx-container[display=true]")
     .forEach((box) => { if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0; });

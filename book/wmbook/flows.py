@@ -158,6 +158,35 @@ FLOWS = {
         "the noise is zero.",
         "DIAMOND's denoiser: the past enters as channels, the action through the norms.",
     ),
+    "gamengen": Flow(
+        {
+            "frames": Box(0, 0, "past frames", "real"),
+            "enc": Box(1, 0, "autoencoder\nencoder", "net"),
+            "past": Box(2, 0, "past latents"),
+            "aug": Box(3, 0, "noise on the past,\nof a told level"),
+            "noisy": Box(2, 1, "noisy next latent"),
+            "net": Box(4, 0.5, "denoiser\nv-prediction", "net"),
+            "act": Box(2, 2, "past actions", "real"),
+            "emb": Box(3, 2, "action embeddings", "net"),
+            "dec": Box(5, 0.5, "autoencoder\ndecoder", "net"),
+            "out": Box(5, 1.6, "next frame", "dream"),
+        },
+        (
+            ("frames", "enc", ""),
+            ("enc", "past", ""),
+            ("past", "aug", ""),
+            ("aug", "net", ""),
+            ("noisy", "net", ""),
+            ("act", "emb", ""),
+            ("emb", "net", ""),
+            ("net", "dec", "a few steps"),
+            ("dec", "out", ""),
+        ),
+        "Past frames become latents in an autoencoder's encoder. Noise is added to these latents, and "
+        "its level is told to the denoiser, which also gets the past actions and the noisy next "
+        "latent. After a few denoising steps the decoder draws the next frame.",
+        "GameNGen: noise on the past in training makes long dreams last.",
+    ),
     "genie": Flow(
         {
             "frames": Box(0, 0.9, "frames 1 … t+1\n[B, T, C, H, W]", "real"),

@@ -90,17 +90,26 @@ def _exercise_table() -> str:
     total = [0, 0, 0]
     for path in places.exercises():
         text = "\n".join("".join(c["source"]) for c in _cells(path))
-        rows = re.findall(r"^\| *\d+ *\|(.+)\|\s*$", text, flags=re.MULTILINE)
-        cells = [[cell.strip() for cell in row.split("|")] for row in rows]
-        minutes = sum(int(row[3]) for row in cells)
-        points = sum(sum(map(int, re.findall(r"\d+", row[4]))) for row in cells)
-        total = [a + b for a, b in zip(total, (len(cells), minutes, points), strict=True)]
-        names = "; ".join(row[0] for row in cells)
+        rows = _table_of_exercises(text)
+        minutes = sum(int(row["Minutes"]) for row in rows)
+        points = sum(sum(map(int, re.findall(r"\d+", row["Points"]))) for row in rows)
+        total = [a + b for a, b in zip(total, (len(rows), minutes, points), strict=True)]
+        names = "; ".join(row["Exercise"] for row in rows)
         title = _plain(places.title_of(path)).removeprefix("Exercises: ")
         lines.append(f"| [{title}](exercises/{path.name}) | {names} | {minutes} | {points} |")
     lines.append(f"| all | {total[0]} exercises | {total[1]} | {total[2]} |")
     # the page stands in the folder of the exercises
     return "\n".join(lines).replace("](exercises/", "](../notebooks/exercises/release/")
+
+
+def _table_of_exercises(text: str) -> list[dict[str, str]]:
+    """The rows of a notebook's own table of its exercises, by the names of its columns."""
+    lines = [line for line in text.split("\n") if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in lines]
+    start = next(i for i, row in enumerate(cells) if {"Exercise", "Minutes", "Points"} <= set(row))
+    names = cells[start]
+    rows = [row for row in cells[start + 2 :] if row[0].isdigit()]
+    return [dict(zip(names, row[-len(names) :], strict=True)) for row in rows]
 
 
 def _toctrees() -> str:

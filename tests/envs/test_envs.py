@@ -158,6 +158,40 @@ def test_experts_beat_random(scenario, episodes, expert_floor, random_ceiling):
 
 
 @needs_doom
+def test_doom_with_its_status_bar_tells_what_the_picture_shows():
+    """The state is the engine's: numbers of the bar, and boxes where monsters are drawn."""
+    env = envs.make("doom/defend-the-center-hud")
+    try:
+        names, act = env.unwrapped.state_names, make_policy("expert", env)
+        frame, info = env.reset(seed=3)
+        assert env.unwrapped.frame_skip == 2 and frame.shape == (64, 64, 3)
+        assert dict(zip(names, info["state"], strict=True))["ammo"] == 26
+        first, seen, reward, over = frame, [], 0.0, False
+        while info["state"][names.index("kills")] < 3 and not over:
+            frame, paid, terminated, truncated, info = env.step(act(frame))
+            reward, over = reward + paid, terminated or truncated
+            if info["state"][names.index("enemy0_height")] > 0.15:
+                seen.append((frame, info["state"].copy()))
+        state = dict(zip(names, info["state"], strict=True))
+        assert state["kills"] == reward == 3 and state["ammo"] <= 23
+        assert (frame[48:, :26] != first[48:, :26]).mean() > 0.02  # other digits
+        assert (frame[48:, 26:] == first[48:, 26:]).all() == (state["health"] == 100)
+        assert seen
+        inside, outside = [], []
+        for picture, known in seen:
+            x, y, width, height = known[names.index("enemy0_x") :][:4] * 64
+            box = np.zeros((64, 64), bool)
+            rows = slice(max(0, int(y - height / 2)), int(y + height / 2))
+            box[rows, max(0, int(x - width / 2)) : max(0, int(x + width / 2))] = True
+            spread = picture.max(-1).astype(int) - picture.min(-1)
+            inside.append(picture[box].std() if box.any() else 0)
+            outside.append(picture[20:46][~box[20:46]].std() if spread.any() else 0)
+        assert np.mean(inside) > np.mean(outside)
+    finally:
+        env.close()
+
+
+@needs_doom
 def test_engine_dies_with_its_process(tmp_path):
     """Closed, collected, or killed: no engine process and no file stays behind."""
     if not Path("/proc/self/task").exists():

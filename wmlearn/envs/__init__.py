@@ -42,7 +42,12 @@ __all__ = [
 
 registry: dict[str, Callable[..., gymnasium.Env]] = {
     f"doom/{name}": (lambda name=name, **kwargs: DoomEnv(name, **kwargs)) for name in SCENARIOS
-} | {f"fetch/{task}": (lambda task=task, **kwargs: FetchEnv(task, **kwargs)) for task in TASKS}
+}
+registry["doom/defend-the-center-hud"] = partial(
+    DoomEnv, "defend-the-center", frame_skip=2, hud=True
+)
+for _task in TASKS:
+    registry[f"fetch/{_task}"] = partial(FetchEnv, _task)
 for _game in GAMES:
     registry[f"procgen/{_game}"] = partial(ProcgenEnv, _game)
     registry[f"procgen/{_game}-hard"] = partial(ProcgenEnv, _game, mode="hard", backgrounds=True)
@@ -62,10 +67,10 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
 
     Args:
         env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
-            ``atari/<game>`` (``atari/breakout``), ``procgen/coinrun``, ``ninja``, ``jumper`` or
-            ``climber`` (each also ``-hard``, with backgrounds), ``metaworld/<task>``
-            (``metaworld/door-open``), ``fetch/reach``, ``fetch/push``, or any Gymnasium id that
-            renders pixels
+            ``doom/defend-the-center-hud``, ``atari/<game>`` (``atari/breakout``),
+            ``procgen/coinrun``, ``ninja``, ``jumper`` or ``climber`` (each also ``-hard``, with
+            backgrounds), ``metaworld/<task>`` (``metaworld/door-open``), ``fetch/reach``,
+            ``fetch/push``, or any Gymnasium id that renders pixels
             (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.
         **kwargs: passed to the environment, e.g. ``frame_skip``, ``labels`` (ViZDoom).

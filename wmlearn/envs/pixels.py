@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
-def resize(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """uint8 ``[h, w, 3]`` -> uint8 ``[size, size, 3]`` by area averaging (antialiased).
+def resize(frame: NDArray[np.uint8], size: int, height: int | None = None) -> NDArray[np.uint8]:
+    """uint8 ``[h, w, 3]`` -> uint8 ``[height, size, 3]`` by area averaging (antialiased).
 
-    The aspect ratio is not kept: the whole picture is always seen.
+    The aspect ratio is not kept: the whole picture is always seen. ``height`` is ``size`` if it is
+    not given.
     """
-    if frame.shape[:2] == (size, size):
+    height = size if height is None else height
+    if frame.shape[:2] == (height, size):
         return np.array(frame, dtype=np.uint8)
-    return np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(frame).resize((size, height), Image.Resampling.BOX))
 
 
 def pixel_space(size: int) -> Box:

@@ -45,6 +45,8 @@ class System:
         module: ``"package.file:Class"`` of its ``LightningModule``, which a config builds.
         config: ``"package.file:Class"`` of its frozen dataclass.
         recipe: ``"package.file:OBJECT"``, the ``Recipe`` that says how it is trained.
+        judge: ``"package.file:Class"`` of what only this system is asked when it is evaluated, a
+            ``wmlearn.evaluation.judge.Judge``; empty where the card's fixed parts say it all.
     """
 
     title: str
@@ -63,6 +65,7 @@ class System:
     module: str = ""
     config: str = ""
     recipe: str = ""
+    judge: str = ""
 
     def load(self, part: str) -> Any:
         """The class, or the recipe, that the attribute ``part`` names, imported now."""
@@ -101,9 +104,14 @@ SYSTEMS = (
         "Valevski, Leviathan, Arar and Fruchter (2024), "
         "Diffusion Models Are Real-Time Game Engines",
         "https://arxiv.org/abs/2408.14837",
+        chapter="05_gamengen",
         caveat="It works on the latents of an image autoencoder and is judged on the picture.",
         use="a neural game engine",
         cost="128 TPUs (v5e) to train, one to play at 20 frames a second",
+        name="gamengen",
+        module="wmlearn.systems.gamengen.system:GameNGen",
+        config="wmlearn.systems.gamengen.config:GameNGenConfig",
+        recipe="wmlearn.systems.gamengen.recipe",
     ),
     System(
         "UniSim",
@@ -167,6 +175,7 @@ SYSTEMS = (
         module="wmlearn.systems.genie.system:Genie",
         config="wmlearn.systems.genie.config:GenieConfig",
         recipe="wmlearn.systems.genie.recipe:RECIPE",
+        judge="wmlearn.chapters.ch09_genie.judge:GenieJudge",
     ),
     System(
         "Genie 2",
@@ -245,6 +254,7 @@ SYSTEMS = (
         module="wmlearn.systems.vjepa2_ac.system:VJEPA2AC",
         config="wmlearn.systems.vjepa2_ac.config:VJEPA2ACConfig",
         recipe="wmlearn.systems.vjepa2_ac.recipe:RECIPE",
+        judge="wmlearn.chapters.ch12_vjepa2_ac.judge:VJEPA2ACJudge",
     ),
     System(
         "JEPA",
@@ -276,6 +286,7 @@ SYSTEMS = (
         module="wmlearn.systems.vjepa.system:VJEPA",
         config="wmlearn.systems.vjepa.config:VJEPAConfig",
         recipe="wmlearn.systems.vjepa.recipe:RECIPE",
+        judge="wmlearn.chapters.ch11_vjepa.judge:VJEPAJudge",
     ),
     System(
         "V-JEPA 2",
@@ -312,3 +323,9 @@ TRAINABLE = {entry.name: entry for entry in (*SYSTEMS, *AGENTS) if entry.recipe}
 """What ``wmlearn fit`` takes, by name."""
 LOADABLE = {entry.name: entry for entry in (*SYSTEMS, *AGENTS) if entry.module}
 """What a checkpoint may hold, by the name in its card."""
+
+
+def entry_of(module: object) -> System | None:
+    """The entry that a trained module was built from; ``None`` if the registry has none for it."""
+    kind = f"{type(module).__module__}:{type(module).__qualname__}"
+    return next((entry for entry in LOADABLE.values() if entry.module == kind), None)

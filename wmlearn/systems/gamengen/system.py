@@ -1,0 +1,301 @@
+"""GameNGen as a LightningModule: what is trained, when, and with which loss.
+
+Valevski et al. 2024, section 3: an autoencoder turns frames into latents, a diffusion model draws
+the next latent from past ones and actions, and the decoder is fine-tuned in the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmlearn.data.clip import Clip
+from wmlearn.metrics import psnr
+from wmlearn.nn.autoencoder import (
+    KLAutoencoder,
+    color_bins,
+    rare_color_weights,
+    reconstruction_errors,
+)
+from wmlearn.nn.noise import SampleNoise
+from wmlearn.pixels import to_float, to_uint8
+from wmlearn.systems.gamengen.config import GameNGenConfig, SamplerConfig
+from wmlearn.systems.gamengen.denoiser import Denoiser
+from wmlearn.systems.gamengen.reward_end import RewardEnd
+from wmlearn.world import World, WorldModel
+
+PARTS = ("autoencoder", "denoiser", "decoder")
+
+
+class GameNGen(L.LightningModule, WorldModel):
+    """Autoencoder, denoiser of latents, and a small model of reward and end.
+
+    Args:
+        config: all numbers; ``wmlearn.systems.gamengen.PAPER`` is the paper's.
+    """
+
+    def __init__(self, config: GameNGenConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, size = config.autoencoder.latent_channels, config.latent_size
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.autoencoder = KLAutoencoder(config.autoencoder)
+            self.denoiser = Denoiser(config.denoiser)
+            self.reward_end = RewardEnd(config.reward_end, config.denoiser.num_actions, c, size)
+        # Latents are diffused with unit variance, channel by channel; the scale is measured once.
+        self.register_buffer("latent_mean", torch.zeros(c))
+        self.register_buffer("latent_std", torch.ones(c))
+        self.register_buffer("color_weights", torch.ones(4096))
+
+    # --- frames and latents --------------------------------------------------------------------
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8 ``[*, C, H, W]`` -> scaled latents ``[*, c, h, w]``, the distributions' means."""
+        x = to_float(frames.flatten(0, -4))
+        z = self.autoencoder.encode(x).mean
+        z = (z - _channels(self.latent_mean)) / _channels(self.latent_std)
+        return z.unflatten(0, frames.shape[:-3])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents ``[B, c, h, w]`` -> frames ``[B, C, H, W]``, nominally in [-1, 1]."""
+        z = latents * _channels(self.latent_std) + _channels(self.latent_mean)
+        return self.autoencoder.decode(z).float()
+
+    @torch.no_grad()
+    def measure_scale(self, frames: Tensor) -> None:
+        """Sets the latents' scale from a sample of frames, uint8 ``[B, C, H, W]``."""
+        z = self.autoencoder.encode(to_float(frames)).mean
+        self.latent_mean.copy_(z.mean((0, 2, 3)))
+        self.latent_std.copy_(z.std((0, 2, 3)))
+
+    def measure_colors(self, frames: Tensor) -> None:
+        """Sets what errors in colors count, from a sample of frames, uint8 ``[B, 3, H, W]``."""
+        if self.config.rare_colors:
+            self.color_weights.copy_(rare_color_weights(frames.cpu()))
+
+    def pixel_weights(self, frames: Tensor) -> Tensor:
+        """What an error in a pixel counts, ``[B, 1, H, W]``, for uint8 frames ``[B, C, H, W]``."""
+        if not self.config.rare_colors:
+            return torch.ones_like(frames[:, :1], dtype=torch.float32)
+        return self.color_weights[color_bins(frames)][:, None]
+
+    def latent_weights(self, frames: Tensor) -> Tensor:
+        """The same for latents' positions, ``[B, 1, h, w]``."""
+        return F.avg_pool2d(self.pixel_weights(frames), self.config.autoencoder.factor)
+
+    @staticmethod
+    def emphasis(weights: Tensor) -> Tensor:
+        """What the denoiser's errors count, from the *last context frame's* weights [B, 1, h, w].
+
+        Positions around rare colors count more. Weights of the frame to be predicted must not be
+        taken: with them a monster that is there half of the time would be learned as one that is
+        there almost always, and dreams fill with monsters.
+        """
+        return F.max_pool2d(weights, 3, stride=1, padding=1)
+
+    # --- training ------------------------------------------------------------------------------
+
+    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Loss of one batch of clips ``[B, n + 1, C, H, W]``, of the part whose turn it is."""
+        part = self.part_at(self.global_step)
+        losses = self.losses(batch, part, self.global_step)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()})
+        loss = sum(losses.values())
+        if self.trainer.world_size == 1:
+            return loss
+        return loss + 0.0 * sum(p.flatten()[0] for p in self.parameters())  # DDP waits for all
+
+    def losses(self, clip: Clip, part: str, step: int = 0) -> dict[str, Tensor]:
+        """The losses of a part, with the noise that belongs to training step ``step``."""
+        rank = 0 if self._trainer is None else self.global_rank
+        noise = SampleNoise(self.config.seed, step, len(clip), rank, device=clip.frames.device)
+        if part == "denoiser":
+            return self.denoiser_losses(*self.prepare(clip), noise.normal)
+        frames = self._one_and_the_hardest(clip.frames, noise)
+        if part == "decoder":
+            return {"decoder": self.decoder_errors(frames).mean()}
+        shape = self.config.autoencoder.latent_channels, *2 * (self.config.latent_size,)
+        normal = noise.normal(len(clip), 2, *shape).flatten(0, 1)
+        return {"autoencoder": self.autoencoder_errors(frames, normal).mean()}
+
+    def autoencoder_errors(self, frames: Tensor, normal: Tensor) -> Tensor:
+        """What frames uint8 ``[B, C, H, W]`` cost the autoencoder: [B]; normal [B, c, h, w]."""
+        x = to_float(frames)
+        drawn, latents = self.autoencoder(x, normal)
+        errors = reconstruction_errors(drawn.float(), x, self.pixel_weights(frames))
+        return errors + self.config.kl_weight * latents.kl() / normal[0].numel()
+
+    def decoder_errors(self, frames: Tensor) -> Tensor:
+        """What frames cost the decoder alone (section 3.3), each apart: [B]."""
+        with torch.no_grad():
+            latents = self.encode(frames)
+        return reconstruction_errors(
+            self.decode(latents),
+            to_float(frames),
+            self.pixel_weights(frames),
+            self.config.decoder_absolute,
+        )
+
+    def denoiser_losses(
+        self,
+        latents: Tensor,
+        actions: Tensor,
+        reward: Tensor,
+        terminated: Tensor,
+        weight: Tensor,
+        noise,
+    ) -> dict[str, Tensor]:
+        """Losses of the last latent of each window.
+
+        Args:
+            latents: ``[B, n + 1, c, h, w]``, scaled.
+            actions: int64 ``[B, n]``.
+            reward, terminated: ``[B]``, of the last step.
+            weight: ``[B, 1, h, w]``, of the positions; see :meth:`emphasis`.
+            noise: draws standard normal noise of a given shape.
+        """
+        context, target = latents[:, :-1], latents[:, -1]
+        denoising = self.denoiser.loss(context, target, actions, noise, weight).mean()
+        k = min(self.config.reward_end.frames, latents.shape[1])
+        level = 0.5 * torch.special.ndtr(noise(len(latents), 1, 1, 1, 1))  # dreams are noisy, too
+        seen = latents[:, -k:] + level * noise(*latents[:, -k:].shape)
+        read = self.reward_end.loss(seen, actions[:, 1 - k :], reward, terminated).mean()
+        return {"denoising": denoising, "reward_end": read}
+
+    @torch.no_grad()
+    def prepare(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What :meth:`denoiser_losses` asks for, from the first n + 1 frames of clips."""
+        clip.require("actions", "rewards", "terminated")
+        window = clip.time(0, self.config.denoiser.context_frames + 1)
+        return (
+            self.encode(window.frames),
+            window.actions,
+            window.rewards[:, -1],
+            window.terminated[:, -1],
+            self.emphasis(self.latent_weights(window.frames[:, -2])),
+        )
+
+    @torch.no_grad()
+    def _one_and_the_hardest(self, frames: Tensor, noise: SampleNoise) -> Tensor:
+        """Of each clip ``[B, T, ...]`` a random frame, and that with the largest error: [2 B, ...].
+
+        Half of what is learned is thus what is hard: frames with monsters, shots and new numbers.
+        """
+        batch, length = frames.shape[:2]
+        one = noise.integers(length)
+        errors = self.decoder_errors(frames.flatten(0, 1)).view(batch, length)
+        rows = torch.arange(batch, device=frames.device)
+        return torch.stack([frames[rows, one], frames[rows, errors.argmax(1)]], 1).flatten(0, 1)
+
+    def on_train_batch_start(self, batch: Clip, batch_idx: int) -> None:
+        """Colors are counted at the start, the latents' scale when the autoencoder has learned.
+
+        Both from one batch of all processes; a resumed run has them in its checkpoint.
+        """
+        step, learned = self.global_step, self._span("autoencoder")[1]
+        if step == 0:
+            self.measure_colors(self._of_all_processes(batch.frames))
+        if learned and step == math.ceil(learned):
+            self.measure_scale(self._of_all_processes(batch.frames))
+
+    def _of_all_processes(self, frames: Tensor) -> Tensor:
+        """``[B, T, C, H, W]`` of each process -> all frames ``[N, C, H, W]``."""
+        if self.trainer.world_size > 1:
+            frames = self.all_gather(frames).flatten(0, 1)
+        return frames.flatten(0, 1)
+
+    def part_at(self, step: int) -> str:
+        """Whose turn it is at a training step: a choice by the step's number alone."""
+        for part in PARTS:
+            begin, end = self._span(part)
+            if begin <= step < end:
+                return part
+        return "denoiser"
+
+    def _span(self, part: str) -> tuple[float, float]:
+        begin, end = getattr(self.config, f"{part}_span")
+        return begin * self.config.max_steps, end * self.config.max_steps
+
+    # --- validation and optimizer --------------------------------------------------------------
+
+    def validation_step(self, batch: Clip, batch_idx: int) -> None:
+        """PSNR in dB on held-out clips: next frame, autoencoder, and copying the last frame."""
+        latents, actions, *_ = self.prepare(batch)
+        noise = SampleNoise(self.config.seed, batch_idx, len(batch), self.global_rank, self.device)
+        n = self.config.denoiser.context_frames
+        target = batch.frames[:, n]
+        drawn = self.denoiser.sample(latents[:, :-1], actions, noise.normal, self.config.sampler)
+        metrics = {
+            "val/psnr": psnr(to_uint8(self.decode(drawn)), target).mean(),
+            "val/psnr_autoencoder": psnr(to_uint8(self.decode(latents[:, -1])), target).mean(),
+            "val/psnr_copy": psnr(batch.frames[:, n - 1], target).mean(),
+        }
+        self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
+
+    def configure_optimizers(self) -> dict:
+        """One AdamW with a group for each part, whose learning rate is zero out of its turn."""
+        config, autoencoder = self.config, self.autoencoder
+        decoder = [*autoencoder.decoder.parameters(), *autoencoder.post_quant_conv.parameters()]
+        encoder = [p for module in self._encoder_modules() for p in module.parameters()]
+        dreams = [*self.denoiser.parameters(), *self.reward_end.parameters()]
+        groups = [("autoencoder",), ("autoencoder", "decoder"), ("denoiser",)]
+        optimizer = torch.optim.AdamW(
+            [{"params": part} for part in (encoder, decoder, dreams)],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+
+        def rate(turns: tuple[str, ...]):
+            def at(step: int) -> float:
+                part = self.part_at(step)
+                if part not in turns:
+                    return 0.0
+                begin, end = self._span(part)
+                warmup = min(1.0, (step - begin + 1) / max(config.warmup_steps, 1))
+                share = (step - begin) / max(end - begin, 1)
+                return warmup * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+            return at
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [rate(turns) for turns in groups])
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
+        """Clips the gradient; parts out of their turn are left as they are."""
+        autoencoder, part = self.autoencoder, self.part_at(self.global_step)
+        encoder, dreams = self._encoder_modules(), (self.denoiser, self.reward_end)
+        idle = {"autoencoder": dreams, "denoiser": (autoencoder,), "decoder": (*dreams, *encoder)}
+        for module in idle[part]:
+            module.zero_grad(set_to_none=True)
+        nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
+
+    def _encoder_modules(self) -> tuple[nn.Module, nn.Module]:
+        return self.autoencoder.encoder, self.autoencoder.quant_conv
+
+    Sampler = SamplerConfig
+
+    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
+        """The learned world, to be played or planned in (a :class:`GameNGenWorld`).
+
+        Args:
+            sampler: how a frame is drawn, or what differs from the config's own way:
+                ``{"num_steps": 1}``.
+        """
+        from wmlearn.systems.gamengen.world import GameNGenWorld
+
+        return GameNGenWorld(self, sampler)
+
+
+def _channels(x: Tensor) -> Tensor:
+    return x.view(-1, 1, 1)
