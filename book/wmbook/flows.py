@@ -182,9 +182,9 @@ FLOWS = {
             ("net", "dec", "a few steps"),
             ("dec", "out", ""),
         ),
-        "Past frames become latents in an autoencoder's encoder. Noise is added to these latents, and "
-        "its level is told to the denoiser, which also gets the past actions and the noisy next "
-        "latent. After a few denoising steps the decoder draws the next frame.",
+        "Past frames become latents in an autoencoder's encoder. Noise is added to these latents, "
+        "and its level is told to the denoiser, which also gets the past actions and the noisy "
+        "next latent. After a few denoising steps the decoder draws the next frame.",
         "GameNGen: noise on the past in training makes long dreams last.",
     ),
     "genie": Flow(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
 from pathlib import Path
 
 from wmbook import films, terms
@@ -11,6 +12,7 @@ from wmbook.links import rewrite
 from wmbook.places import place
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+_PLOTLY = "application/vnd.plotly.v1+json"
 
 
 def stage(path: Path, source: str, folder: Path) -> Path:
@@ -62,6 +64,12 @@ def _still(outputs: list[dict], world: str, shown: set[str]) -> list[dict]:
         if output["output_type"] == "stream" and output["name"] == "stderr":
             continue
         data = output.get("data", {})
+        if _PLOTLY in data:
+            html = _figure(data)
+            kept.append(
+                {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}
+            )
+            continue
         if _WIDGET not in data:
             kept.append(output)
             continue
@@ -72,6 +80,18 @@ def _still(outputs: list[dict], world: str, shown: set[str]) -> list[dict]:
         html = _instead(plain, world, shown)
         kept.append({"output_type": "display_data", "metadata": {}, "data": {"text/html": html}})
     return kept
+
+
+def _figure(data: dict) -> str:
+    """A figure of plotly as the page draws it; its table stays, its still picture goes."""
+    alt = "".join(data["text/plain"])
+    spec = {key: data[_PLOTLY][key] for key in ("data", "layout")}
+    table = re.sub(r"<img\b[^>]*>", "", "".join(data.get("text/html", "")))
+    return (
+        f'<div class="wm-plotly"><div class="wm-plot" role="img" aria-label="{escape(alt)}"></div>'
+        f'<script type="application/json">{json.dumps(spec).replace("</", "<" + chr(92) + "/")}'
+        f"</script></div>{table}"
+    )
 
 
 def _instead(plain: str, world: str, shown: set[str]) -> str:

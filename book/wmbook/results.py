@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from itertools import takewhile
 
 from wmbook import cards
 from wmbook.cards import Measure, estimate
@@ -30,7 +31,7 @@ def rows_of(name: str) -> Iterator[Row]:
     found = cards.evaluation(name) or {}
     yield from _fidelity(name)
     yield from _latent_actions(found.get("latent_actions"))
-    yield from _probes(found)
+    yield from _sections(found)
     yield from _from_card(cards.card(name))
     yield from _cost(found.get("cost"))
 
@@ -72,23 +73,31 @@ def _latent_actions(score: dict | None) -> Iterator[Row]:
         yield "codes in use", used.replace("%", " %"), f"{score['codes']} would be the most"
 
 
-def _probes(found: dict) -> Iterator[Row]:
-    """Of a frozen encoder: motions and their reversals, beside a twin and an untrained encoder."""
-    words = {"pairs": "a motion or its reversal", "all": "which of all motions"}
-    for part, row in found.get("features", {}).items():
-        if ", one frame" in part:
-            continue
-        for key, label in words.items():
-            beside = []
-            alone = found["features"].get(f"{part}, one frame", {}).get(key)
-            for other, entry in (
-                ("one frame", alone),
-                ("its twin that predicts pixels", found.get("pixels", {}).get(part, {}).get(key)),
-                ("an untrained encoder", found.get("random", {}).get(part, {}).get(key)),
-            ):
-                if entry:
-                    beside.append(f"{other} {estimate(entry, '%')}")
-            yield f"{label}, frozen probe, {part}", str(estimate(row[key], "%")), "; ".join(beside)
+def _sections(found: dict) -> Iterator[Row]:
+    """What a system's own judge added; an indented row stands beside the one above it."""
+    for section in found.get("sections", []):
+        columns = section["columns"] or [""]
+        rows = section["rows"]
+        for index, row in enumerate(rows):
+            if row["name"].startswith(" "):
+                continue
+            beside = list(takewhile(lambda r: r["name"].startswith(" "), rows[index + 1 :]))
+            for column, (label, value) in enumerate(zip(columns, row["values"], strict=False)):
+                own = estimate(value, section["unit"], section["digits"])
+                others = [
+                    f"{r['name'].strip()} {estimate(r['values'][column], section['unit'], 1)}"
+                    for r in beside
+                    if r["values"][column : column + 1]
+                ]
+                yield f"{row['name']}: {label}".rstrip(": "), str(own or _DASH), "; ".join(others)
+
+
+def _probe(name: str) -> dict[str, dict]:
+    """The rows of a card's section of probes, by name: the values of its first column."""
+    for section in (cards.evaluation(name) or {}).get("sections", []):
+        if section["name"] == "probe":
+            return {row["name"].strip(): row["values"][0] for row in section["rows"]}
+    return {}
 
 
 def _from_card(card: dict) -> Iterator[Row]:
@@ -251,8 +260,8 @@ def _utility_cell(name: str) -> str:
     if "return" in metrics:
         own = Measure(metrics["return"], *metrics["return_interval"])
         return f"return {own.html()}<br>random {Measure(metrics['random'], digits=0)}"
-    if "features" in found:
-        pairs = estimate(found["features"]["ten labels"]["pairs"], "%")
+    if probe := _probe(name):
+        pairs = estimate(probe["the encoder, ten labels"], "%")
         return f"motion or reversal, ten labels {pairs.html()}"
     if found.get("latent_actions"):
         score = found["latent_actions"]
@@ -285,10 +294,12 @@ def five() -> list[Row]:
     """Five numbers for the front door: value, what it is, what stands beside it."""
     diamond, ac = cards.at("diamond-doom-basic"), cards.card("vjepa2-ac-fetch")["metrics"]
     score = cards.evaluation("genie-coinrun")["latent_actions"]
-    probe = cards.evaluation("vjepa-metaworld")
+    probe = {
+        key: str(Measure(value["value"], unit="%"))
+        for key, value in _probe("vjepa-metaworld").items()
+    }
     policy = cards.card("actor-critic-doom-basic")["metrics"]
     share = (policy["return"] - policy["random"]) / (policy["script"] - policy["random"])
-    pairs = {part: Measure(probe[part]["ten labels"]["pairs"]["value"], unit="%") for part in probe}
     percent = {
         key: str(Measure(value, unit="%", digits=0))
         for key, value in dict(
@@ -317,9 +328,12 @@ def five() -> list[Row]:
             f"random actions {percent['random']}",
         ),
         (
-            str(pairs["features"]),
+            probe["the encoder, ten labels"],
             "a motion or its reversal, from V-JEPA's frozen features and ten labels",
-            f"its twin that predicts pixels {pairs['pixels']}, untrained {pairs['random']}",
+            "its twin that predicts pixels {}, untrained {}".format(
+                probe["its twin, which predicts pixels, ten labels"],
+                probe["never trained, ten labels"],
+            ),
         ),
         (
             percent["share"],

@@ -20,7 +20,7 @@ def rows() -> tuple[dict, ...]:
     from wmlearn.systems import SYSTEMS
 
     found = []
-    for entry in (entry for entry in SYSTEMS if entry.recipe):
+    for entry in (entry for entry in SYSTEMS if ":" in entry.recipe):
         recipe = entry.load("recipe")
         for tier in _TIERS:
             run, config = recipe.preset(tier)
