@@ -77,9 +77,13 @@ def _still(outputs: list[dict], world: str, shown: set[str]) -> list[dict]:
         if plain.startswith(("Training", "Validation")):  # a progress bar
             bars += 1
             continue
-        html = _instead(plain, world, shown)
-        kept.append({"output_type": "display_data", "metadata": {}, "data": {"text/html": html}})
+        kept.append(_shown(_instead(plain, world, shown)))
     return kept
+
+
+def _shown(html: str) -> dict:
+    """An output that shows HTML."""
+    return {"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}
 
 
 def _figure(data: dict) -> str:
