@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--horizons", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--probe_steps", type=int, default=500)
+    parser.add_argument("--probe_steps", type=int)
     parser.add_argument("--steps", type=int, help="of all stages, where there were several")
     parser.add_argument("--minutes", type=float, help="of all stages, where there were several")
     parser.add_argument("--note", help="a sentence for the card")
@@ -62,7 +62,7 @@ def main() -> None:
             probe_steps=args.probe_steps,
             training_minutes=card["minutes"],
             policies=policies or None,
-            episodes=args.episodes,
+            episodes=args.episodes if policies else None,
             name=args.name,
             progress=print,
         )
@@ -102,15 +102,15 @@ def _metrics(evaluation: EvaluationCard) -> dict:
     """The card's figures in short; evaluation.json has them with intervals."""
     at = evaluation.fidelity.at
     control = evaluation.controllability
-    latent = evaluation.latent_actions
-    metrics = {} if latent is None else {
-        "latent_action_recall": round(latent.recall.value, 3),
-        "latent_action_names": latent.names,
-        "latent_action_perplexity": round(latent.perplexity, 2),
-    }  # fmt: skip
-    return metrics | {
-        "psnr": {str(a.horizon): round(a.psnr.value, 2) for a in at},
-        "psnr_gain_over_copy": {str(a.horizon): round(a.psnr_gain.value, 2) for a in at},
+    own = {
+        f"{section.name}: {row.name.strip()}": round(row.values[0].value, 3)
+        for section in evaluation.sections
+        for row in section.rows
+        if row.values and row.values[0] is not None
+    }
+    return own | {
+        "psnr": {str(a.horizon): round(a.score.value, 2) for a in at},
+        "psnr_gain_over_copy": {str(a.horizon): round(a.gain.value, 2) for a in at},
         "psnr_lost_by_shuffled_actions": {
             str(a.horizon): round(a.delta.value, 2) for a in (control.at if control else ())
         },

@@ -1,4 +1,4 @@
-"""What is measured, written once: PSNR, SSIM, feature distance, and estimates with intervals.
+"""What is measured, written once: PSNR, SSIM, feature distance, code usage, and estimates.
 
 Definitions (frames are uint8, 0..255):
 
@@ -12,12 +12,15 @@ Definitions (frames are uint8, 0..255):
   so that the features are those of a small convolutional net with fixed *random* weights, defined
   below. It sees blur, noise and wrong colors, not meaning; its values compare only with other
   values of this same extractor, at the same number of frames.
+- Code usage: of a quantizer's K codes, the share that occurs, and the perplexity of their
+  distribution.
 - Estimate: a mean with its 95% interval from a bootstrap over whole episodes (cluster bootstrap).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -98,7 +101,12 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
 
 def frechet_estimate(
-    dream: Tensor, real: Tensor, groups: Tensor, resamples: int = 200, seed: int = 0
+    dream: Tensor,
+    real: Tensor,
+    groups: Tensor,
+    resamples: int = 200,
+    seed: int = 0,
+    seeds: Sequence[int] = (),
 ) -> Estimate:
     """Frechet distance with a 95% bootstrap interval over episodes.
 
@@ -110,16 +118,17 @@ def frechet_estimate(
             it has the same number of frames, and the same bias, whatever the number of seeds.
         real: ``[n, d]``.
         groups: int64 ``[n]``, the episode of each clip.
+        seeds: for ``Estimate.seeds``.
     """
     value = sum(frechet_distance(one, real) for one in dream) / len(dream)
     if len(groups.unique()) < 2:
-        return Estimate(value)
+        return Estimate(value, n=len(real), seeds=tuple(seeds))
     weights = bootstrap_weights(groups, resamples, seed)
     each = sum(_frechet(one.double(), real.double(), weights, weights) for one in dream)
     each = each / len(dream)
     bounds = torch.quantile(each, torch.tensor([0.025, 0.975], dtype=torch.float64))
     low, high = (bounds + value - each.mean()).clamp(min=0).tolist()
-    return Estimate(value, low, high)
+    return Estimate(value, low, high, len(real), tuple(seeds))
 
 
 def _frechet(a: Tensor, b: Tensor, weights_a: Tensor, weights_b: Tensor) -> Tensor:
@@ -148,6 +157,24 @@ def _gaussian(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean + center, root, values.sum(-1)
 
 
+def code_counts(codes: Tensor, num_codes: int) -> Tensor:
+    """How often each code occurs: int64 ``[...]`` -> float32 ``[K]``."""
+    counts = torch.zeros(num_codes, device=codes.device)
+    flat = codes.flatten()
+    return counts.index_add_(0, flat, torch.ones_like(flat, dtype=torch.float32))
+
+
+def perplexity(counts: Tensor) -> Tensor:
+    """exp of the entropy of the codes' distribution: K if all are used alike, 1 if collapsed."""
+    share = counts / counts.sum().clamp(min=1)
+    return torch.special.entr(share).sum().exp()
+
+
+def fraction_used(counts: Tensor) -> Tensor:
+    """Share of the K codes that occur at all."""
+    return (counts > 0).float().mean()
+
+
 def _check(prediction: Tensor, target: Tensor) -> None:
     if prediction.dtype != torch.uint8 or target.dtype != torch.uint8:
         raise ValueError(
@@ -162,11 +189,18 @@ def _check(prediction: Tensor, target: Tensor) -> None:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured number and its 95% interval; ``None`` bounds when no interval can be given."""
+    """A measured number and its 95% interval; ``None`` bounds when no interval can be given.
+
+    Attributes:
+        n: how many values (clips, episodes, ...) it is made of; ``None`` where nobody counted.
+        seeds: over which each of these values is a mean; empty where nothing was drawn.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
+    n: int | None = None
+    seeds: tuple[int, ...] = ()
 
     def format(self, digits: int = 1) -> str:
         """``28.6 [27.9, 29.3]``."""
@@ -202,13 +236,18 @@ def bootstrap_weights(groups: Tensor, resamples: int = 2000, seed: int = 0) -> T
 
 
 def mean_estimate(
-    values: Tensor, groups: Tensor | None = None, resamples: int = 2000, seed: int = 0
+    values: Tensor,
+    groups: Tensor | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    seeds: Sequence[int] = (),
 ) -> Estimate:
     """The mean of ``values`` with a 95% percentile bootstrap interval.
 
     Args:
         values: ``[n]``, n >= 1.
         groups: int64 ``[n]``, the episode of each value; without it each value is its own.
+        seeds: for ``Estimate.seeds``.
 
     Returns:
         Without bounds where there is only one group: one episode says nothing about the spread.
@@ -222,8 +261,8 @@ def mean_estimate(
         )
     mean = values.mean().item()
     if len(groups.unique()) < 2 or not math.isfinite(mean):
-        return Estimate(mean)
+        return Estimate(mean, n=len(values), seeds=tuple(seeds))
     weights = bootstrap_weights(groups, resamples, seed)
     means = weights @ values / weights.sum(1)
     low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-    return Estimate(mean, low, high)
+    return Estimate(mean, low, high, len(values), tuple(seeds))

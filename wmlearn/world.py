@@ -1,21 +1,27 @@
-"""The World protocol: what every learned world can do, whatever system it comes from.
+"""The World contract: what every learned world can do, whatever system it comes from.
 
 A world is functional: its state is a value that is passed in and handed back, never hidden.
 So a planner can branch, a search tree can store states, and a counterfactual is one line.
+
+What a world can do beyond that it *declares*: by the class that it inherits from
+(:class:`FeatureWorld`, :class:`LatentActionWorld`, :class:`PromptedWorld`) and by attributes of
+:class:`World` (``chunk``, ``predicts_reward``). Shared code asks for these and never tries its luck
+with an attribute. What an agent asks for is written down the same way: :class:`Needs`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
 import gymnasium
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from torch import Tensor
+from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
 
@@ -28,29 +34,31 @@ class Step:
     gives ``features``, and nobody draws them.
 
     Attributes:
-        frame: uint8 ``[B, C, H, W]``; ``None`` in a world of features.
+        frame: uint8 ``[B, C, H, W]``, the newest one; ``None`` in a world of features.
         reward: float32 ``[B]``, in the units that the world was trained on.
         terminated: bool ``[B]``.
-        expected_sign: float32 ``[B]``, the mean of the reward's sign, -1 to 1; ``None`` where a
-            world does not know it.
+        reward_signs: float32 ``[B, 3]``, the probabilities that the reward is negative, zero,
+            positive; ``None`` where a world does not know them.
         end_probability: float32 ``[B]``, of ``terminated``; ``None`` where it is not known.
         features: float32 ``[B, N, D]``, N tokens of the new frame; ``None`` in a world of frames.
+        frames: uint8 ``[B, chunk, C, H, W]``, all that came of this action, ``frame`` the last of
+            them; ``None`` where one step gives one frame.
     """
 
     frame: Tensor | None
     reward: Tensor
     terminated: Tensor
-    expected_sign: Tensor | None = None
+    reward_signs: Tensor | None = None
     end_probability: Tensor | None = None
     features: Tensor | None = None
+    frames: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.frame is None and self.features is None:
             raise ValueError("A step shows a frame or features; this one has neither.")
 
 
-@runtime_checkable
-class World(Protocol):
+class World(ABC):
     """A learned, batched environment.
 
     Its state is a tensor, or a tuple or dataclass of tensors; in each of them the batch comes
@@ -61,16 +69,24 @@ class World(Protocol):
         frame_shape: ``(C, H, W)``, of the frames that ``reset`` takes, and of those that ``step``
             gives if it gives any.
         context_frames: how many real frames ``reset`` needs at least.
+        chunk: frames that one step gives; the action holds for all of them.
+        predicts_reward: whether ``Step.reward`` and ``Step.terminated`` are predictions. A world
+            that learned from video alone knows neither: rewards are 0, and no episode ends.
+        system: the trained system behind it; ``None`` where there is none.
     """
 
     action_space: gymnasium.Space
     frame_shape: tuple[int, int, int]
-    context_frames: int
+    context_frames: int = 1
+    chunk: int = 1
+    predicts_reward: bool = True
+    system: nn.Module | None = None
 
+    @abstractmethod
     def reset(self, context: Clip) -> Any:
         """The state after a real clip: frames ``[B, T >= context_frames, C, H, W]``, actions."""
-        ...
 
+    @abstractmethod
     def step(
         self, state: Any, action: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Any, Step]:
@@ -78,18 +94,152 @@ class World(Protocol):
 
         All randomness comes from ``generator``.
         """
-        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        for module in self.modules():
+            for tensor in (*module.parameters(), *module.buffers()):
+                return tensor.device
+        return torch.device("cpu")
+
+    def modules(self) -> list[nn.Module]:
+        """The networks that it holds."""
+        return [value for value in vars(self).values() if isinstance(value, nn.Module)]
+
+    def to(self, device: torch.device | str) -> World:
+        """Moves its networks, and returns it."""
+        for module in self.modules():
+            module.to(device)
+        return self
 
 
-class CopyLastFrame:
-    """The baseline that every world must beat: nothing ever moves.
+class FeatureWorld(World):
+    """A world whose steps show features in place of frames."""
+
+    @abstractmethod
+    def encode(self, frames: Tensor) -> Tensor:
+        """Features of real frames uint8 ``[B, T, C, H, W]``: ``[B, T, N, D]``, as in a step."""
+
+
+class LatentActionWorld(World):
+    """A world that learned from video what there is to do: its actions are its own codes."""
+
+    @abstractmethod
+    def infer_actions(self, clip: Clip) -> Tensor:
+        """The codes int64 ``[B, T - 1]`` between a clip's frames; recorded ones stay unread."""
+
+
+class PromptedWorld(World):
+    """A world that can be told in words what to show."""
+
+    @abstractmethod
+    def reset(self, context: Clip, prompt: tuple[str, ...] | None = None) -> Any:
+        """As ``World.reset``; ``prompt``: a text for each clip, by default ``context.text``."""
+
+
+class WorldModel(ABC):
+    """A system that can be lived in: what ``world()`` returns.
+
+    A system inherits from it beside ``LightningModule``.
+
+    Attributes:
+        Sampler: the frozen dataclass of what may be chosen when frames are drawn (steps,
+            temperature, ...); ``None`` where nothing is drawn.
+    """
+
+    Sampler: ClassVar[type | None] = None
+
+    @abstractmethod
+    def world(self, sampler: Any = None) -> World:
+        """The learned world.
+
+        Args:
+            sampler: a ``Sampler``; or a mapping of those of its fields that shall differ from the
+                checkpoint's own; or ``None`` for the checkpoint's own.
+        """
+
+
+S = TypeVar("S")
+
+
+def choose_sampler(own: S, given: S | Mapping[str, Any] | None) -> S:
+    """The sampler that was meant.
+
+    Args:
+        own: the checkpoint's, a frozen dataclass; ``None`` where nothing is drawn.
+        given: as in :meth:`WorldModel.world`.
+
+    Raises:
+        ValueError: there is no such field, or this is another system's sampler.
+    """
+    if given is None or (isinstance(given, Mapping) and not given):
+        return own
+    if own is None:
+        raise ValueError("This world draws nothing at random, so it takes no sampler.")
+    known = [field.name for field in fields(own)]
+    if isinstance(given, Mapping):
+        if unknown := sorted(set(given) - set(known)):
+            raise ValueError(
+                f"This world's sampler has no {' or '.join(map(repr, unknown))}; it has "
+                f"{', '.join(known)}."
+            )
+        return replace(own, **given)
+    if not isinstance(given, type(own)):
+        raise ValueError(
+            f"This world's sampler is a {type(own).__module__}.{type(own).__name__} with "
+            f"{', '.join(known)}, or a mapping of some of these; got {given!r}."
+        )
+    return given
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What somebody asks of a world before living in it.
+
+    Attributes:
+        discrete: its actions are ``Discrete``.
+        rewards: it predicts rewards and ends.
+        frames: its steps show frames.
+    """
+
+    discrete: bool = False
+    rewards: bool = False
+    frames: bool = False
+
+    def missing(self, world: World) -> list[str]:
+        """What ``world`` lacks, in words; empty where it will do."""
+        lacks = []
+        if self.discrete and not isinstance(world.action_space, gymnasium.spaces.Discrete):
+            lacks.append(f"Discrete actions (this world's are {world.action_space})")
+        if self.rewards and not world.predicts_reward:
+            lacks.append("rewards (this world predicts none)")
+        if self.frames and isinstance(world, FeatureWorld):
+            lacks.append("frames (this world gives features, not frames)")
+        return lacks
+
+    def check(self, who: str, world: World) -> None:
+        """Raises ``ValueError`` with one sentence where ``world`` will not do for ``who``."""
+        if not isinstance(world, World):
+            raise ValueError(
+                f"{who} needs a world, an object whose class inherits from wmlearn.world.World; "
+                f"got {type(world).__name__}."
+            )
+        if lacks := self.missing(world):
+            raise ValueError(
+                f"{who} needs {' and '.join(lacks)}: choose a world of another system."
+            )
+
+
+class CopyLastFrame(World):
+    """The baseline that every world of frames must beat: nothing ever moves.
 
     Args:
         action_space: passed through, so that the baseline fits wherever a world does.
         frame_shape: ``(C, H, W)``.
     """
 
-    context_frames = 1
+    predicts_reward = False
 
     def __init__(self, action_space: gymnasium.Space, frame_shape: tuple[int, int, int]) -> None:
         self.action_space = action_space
@@ -101,12 +251,38 @@ class CopyLastFrame:
     def step(
         self, state: Tensor, action: Tensor, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Step]:
-        batch = state.shape[0]
-        return state, Step(
-            frame=state,
-            reward=torch.zeros(batch, device=state.device),
-            terminated=torch.zeros(batch, dtype=torch.bool, device=state.device),
-        )
+        return state, Step(state, *_nothing(state))
+
+
+class CopyLastFeatures(FeatureWorld):
+    """The same baseline for a world of features: the last real features, for ever.
+
+    Args:
+        world: whose features.
+    """
+
+    predicts_reward = False
+
+    def __init__(self, world: FeatureWorld) -> None:
+        self.action_space, self.frame_shape = world.action_space, world.frame_shape
+        self._world = world
+
+    def encode(self, frames: Tensor) -> Tensor:
+        return self._world.encode(frames)
+
+    def reset(self, context: Clip) -> Tensor:
+        return self.encode(context.frames[:, -1:])[:, 0]
+
+    def step(
+        self, state: Tensor, action: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Step]:
+        return state, Step(None, *_nothing(state), features=state)
+
+
+def _nothing(state: Tensor) -> tuple[Tensor, Tensor]:
+    """No reward, no end."""
+    reward = torch.zeros(len(state), device=state.device)
+    return reward, torch.zeros_like(reward, dtype=torch.bool)
 
 
 def where_state(mask: Tensor, new: Any, old: Any) -> Any:
@@ -134,6 +310,9 @@ class WorldEnv(VectorEnv):
             or a function ``(count, rng) -> Clip`` that draws them.
         num_envs: dreams that go on at the same time.
         horizon: an episode is truncated after this many steps; learned worlds drift in the end.
+
+    Raises:
+        ValueError: it is a world of features, so there is no picture to observe.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"]}
@@ -146,6 +325,7 @@ class WorldEnv(VectorEnv):
         num_envs: int = 1,
         horizon: int = 100,
     ) -> None:
+        Needs(frames=True).check("A Gymnasium environment", world)
         self.world, self.num_envs, self.horizon = world, num_envs, horizon
         channels, height, width = world.frame_shape
         self.single_observation_space = gymnasium.spaces.Box(
@@ -179,11 +359,6 @@ class WorldEnv(VectorEnv):
         if not self.action_space.contains(actions.astype(self.action_space.dtype)):
             raise ValueError(f"{actions!r} is not in the action space {self.action_space}.")
         self._state, step = self.world.step(self._state, torch.as_tensor(actions), self._generator)
-        if step.frame is None:
-            raise ValueError(
-                "This world gives features, not frames, so there is no picture to observe: plan "
-                "in it (wmlearn.agents), or decode its features first."
-            )
         frames, reward = _images(step.frame), step.reward.cpu().numpy().astype(np.float64)
         terminated = step.terminated.cpu().numpy()
         self._steps += 1

@@ -16,21 +16,23 @@
 # %% [markdown]
 # # Exercises: Genie
 #
-# Five exercises for chapter 9, about 95 minutes in all. You write the pieces that make a playable
+# Six exercises for chapter 9, about two hours in all. You write the pieces that make a playable
 # world out of silent video, repair a broken one, and measure whether a world listens.
 #
 # How it works: write your code in place of `raise NotImplementedError()`, run the cell, then run
 # the check below it. The check tells you which properties hold and gives a hint for the first that
 # does not. It looks at properties of your function, so there is more than one right answer.
-# Each exercise stands alone: if you are stuck, go on with the next one.
+# Each exercise stands alone: if you are stuck, open its *Help*, or go on with the next one. A warm-up
+# repeats a cell of the chapter; the last exercise changes the problem.
 #
-# | | Exercise | Kind | Difficulty | Minutes | Points |
-# |---|---|---|---|---|---|
-# | 1 | A quantiser that lets gradients through | write | 3 of 5 | 20 | 4 |
-# | 2 | Is the codebook alive, and what do its codes mean? | write | 2 of 5 | 20 | 4 |
-# | 3 | Repair the masked loss | find the bugs | 3 of 5 | 15 | 4 |
-# | 4 | Attention over time | write | 3 of 5 | 20 | 3 |
-# | 5 | Does the world listen? | experiment, judge and write | 3 of 5 | 20 | 6 |
+# | | Exercise | Kind | Difficulty | Importance | Minutes | Points |
+# |---|---|---|---|---|---|---|
+# | 1 | A quantiser that lets gradients through | warm-up, write | 3 of 5 | 5 of 5 | 20 | 4 |
+# | 2 | Is the codebook alive, and what do its codes mean? | write | 2 of 5 | 4 of 5 | 20 | 4 |
+# | 3 | Repair the masked loss | find the bugs | 3 of 5 | 5 of 5 | 15 | 4 |
+# | 4 | Attention over time | warm-up, write | 3 of 5 | 4 of 5 | 20 | 3 |
+# | 5 | Does the world listen? | experiment, judge and write | 3 of 5 | 4 of 5 | 20 | 6 |
+# | 6 | Whose action is it? | change the problem | 4 of 5 | 4 of 5 | 25 | 4 |
 
 # %% nbgrader={"grade": false, "grade_id": "09-install", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # Setup: does nothing where wmlearn is installed. Colab and Kaggle take a few minutes.
@@ -59,8 +61,8 @@ from wmlearn.teach import check
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-1-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 1: a quantiser that lets gradients through
 #
-# *Write a function. Difficulty 3 of 5, 20 minutes, 4 points. It teaches how a network can learn
-# through a choice that has no gradient.*
+# *Warm-up: write a function. Difficulty 3 of 5, importance 5 of 5, 20 minutes, 4 points. It teaches how
+# a network can learn through a choice that has no gradient.*
 #
 # Each vector $x_i$ is replaced by the nearest code $e_k$ of a codebook. To pick the nearest one is a
 # step: its derivative is zero almost everywhere. Two tricks make it trainable (van den Oord and
@@ -74,12 +76,20 @@ from wmlearn.teach import check
 # + \beta\, \frac1N \sum_i \|x_i - \mathrm{sg}(e_{k(i)})\|^2$$
 #
 # The first term draws the codes to the vectors, the second keeps the vectors near their codes.
+#
+# <details>
+# <summary>Help</summary>
+#
+# `x + (code - x).detach()` has the value of the code and the gradient of `x`. Of the two terms of the
+# loss, each must be able to move one side only: detach the other.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "09-1-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def quantize(x, codebook, beta=0.25):
     """x [N, D], codebook [K, D] -> vectors [N, D], codes int64 [N], loss (a scalar)."""
     ### BEGIN SOLUTION
-    codes = torch.cdist(x.detach(), codebook.detach()).argmin(dim=1)
+    codes = torch.cdist(x, codebook).argmin(dim=1)
     chosen = codebook[codes]
     pull = (x.detach() - chosen).square().sum(dim=1).mean()
     commit = (x - chosen.detach()).square().sum(dim=1).mean()
@@ -89,28 +99,14 @@ def quantize(x, codebook, beta=0.25):
 # %% nbgrader={"grade": true, "grade_id": "09-1-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("09.1", quantize)
 ### BEGIN HIDDEN TESTS
-_x = torch.tensor([[0.9, 0.1], [0.2, 2.0], [-3.0, 0.0]], requires_grad=True)
-_book = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-9.0, 9.0]], requires_grad=True)
-_vectors, _codes, _loss = quantize(_x, _book, 0.5)
-assert _codes.tolist() == [0, 1, 1], "nearest code"
-assert torch.allclose(_vectors, _book[[0, 1, 1]], atol=1e-5), "value"
-_down = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-_gx, _gb = torch.autograd.grad((_vectors * _down).sum(), [_x, _book], allow_unused=True)
-assert _gx is not None and torch.allclose(_gx, _down), "straight through"
-assert _gb is None or float(_gb.abs().sum()) == 0, "the loss alone moves codes"
-assert abs(float(_loss) - 1.5 * (0.02 + 1.04 + 10.0) / 3) < 1e-4, "value of the loss"
-_, _, _loss = quantize(_x, _book, 0.5)
-_gx, _gb = torch.autograd.grad(_loss, [_x, _book], allow_unused=True)
-assert _gx is not None and _gb is not None, "both terms"
-assert torch.allclose(_gb[0], torch.tensor([0.2, -0.2]) / 3, atol=1e-4), "codes move"
-assert torch.allclose(_gx[0], 0.5 * torch.tensor([-0.2, 0.2]) / 3, atol=1e-4), "x moves"
+check("09.1", quantize, seed=91)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-2-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 2: is the codebook alive, and what do its codes mean?
 #
-# *Write two functions. Difficulty 2 of 5, 20 minutes, 4 points. It teaches the two numbers that say
-# whether a latent action model has learned anything.*
+# *Write two functions. Difficulty 2 of 5, importance 4 of 5, 20 minutes, 4 points. It teaches the two
+# numbers that say whether a latent action model has learned anything.*
 #
 # **Perplexity**: over all the codes in a batch (any shape), take the share $p_k$ of each, and
 # give $\exp(-\sum_k p_k \ln p_k)$. It is $K$ if all codes are used alike, and 1 if the codebook has
@@ -120,6 +116,14 @@ assert torch.allclose(_gx[0], 0.5 * torch.tensor([-0.2, 0.2]) / 3, atol=1e-4), "
 # with it *most often in the training data*; several may mean the same. A latent that never occurred
 # there gets the most frequent action of all. The accuracy counts how often these names are right in
 # the *test data*.
+#
+# <details>
+# <summary>Help</summary>
+#
+# `torch.bincount` counts. For the second function count *pairs*: `latent * num_actions + action` is one
+# number for each, and a view makes a table of it, a row for each latent.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "09-2-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def perplexity(codes, num_codes):
@@ -146,23 +150,14 @@ def mapped_accuracy(
 # %% nbgrader={"grade": true, "grade_id": "09-2-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("09.2", perplexity, mapped_accuracy)
 ### BEGIN HIDDEN TESTS
-assert abs(float(perplexity(torch.tensor([[0, 1], [1, 0]]), 6)) - 2) < 1e-4, "two codes"
-assert abs(float(perplexity(torch.tensor([2, 2, 2]), 6)) - 1) < 1e-4, "collapsed"
-_uneven = perplexity(torch.tensor([0, 0, 0, 1]), 2)
-assert abs(float(_uneven) - 1.7548) < 1e-3, "three to one"
-_seen = torch.tensor([1, 1, 1, 0, 0, 2, 2])
-_done = torch.tensor([3, 3, 0, 0, 0, 3, 3])
-_then = torch.tensor([1, 1, 0, 0, 2, 3]), torch.tensor([3, 0, 3, 3, 3, 0])
-assert abs(float(mapped_accuracy(_seen, _done, *_then, 4, 4)) - 2 / 6) < 1e-4
-_then = torch.tensor([1, 0, 3]), torch.tensor([3, 0, 3])
-assert abs(float(mapped_accuracy(_seen, _done, *_then, 4, 4)) - 1) < 1e-4, "never seen"
+check("09.2", perplexity, mapped_accuracy, seed=92)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-3-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 3: repair the masked loss
 #
-# *Find the bugs. Difficulty 3 of 5, 15 minutes, 4 points. It teaches to distrust a loss that falls:
-# this one rewards a model that has learned to say "mask".*
+# *Find the bugs. Difficulty 3 of 5, importance 5 of 5, 15 minutes, 4 points. It teaches to distrust a
+# loss that falls: this one rewards a model that has learned to say "mask".*
 #
 # The function below should compute the loss of Genie's dynamics model. In clip `b`, each token is
 # hidden behind the mask token with probability `rate[b]`, except in the first frame, which is always
@@ -170,6 +165,14 @@ assert abs(float(mapped_accuracy(_seen, _done, *_then, 4, 4)) - 1) < 1e-4, "neve
 # the hidden tokens. (This model has a logit for the mask token as well, which is never right.)
 #
 # **Three things are wrong.** Write the repaired version into `loss`. Change no argument in place.
+#
+# <details>
+# <summary>Help</summary>
+#
+# Ask of each line: is the truth still there when it is needed? Are the tokens that count those that
+# were hidden? And what is the first frame for, when somebody plays?
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "09-3-broken", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def broken_loss(model, tokens, actions, rate, uniform, mask_token):
@@ -195,36 +198,14 @@ def loss(model, tokens, actions, rate, uniform, mask_token):
 # %% nbgrader={"grade": true, "grade_id": "09-3-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("09.3", loss)
 ### BEGIN HIDDEN TESTS
-_draw = torch.Generator().manual_seed(93)
-_tokens = torch.randint(0, 4, (2, 3, 5), generator=_draw)
-_pressed, _rate = torch.tensor([[1, 2], [3, 4]]), torch.tensor([0.2, 0.8])
-_u = torch.rand((2, 3, 5), generator=_draw)
-_hide = _u < torch.tensor([0.2, 0.8])[:, None, None]
-_hide[:, 0] = False
-_logits = torch.randn((2, 3, 5, 5), generator=_draw, requires_grad=True)
-_got = []
-
-
-def _model(hidden, actions):
-    _got.append((hidden.clone(), actions))
-    return _logits
-
-
-_before = _tokens.clone()
-_value = loss(_model, _tokens, _pressed, _rate, _u, 4)
-assert torch.equal(_tokens, _before), "changed in place"
-assert torch.equal(_got[0][0], _tokens.masked_fill(_hide, 4)), "what the model sees"
-assert torch.equal(_got[0][1], _pressed), "actions"
-_log = _logits.log_softmax(-1).gather(-1, _tokens[..., None])[..., 0]
-assert abs(float(_value + _log[_hide].mean())) < 1e-4, "mean over the hidden tokens"
-assert _value.requires_grad
+check("09.3", loss, seed=93)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-4-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 4: attention over time
 #
-# *Write a function. Difficulty 3 of 5, 20 minutes, 3 points. It teaches the half of a spatio-temporal
-# block that makes a world causal.*
+# *Warm-up: write a function. Difficulty 3 of 5, importance 4 of 5, 20 minutes, 3 points. It teaches the
+# half of a spatio-temporal block that makes a world causal.*
 #
 # A video has $T$ frames of $S$ tokens. In the temporal half of an ST block each *place* of the picture
 # looks only at itself, in this frame and the earlier ones:
@@ -233,6 +214,14 @@ assert _value.requires_grad
 # \frac{q_{t,s} \cdot k_{t',s}}{\sqrt D} \Big)\, v_{t',s}$$
 #
 # Write it for one head, with PyTorch's basic operations. Inputs and output are `[B, T, S, D]`.
+#
+# <details>
+# <summary>Help</summary>
+#
+# Bring time next to the channels, so that `q @ k.transpose(-1, -2)` is `[B, S, T, T]`: a row for each
+# frame that looks, a column for each that is looked at. `torch.ones(T, T).triu(1)` marks the later ones.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "09-4-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def temporal_attention(q, k, v):
@@ -248,20 +237,14 @@ def temporal_attention(q, k, v):
 # %% nbgrader={"grade": true, "grade_id": "09-4-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("09.4", temporal_attention)
 ### BEGIN HIDDEN TESTS
-_q, _k, _v = torch.randn((3, 2, 6, 4, 8), generator=torch.Generator().manual_seed(94))
-_mine = temporal_attention(_q, _k, _v)
-assert _mine.shape == (2, 6, 4, 8) and not _mine.isnan().any()
-_library = F.scaled_dot_product_attention(
-    *(x.transpose(1, 2) for x in (_q, _k, _v)), is_causal=True
-)
-assert torch.allclose(_mine, _library.transpose(1, 2), atol=1e-4)
+check("09.4", temporal_attention, seed=94)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-5-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 5: does the world listen?
 #
-# *Run an experiment, judge and write. Difficulty 3 of 5, 20 minutes, 3 + 3 points. It teaches how to
-# tell a world from a film.*
+# *Run an experiment, judge and write. Difficulty 3 of 5, importance 4 of 5, 20 minutes, 3 + 3 points. It
+# teaches how to tell a world from a film.*
 #
 # The paper's measure of controllability: dream from the first real frame under the latent actions
 # that were *inferred* from the real clip, and again under *random* ones (each drawn alone, all codes
@@ -272,6 +255,14 @@ assert torch.allclose(_mine, _library.transpose(1, 2), atol=1e-4)
 # where $x_t$ is the real frame, $\hat x_t$ the dreamed one and $\hat x'_t$ that of the second dream,
 # as the mean over the clips. The paper takes $t = 4$. Step 1 is the first dreamed frame.
 # `psnr(a, b)` gives the PSNR of each frame. Draw with the `generator`.
+#
+# <details>
+# <summary>Help</summary>
+#
+# `torch.randint(num_actions, inferred.shape, generator=generator)` draws a latent for each clip and
+# step. Step 1 is `[:, 0]` of a dream and `[:, 1]` of the real frames.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "09-5-psnr", "locked": true, "schema_version": 3, "solution": false, "task": false}
 black = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
@@ -293,36 +284,7 @@ def delta_psnr(dream, frames, inferred, step, num_actions, generator):
 # %% nbgrader={"grade": true, "grade_id": "09-5-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("09.5", delta_psnr)
 ### BEGIN HIDDEN TESTS
-_latents = torch.tensor([[1, 0, 2], [2, 2, 2], [0, 1, 1], [3, 3, 3]])
-_start = torch.full((4, 1, 4, 4), 20, dtype=torch.uint8)
-_way = torch.arange(1, 4) + 9 * _latents.cumsum(1)
-_real = torch.cat([_start[:, None], (_start[:, None] + _way[:, :, None, None, None])], 1)
-_calls = []
-
-
-def _dream(first, latents):
-    assert torch.equal(first, _start)
-    _calls.append(latents.clone())
-    own = 9 * latents.cumsum(1)
-    return (first[:, None] + own[:, :, None, None, None]).to(torch.uint8)
-
-
-_real = _real.to(torch.uint8)
-_made = delta_psnr(_dream, _real, _latents, 2, 4, torch.Generator().manual_seed(95))
-assert len(_calls) == 2
-_a, _b = _calls if torch.equal(_calls[0], _latents) else _calls[::-1]
-assert torch.equal(_a, _latents) and 0 <= int(_b.min()) and int(_b.max()) < 4
-assert len({tuple(row) for row in _b.tolist()}) > 1, "one draw for each clip"
-assert _b.flatten().sort().values.tolist() != _a.flatten().sort().values.tolist()
-_gain = psnr(_dream(_start, _a), _real[:, 1:]) - psnr(_dream(_start, _b), _real[:, 1:])
-assert abs(float(_made) - float(_gain[:, 1].mean())) < 1e-4
-_calls.clear()
-for _seed in (96, 97, 96):
-    _generator = torch.Generator().manual_seed(_seed)
-    delta_psnr(_dream, _real, torch.zeros(4, 3).long(), 2, 9, _generator)
-_a, _b, _c = (made for made in _calls if made.any())
-assert int(_a.max()) > 4, "all codes"
-assert not torch.equal(_a, _b) and torch.equal(_a, _c), "the generator decides"
+check("09.5", delta_psnr, seed=95)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "09-5-question", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -352,3 +314,58 @@ assert not torch.equal(_a, _b) and torch.equal(_a, _c), "the generator decides"
 # visible difference between the three. 3 needs an example without a visible trace, or with another
 # cause, and the reason.
 # ### END SOLUTION
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "09-6-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# ## Exercise 6: whose action is it?
+#
+# *Change the problem: write two functions. Difficulty 4 of 5, importance 4 of 5, 25 minutes, 4 points. It
+# teaches that a latent action explains a change in the picture, whoever made it.*
+#
+# Genie's actions were inferred from changes. In a game with an enemy some of these changes are the enemy's,
+# so some codes move the *enemy*. Whoever pressed such a key would play both. Which codes may be keys?
+#
+# **`changed`**: the mean absolute difference of two videos over all pixels of a mask (every pixel of the
+# mask counts the same, the channels are averaged). 0 where the mask is empty. The frames are uint8.
+#
+# **`players_codes`**: for each code dream from the first frames with that code held at all steps, beside a
+# dream with the code `idle` held. Measure the change in the player's pixels and in the enemy's. A code may
+# be a key if it changes the player at all, and at least `ratio` times as much as the enemy. The world is
+# random: the enemy also moves by chance. Chance must not count as control, so give every dream the same
+# `seed`.
+#
+# <details>
+# <summary>Help</summary>
+#
+# `(a.float() - b.float()).abs().mean(2)` is `[B, T, H, W]`, as the mask is; what about `3 - 5` in uint8?
+# The latents of a dream are `[B, T]`: `B` starts, and `T` from the masks' second axis.
+#
+# </details>
+
+# %% nbgrader={"grade": false, "grade_id": "09-6-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def changed(a, b, mask):
+    """a, b uint8 [B, T, C, H, W], mask bool [B, T, H, W]; a number of levels."""
+    ### BEGIN SOLUTION
+    error = (a.float() - b).abs().mean(dim=2)
+    return error[mask].mean() if mask.any() else 0.0
+    ### END SOLUTION
+
+
+def players_codes(dream, first, player, enemy, num_codes, idle, ratio, seed):
+    """dream(first [B, C, H, W], latents int64 [B, T], seed) -> frames [B, T, C, H, W];
+    player, enemy: masks [B, T, H, W]. Bool [num_codes]: which codes may be keys."""
+    ### BEGIN SOLUTION
+    def held(code):
+        return dream(first, torch.full(player.shape[:2], code), seed)
+
+    rest = held(idle)
+    moved = [[changed(held(code), rest, mask) for mask in (player, enemy)]
+             for code in range(num_codes)]
+    mine, theirs = torch.tensor(moved).T
+    return (mine > 0) & (mine >= ratio * theirs)
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "09-6-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+check("09.6", changed, players_codes)
+### BEGIN HIDDEN TESTS
+check("09.6", changed, players_codes, seed=96)
+### END HIDDEN TESTS

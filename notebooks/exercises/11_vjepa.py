@@ -16,22 +16,24 @@
 # %% [markdown]
 # # Exercises: V-JEPA
 #
-# Five exercises for chapter 11, about 95 minutes in all. You write the pieces that make feature
+# Six exercises for chapter 11, about two hours in all. You write the pieces that make feature
 # prediction work on video, repair a loss that falls and teaches nothing, and find out what holds
 # features up.
 #
 # How it works: write your code in place of `raise NotImplementedError()`, run the cell, then run
 # the check below it. The check tells you which properties hold and gives a hint for the first that
 # does not. It looks at properties of your function, so there is more than one right answer.
-# Each exercise stands alone: if you are stuck, go on with the next one.
+# Each exercise stands alone: if you are stuck, open its *Help*, or go on with the next one. A warm-up
+# repeats a cell of the chapter; the last exercise changes the problem.
 #
-# | | Exercise | Kind | Difficulty | Minutes | Points |
-# |---|---|---|---|---|---|
-# | 1 | Rotary positions for time, height and width | write | 3 of 5 | 20 | 4 |
-# | 2 | A mask over the full duration | write | 2 of 5 | 15 | 3 |
-# | 3 | Two gauges of collapse | write | 3 of 5 | 20 | 4 |
-# | 4 | Repair the loss | find the bugs | 4 of 5 | 20 | 4 |
-# | 5 | What holds the features up? | experiment, judge and write | 2 of 5 | 20 | 5 |
+# | | Exercise | Kind | Difficulty | Importance | Minutes | Points |
+# |---|---|---|---|---|---|---|
+# | 1 | Rotary positions for time, height and width | warm-up, write | 3 of 5 | 3 of 5 | 20 | 4 |
+# | 2 | A mask over the full duration | warm-up, write | 2 of 5 | 4 of 5 | 15 | 3 |
+# | 3 | Two gauges of collapse | write | 3 of 5 | 5 of 5 | 20 | 4 |
+# | 4 | Repair the loss | find the bugs | 4 of 5 | 5 of 5 | 20 | 4 |
+# | 5 | What holds the features up? | experiment, judge and write | 2 of 5 | 4 of 5 | 20 | 5 |
+# | 6 | A mask in time, and what copying is worth | change the problem | 3 of 5 | 4 of 5 | 20 | 3 |
 
 # %% nbgrader={"grade": false, "grade_id": "11-install", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # Setup: does nothing where wmlearn is installed. Colab and Kaggle take a few minutes.
@@ -59,8 +61,8 @@ from wmlearn.teach import check
 # %% [markdown] nbgrader={"grade": false, "grade_id": "11-1-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 1: rotary positions for time, height and width
 #
-# *Write two functions. Difficulty 3 of 5, 20 minutes, 4 points. It teaches how attention over a video
-# knows how far apart two tokens are, on each of three axes.*
+# *Warm-up: write two functions. Difficulty 3 of 5, importance 3 of 5, 20 minutes, 4 points. It teaches
+# how attention over a video knows how far apart two tokens are, on each of three axes.*
 #
 # A query or key has `d` channels. **Angles**: each axis owns a third of them, `third = 2 * (d // 6)`
 # channels (an even number): time the first third, height the second, width the last. What is left over
@@ -75,13 +77,21 @@ from wmlearn.teach import check
 #
 # **Turning**: a pair $(a, b)$ turned by $\alpha$ is
 # $(a \cos\alpha - b \sin\alpha,\; b \cos\alpha + a \sin\alpha)$.
+#
+# <details>
+# <summary>Help</summary>
+#
+# Compute the speeds of one axis once, `[third]`, each twice, `repeat_interleave(2)`; broadcast with the
+# positions to `[N, 3, third]` and flatten. For the turn, `x[:, ::2]` holds all $a$ and `x[:, 1::2]` all $b$.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "11-1-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def rotary_angles(positions, d):
     """Angles [N, d] for positions [N, 3]: time, height and width of each token."""
     ### BEGIN SOLUTION
     third = 2 * (d // 6)
-    pairs = torch.arange(third // 2, dtype=positions.dtype)
+    pairs = torch.arange(third // 2)
     speeds = (10_000 ** (-pairs / (third // 2))).repeat_interleave(2)
     turns = (positions[:, :, None] * speeds).flatten(1)
     return F.pad(turns, (0, d - 3 * third))
@@ -98,40 +108,27 @@ def turn(x, angles):
 # %% nbgrader={"grade": true, "grade_id": "11-1-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("11.1", rotary_angles, turn)
 ### BEGIN HIDDEN TESTS
-_at = torch.tensor([[2.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 5.0]])
-_angles = rotary_angles(_at, 14)
-assert torch.allclose(_angles[0], torch.tensor([2, 2, 0.02, 0.02] + [0.0] * 10)), "time"
-assert torch.allclose(_angles[1, 4:8], torch.tensor([3, 3, 0.03, 0.03])), "height"
-assert torch.allclose(_angles[2, 8:12], torch.tensor([5, 5, 0.05, 0.05])), "width"
-assert _angles[:, 12:].abs().max() == 0 and _angles[2, :8].abs().max() == 0
-_draw = torch.Generator().manual_seed(111)
-_q, _k = torch.randn(2, 1, 14, generator=_draw)
-_x = torch.randn(4, 6, generator=_draw)
-_alpha = torch.rand(4, 3, generator=_draw).repeat_interleave(2, 1)
-_before, _y = _x.clone(), turn(_x, _alpha)
-assert torch.equal(_before, _x), "in place"
-_lengths = [z.view(4, 3, 2).norm(dim=-1) for z in (_x, _y)]
-assert torch.allclose(*_lengths, atol=1e-5), "lengths"
-_turned = _x[:, 0] * _alpha[:, 0].cos() - _x[:, 1] * _alpha[:, 0].sin()
-assert torch.allclose(_y[:, 0], _turned, atol=1e-5), "direction"
-_products = []
-for _move in ([0.0, 0, 0], [4.0, 1, 2]):
-    _a = rotary_angles(torch.tensor([[1.0, 2, 3]]) + torch.tensor([_move]), 14)
-    _b = rotary_angles(torch.tensor([[0.0, 5, 1]]) + torch.tensor([_move]), 14)
-    _products.append(float((turn(_q, _a) * turn(_k, _b)).sum()))
-assert abs(_products[0] - _products[1]) < 1e-4, "distance alone"
+check("11.1", rotary_angles, turn, seed=111)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "11-2-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 2: a mask over the full duration
 #
-# *Write a function. Difficulty 2 of 5, 15 minutes, 3 points. It teaches why V-JEPA hides a place at
-# all times, and how a mask can leak.*
+# *Warm-up: write a function. Difficulty 2 of 5, importance 4 of 5, 15 minutes, 3 points. It teaches why
+# V-JEPA hides a place at all times, and how a mask can leak.*
 #
 # A clip is a grid of $T \times H \times W$ tubelets, and tubelet $(t, y, x)$ has the number
 # $(t\,H + y)\,W + x$. You get some blocks, each as `(top, left, rows, columns)` in places of the
 # frame. Hide what *any* block covers, at *all* times. Return the numbers of the visible tubelets
 # and those of the hidden ones, each ascending.
+#
+# <details>
+# <summary>Help</summary>
+#
+# Mark the places in a bool picture `[H, W]`, block by block, so that an overlap counts once. The same
+# picture at all times is `repeat(times)` of the flattened one.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "11-2-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def tube_mask(grid, blocks):
@@ -142,23 +139,20 @@ def tube_mask(grid, blocks):
     for top, left, rows, columns in blocks:
         covered[top : top + rows, left : left + columns] = True
     everywhen = covered.flatten().repeat(times)
-    return (~everywhen).nonzero()[:, 0], everywhen.nonzero()[:, 0]
+    return (~everywhen).nonzero().flatten(), everywhen.nonzero().flatten()
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "11-2-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("11.2", tube_mask)
 ### BEGIN HIDDEN TESTS
-_visible, _hidden = tube_mask((2, 4, 6), [(1, 2, 2, 3), (0, 4, 2, 1)])
-_want = [4, 8, 9, 10, 14, 15, 16]
-assert list(map(int, _hidden)) == _want + [24 + i for i in _want]
-assert list(map(int, _visible)) == sorted(set(range(48)) - set(map(int, _hidden)))
+check("11.2", tube_mask, seed=112)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "11-3-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 3: two gauges of collapse
 #
-# *Write two functions. Difficulty 3 of 5, 20 minutes, 4 points. It teaches to see a collapse that the
-# loss hides.*
+# *Write two functions. Difficulty 3 of 5, importance 5 of 5, 20 minutes, 4 points. It teaches to see a
+# collapse that the loss hides.*
 #
 # `features` is `[n, D]`: n tokens with D channels.
 #
@@ -166,6 +160,14 @@ assert list(map(int, _visible)) == sorted(set(range(48)) - set(map(int, _hidden)
 # - **The effective rank**: let $\lambda_1, \dots, \lambda_D$ be the eigenvalues of the covariance of
 #   the channels (subtract the mean over tokens first), and $p_i = \lambda_i / \sum_j \lambda_j$. Then
 #   it is $\exp\big(-\sum_i p_i \ln p_i\big)$, where $0 \ln 0$ counts as 0.
+#
+# <details>
+# <summary>Help</summary>
+#
+# The singular values of the centered features, squared, are in proportion to the eigenvalues; their
+# shares are the same. `torch.special.entr(p)` is $-p \ln p$, and 0 for $p = 0$.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "11-3-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def feature_std(features):
@@ -178,31 +180,23 @@ def feature_std(features):
 def effective_rank(features):
     """How many directions features [n, D] fill, a scalar from 1 to D."""
     ### BEGIN SOLUTION
-    centerd = features - features.mean(dim=0)
-    values = torch.linalg.eigvalsh(centerd.T @ centerd).clamp(min=0)
+    centered = features - features.mean(dim=0)
+    values = torch.linalg.svdvals(centered).square()  # in proportion to the eigenvalues
     share = values / values.sum()
-    return torch.exp(-(share * share.clamp(min=1e-20).log()).sum())
+    return torch.special.entr(share).sum().exp()
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "11-3-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("11.3", feature_std, effective_rank)
 ### BEGIN HIDDEN TESTS
-_two = torch.tensor([[3.0, 0, 0], [-3.0, 0, 0], [0.0, 1, 0], [0.0, -1, 0]])
-_p = torch.tensor([0.9, 0.1])
-_rank = float(torch.exp(-(_p * _p.log()).sum()))
-assert abs(float(effective_rank(_two.double())) - _rank) < 1e-3, "shares 9 to 1"
-assert abs(float(effective_rank(_two.double() + 5)) - _rank) < 1e-3, "not centred"
-_spread = ((18 / 3) ** 0.5 + (2 / 3) ** 0.5) / 3
-assert abs(float(feature_std(_two)) - _spread) < 0.15 * _spread, "spread"
-_same = torch.tensor([[1.0, 2.0, 9.0]]).expand(5, 3)
-assert float(feature_std(_same)) < 1e-6, "collapse"
+check("11.3", feature_std, effective_rank, seed=113)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "11-4-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 4: repair the loss
 #
-# *Find the bugs. Difficulty 4 of 5, 20 minutes, 4 points. It teaches to distrust a loss that falls:
-# this one falls beautifully, and its features say nothing.*
+# *Find the bugs. Difficulty 4 of 5, importance 5 of 5, 20 minutes, 4 points. It teaches to distrust a
+# loss that falls: this one falls beautifully, and its features say nothing.*
 #
 # `encoder(patches, index)` and `target(patches, index)` give the features `[B, n, D]` of the tubelets
 # `index` [B, n], and see nothing else. `predictor(features, visible, hidden)` guesses the features of
@@ -211,6 +205,14 @@ assert float(feature_std(_same)) < 1e-6, "collapse"
 # gradient. `follow` moves the target a little towards the encoder, in place.
 #
 # **Three lines are wrong.** Copy the bodies and repair them. (`take` is right.)
+#
+# <details>
+# <summary>Help</summary>
+#
+# Follow what the encoder has *seen* when its features reach the predictor. Follow the gradient of the
+# goal. Then put momentum 1 into `follow`: what should happen, and what does?
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "11-4-broken", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def take(x, index):
@@ -256,56 +258,27 @@ def follow(target, encoder, momentum):
 # %% nbgrader={"grade": true, "grade_id": "11-4-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("11.4", loss, follow)
 ### BEGIN HIDDEN TESTS
-class _Net(torch.nn.Module):
-    """Features that depend on all tubelets that are seen."""
-
-    def __init__(self, seed):
-        super().__init__()
-        draw = torch.Generator().manual_seed(seed)
-        self.weight = torch.nn.Parameter(torch.randn(3, 4, generator=draw))
-
-    def forward(self, patches, index):
-        x = take(patches, index)
-        return torch.sin((x + x.mean(1, keepdim=True)) @ self.weight)
-
-
-_encoder, _target = _Net(1), _Net(2)
-_patches = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(114))
-_visible, _hidden = torch.tensor([[0, 2], [5, 1]]), torch.tensor([[4, 1, 3], [0, 2, 3]])
-_all = torch.arange(6).expand(2, -1)
-_inputs = []
-
-
-def _guess(features, visible, hidden):
-    assert torch.equal(visible, _visible) and torch.equal(hidden, _hidden)
-    _inputs.append(features)
-    return features.mean(1, keepdim=True).expand(-1, 3, -1)
-
-
-_value = loss(_encoder, _guess, _target, _patches, _visible, _hidden)
-_value.backward()
-assert torch.allclose(_inputs[0], _encoder(_patches, _visible), atol=1e-5), "leak"
-assert _target.weight.grad is None and _encoder.weight.grad.abs().sum() > 0, "gradients"
-_goal = F.layer_norm(_target(_patches, _all), (4,))
-_said = _guess(_encoder(_patches, _visible), _visible, _hidden)
-_want = _said - take(_goal, _hidden)
-assert (_value - _want.abs().mean()).abs() < 1e-5, "value"
-_old, _new = _target.weight.detach().clone(), _encoder.weight.detach().clone()
-follow(_target, _encoder, 0.8)
-assert torch.allclose(_target.weight, 0.8 * _old + 0.2 * _new, atol=1e-5), "average"
-assert torch.equal(_encoder.weight, _new), "the encoder stays"
+check("11.4", loss, follow, seed=114)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "11-5-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 5: what holds the features up?
 #
-# *Run an experiment and judge. Difficulty 2 of 5, 20 minutes, 2 + 3 points. It teaches which part of
-# V-JEPA prevents collapse, and what no loss can tell.*
+# *Run an experiment and judge. Difficulty 2 of 5, importance 4 of 5, 20 minutes, 2 + 3 points. It
+# teaches which part of V-JEPA prevents collapse, and what no loss can tell.*
 #
 # The network of one number from chapter 11, section 2.3: encoder $w$, predictor $p$, average
 # $\bar w$; what is seen and what is hidden have the correlation `rho`. `toy` trains it and returns the
 # size of the feature, $|w|$. **Before you run anything, guess**: which of the four set-ups below
 # collapse? And what if `rho = 1`, so that all can be foreseen?
+#
+# <details>
+# <summary>Help</summary>
+#
+# A list of four tuples for `toy`, a row for each; `torch.tensor` of a list of lists. The second table
+# is a comparison of the first.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "11-5-toy", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def toy(predictor, stop_gradient, momentum, rho):
@@ -339,22 +312,7 @@ def experiment(toy, rhos):
 # %% nbgrader={"grade": true, "grade_id": "11-5-test", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 check("11.5", experiment)
 ### BEGIN HIDDEN TESTS
-_sizes, _collapsed = experiment(toy, [0.5, 1.0])
-assert _collapsed[:, 0].tolist() == [False, False, True, True], "at rho 0.5"
-assert _collapsed[2].tolist() == [True, False], "nothing to lose at rho 1"
-_asked = []
-
-
-def _count(predictor, stop_gradient, momentum, rho):
-    _asked.append((predictor, stop_gradient, momentum, rho))
-    return 0.04 * len(_asked)
-
-
-_sizes, _collapsed = experiment(_count, [0.6])
-assert [a[:3] for a in _asked] == [(True, True, 0.99), (True, True, 0.0),
-                                   (False, True, 0.99), (True, False, 0.99)]
-assert _collapsed.tolist() == [[True], [False], [False], [False]]
-assert (_sizes[:, 0] - torch.tensor([0.04, 0.08, 0.12, 0.16])).abs().max() < 1e-6
+check("11.5", experiment, seed=115)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -404,3 +362,53 @@ show()
 # one-frame probe *and* a place to look. 3 needs "rank is no proof" *and* a comparison with the
 # untrained network or the single frame; one of the two is half a point.
 # ### END SOLUTION
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "11-6-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# ## Exercise 6: a mask in time, and what copying is worth
+#
+# *Change the problem: write two functions. Difficulty 3 of 5, importance 4 of 5, 20 minutes, 3 points. It
+# teaches how a mask leaks the future, and which baseline a world model has to beat.*
+#
+# V-JEPA hides *places* at all times. A world model has to guess what comes *later*: now hide times. A clip
+# is the grid $T \times H \times W$ of tubelets, each `length` frames long, numbered as in exercise 2. The
+# first `seen` *frames* were seen. A tubelet is visible if all its frames were seen, hidden if none was. One
+# that is half seen is neither: to show it would leak the future, to ask for it would be too easy.
+#
+# **`time_mask`** gives the numbers of the visible and the hidden tubelets, each ascending.
+#
+# **`copy_last`** is the baseline: each hidden tubelet gets the feature of the *same place* at the last time
+# that was wholly seen. A predictor that is no better than this has learned nothing about motion.
+#
+# <details>
+# <summary>Help</summary>
+#
+# `seen // length` times were wholly seen, and `-(-seen // length)` at least in part. For the copy a view
+# `[B, T, H * W, D]` of the features helps: pick one time, and repeat it.
+#
+# </details>
+
+# %% nbgrader={"grade": false, "grade_id": "11-6-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def time_mask(grid, seen, length):
+    """visible int64 [M], hidden int64 [K]; grid is (T, H, W), `seen` counts frames."""
+    ### BEGIN SOLUTION
+    times, height, width = grid
+    tubelets = torch.arange(times * height * width)
+    begins = tubelets // (height * width) * length  # the first frame of each tubelet
+    return tubelets[begins + length <= seen], tubelets[begins >= seen]
+    ### END SOLUTION
+
+
+def copy_last(features, grid, seen, length):
+    """The guess [B, K, D] of the hidden tubelets; features are [B, T * H * W, D]."""
+    ### BEGIN SOLUTION
+    places = grid[1] * grid[2]
+    _, hidden = time_mask(grid, seen, length)
+    last = seen // length - 1
+    return features[:, last * places + hidden % places]
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "11-6-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+check("11.6", time_mask, copy_last)
+### BEGIN HIDDEN TESTS
+check("11.6", time_mask, copy_last, seed=116)
+### END HIDDEN TESTS

@@ -16,22 +16,24 @@
 # %% [markdown]
 # # Exercises: V-JEPA 2-AC
 #
-# Five exercises for chapter 12, about 90 minutes in all. You write the mask, the losses and the
+# Six exercises for chapter 12, about two hours in all. You write the mask, the losses and the
 # search that let a robot arm plan towards a picture, mend a broken planner, and find out where a
 # planner must not trust its model.
 #
 # How it works: write your code in place of `raise NotImplementedError()`, run the cell, then run
 # the check below it. The check tells you which properties hold and gives a hint for the first that
 # does not. It looks at properties of your function, so there is more than one right answer.
-# Each exercise stands alone: if you are stuck, go on with the next one.
+# Each exercise stands alone: if you are stuck, open its *Help*, or go on with the next one. A warm-up
+# repeats a cell of the chapter; the last exercise changes the problem.
 #
-# | | Exercise | Kind | Difficulty | Minutes | Points |
-# |---|---|---|---|---|---|
-# | 1 | Tokens in order, and who may see whom | write | 2 of 5 | 15 | 3 |
-# | 2 | Teacher forcing and rollout | write | 3 of 5 | 20 | 4 |
-# | 3 | The cross-entropy method | write | 3 of 5 | 20 | 4 |
-# | 4 | Mend the planner | find the bugs | 3 of 5 | 15 | 4 |
-# | 5 | The planner finds the hole | experiment and write | 2 of 5 | 20 | 6 |
+# | | Exercise | Kind | Difficulty | Importance | Minutes | Points |
+# |---|---|---|---|---|---|---|
+# | 1 | Tokens in order, and who may see whom | warm-up, write | 2 of 5 | 4 of 5 | 15 | 3 |
+# | 2 | Teacher forcing and rollout | warm-up, write | 3 of 5 | 5 of 5 | 20 | 4 |
+# | 3 | The cross-entropy method | warm-up, write | 3 of 5 | 5 of 5 | 20 | 4 |
+# | 4 | Mend the planner | find the bugs | 3 of 5 | 4 of 5 | 15 | 4 |
+# | 5 | The planner finds the hole | experiment and write | 2 of 5 | 4 of 5 | 20 | 6 |
+# | 6 | Stop when promise and deed part | change the problem | 4 of 5 | 5 of 5 | 25 | 4 |
 
 # %% nbgrader={"grade": false, "grade_id": "12-install", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # Setup: does nothing where wmlearn is installed. Colab and Kaggle take a few minutes.
@@ -58,8 +60,8 @@ from wmlearn.teach import check
 # %% [markdown] nbgrader={"grade": false, "grade_id": "12-1-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 1: tokens in order, and who may see whom
 #
-# *Write two functions. Difficulty 2 of 5, 15 minutes, 3 points. It teaches how one transformer can
-# guess the next frame at every frame of a clip at once.*
+# *Warm-up: write two functions. Difficulty 2 of 5, importance 4 of 5, 15 minutes, 3 points. It teaches
+# how one transformer can guess the next frame at every frame of a clip at once.*
 #
 # The predictor reads one sequence of tokens. For each frame it holds, in this order, one token of
 # the action that was taken *after* the frame was seen, one of the arm's state *at* the frame, and
@@ -71,7 +73,13 @@ from wmlearn.teach import check
 # and of all frames before, and at none of a later frame. It is a bool tensor with a row for each
 # token that looks and a column for each that is looked at; true means that it may.
 #
-# *First hint, if you want one*: give each token the number of its frame, and compare.
+# <details>
+# <summary>Help</summary>
+#
+# Stack action and state to `[B, T, 2, D]`, join them with the patches along the token axis, and flatten
+# time and tokens. For the mask give each token the number of its frame, and compare.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "12-1-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def interleave(actions, states, patches):
@@ -86,30 +94,20 @@ def frame_mask(frames, tokens):
     """bool [frames * tokens, frames * tokens], for `tokens` tokens in each frame."""
     ### BEGIN SOLUTION
     frame = torch.arange(frames * tokens) // tokens
-    return frame[:, None] >= frame[None, :]
+    return frame[:, None] >= frame
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "12-1-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("12.1", interleave, frame_mask)
 ### BEGIN HIDDEN TESTS
-_draw = torch.Generator().manual_seed(121)
-_a, _s = torch.randn(2, 3, 4, 6, generator=_draw)
-_p = torch.randn(3, 4, 5, 6, generator=_draw)
-_x = interleave(_a, _s, _p).unflatten(1, (4, 7))
-assert torch.equal(_x[:, :, 0], _a) and torch.equal(_x[:, :, 1], _s), "condition"
-assert torch.equal(_x[:, :, 2:], _p), "patches"
-_mask = frame_mask(4, 3)
-assert _mask.dtype == torch.bool and _mask.shape == (12, 12)
-for _i in range(12):
-    for _j in range(12):
-        assert bool(_mask[_i, _j]) == (_j // 3 <= _i // 3), "who sees whom"
+check("12.1", interleave, frame_mask, seed=121)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "12-2-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 2: teacher forcing and rollout
 #
-# *Write a function. Difficulty 3 of 5, 20 minutes, 4 points. It teaches the difference between
-# guessing from what happened and guessing from one's own guesses.*
+# *Warm-up: write a function. Difficulty 3 of 5, importance 5 of 5, 20 minutes, 4 points. It teaches the
+# difference between guessing from what happened and guessing from one's own guesses.*
 #
 # `predict(z, actions, states)` gets $k$ frames with $k$ actions and $k$ states, and gives at each
 # frame the guess of the *next* one. All losses are L1: the mean absolute difference over clips,
@@ -120,7 +118,13 @@ for _i in range(12):
 #   frame 2 from both, and so on up to frame `ahead`. The error counts for frames 2 to `ahead` (frame 1
 #   is in the other loss already), as a mean over them. The gradient flows through all guesses.
 #
-# *First hint, if you want one*: `predict(...)[:, -1:]` is the newest guess.
+# <details>
+# <summary>Help</summary>
+#
+# `predict(...)[:, -1:]` is the newest guess. Keep the path, `[B, k, N, D]`, and give the model all of it,
+# with `actions[:, :k]` and `states[:, :k]`.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "12-2-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def losses(predict, z, actions, states, ahead=2):
@@ -133,50 +137,21 @@ def losses(predict, z, actions, states, ahead=2):
         newest = predict(path, actions[:, :k], states[:, :k])[:, -1:]
         path = torch.cat([path, newest], dim=1)
         if k > 1:
-            errors.append((newest - z[:, k : k + 1]).abs().mean())
+            errors.append((newest - z[:, k : k + 1]).abs())
     return teacher_forcing, torch.stack(errors).mean()
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "12-2-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("12.2", losses)
 ### BEGIN HIDDEN TESTS
-_draw = torch.Generator().manual_seed(122)
-_z = torch.randn(2, 4, 3, 2, generator=_draw)
-_acts, _poses = torch.randn(2, 3, 1, generator=_draw), torch.zeros(2, 4, 1)
-_gain, _seen = torch.tensor(0.5, requires_grad=True), []
-
-
-def _predict(z, actions, states):
-    assert z.shape[1] == actions.shape[1] == states.shape[1]
-    _seen.append(z.shape[1])
-    return _gain * z + actions[..., None]
-
-
-_forced, _rolled = losses(_predict, _z, _acts, _poses, 3)
-_step = lambda z, t: 0.5 * z + _acts[:, t, :, None]
-_one = _step(_z[:, 0], 0)
-_two = _step(_one, 1)
-_three = _step(_two, 2)
-_want = [(_step(_z[:, t], t) - _z[:, t + 1]).abs().mean() for t in range(3)]
-assert abs((_forced - sum(_want) / 3).item()) < 1e-5, "teacher forcing"
-_want = ((_two - _z[:, 2]).abs().mean() + (_three - _z[:, 3]).abs().mean()) / 2
-assert abs((_rolled - _want).item()) < 1e-5, "rollout"
-assert max(_seen) == 3 and 2 in _seen, "the whole rollout"
-_rolled.backward()
-_slow = []
-for _value in (0.499, 0.501):
-    _gain = torch.tensor(_value)
-    _slow.append(losses(_predict, _z, _acts, _poses, 3)[1].item())
-_gain = torch.tensor(0.5, requires_grad=True)
-losses(_predict, _z, _acts, _poses, 3)[1].backward()
-assert abs(float(_gain.grad) - (_slow[1] - _slow[0]) / 0.002) < 0.01, "gradient"
+check("12.2", losses, seed=122)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "12-3-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 3: the cross-entropy method
 #
-# *Write a function. Difficulty 3 of 5, 20 minutes, 4 points. It teaches how to search for a plan
-# with nothing but the energy of plans that you try.*
+# *Warm-up: write a function. Difficulty 3 of 5, importance 5 of 5, 20 minutes, 4 points. It teaches how
+# to search for a plan with nothing but the energy of plans that you try.*
 #
 # A plan is `[H, A]`: $H$ actions of $A$ numbers, each from -1 to 1. In each of `iterations` rounds:
 #
@@ -186,14 +161,19 @@ assert abs(float(_gain.grad) - (_slow[1] - _slow[0]) / 0.002) < 0.01, "gradient"
 # 3. the `elites` plans of least energy give the new mean and the new standard deviation (divide by
 #    the number of elites: `correction=0`), which never falls below `least`.
 #
-# *First hint, if you want one*: `topk` has an argument `largest`.
+# <details>
+# <summary>Help</summary>
+#
+# `topk` has an argument `largest`, and its `indices` pick the elites' plans. Draw inside the loop.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "12-3-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def cem(energy, mean, std, samples, elites, iterations, least, generator):
     """From mean and std [H, A] of the plans to those after the last round."""
     ### BEGIN SOLUTION
     for _ in range(iterations):
-        noise = torch.randn(samples, *mean.shape, generator=generator, dtype=mean.dtype)
+        noise = torch.randn(samples, *mean.shape, generator=generator)
         plans = (mean + std * noise).clamp(-1, 1)
         elite = plans[energy(plans).topk(elites, largest=False).indices]
         mean = elite.mean(0)
@@ -204,43 +184,14 @@ def cem(energy, mean, std, samples, elites, iterations, least, generator):
 # %% nbgrader={"grade": true, "grade_id": "12-3-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("12.3", cem)
 ### BEGIN HIDDEN TESTS
-_rounds = []
-
-
-def _slope(plans):
-    _rounds.append(plans.clone())
-    return plans.sum((1, 2))
-
-
-_mean, _std = cem(
-    _slope, torch.zeros(3, 1), torch.ones(3, 1), 40, 4, 2, 0.1,
-    torch.Generator().manual_seed(3),
-)  # fmt: skip
-assert [len(plans) for plans in _rounds] == [40, 40]
-assert all(plans.abs().max() <= 1 for plans in _rounds)
-_sorted = _rounds[1][_rounds[1].sum((1, 2)).argsort()][:4]
-assert torch.allclose(_mean, _sorted.mean(0), atol=1e-5), "mean of the elites"
-_spread = _sorted.std(0, correction=0).clamp(min=0.1)
-assert torch.allclose(_std, _spread, atol=1e-5), "spread"
-_one = cem(
-    lambda plans: (plans - 0.3).square().sum((1, 2)),
-    torch.zeros(1, 1), torch.ones(1, 1), 30, 1, 5, 0.02,
-    torch.Generator().manual_seed(4),
-)  # fmt: skip
-assert abs(float(_one[0]) - 0.3) < 0.1 and abs(float(_one[1]) - 0.02) < 1e-6, "one elite"
-_far = cem(
-    lambda plans: (plans - 0.9).abs().sum((1, 2)),
-    torch.zeros(1, 1), torch.full((1, 1), 0.1), 50, 5, 20, 0.1,
-    torch.Generator().manual_seed(5),
-)  # fmt: skip
-assert abs(float(_far[0]) - 0.9) < 0.1, "each round goes on from the last"
+check("12.3", cem, seed=123)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "12-4-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 4: mend the planner
 #
-# *Find the bugs. Difficulty 3 of 5, 15 minutes, 4 points. It teaches that a planner with a bug still
-# gives plans, and they look like plans.*
+# *Find the bugs. Difficulty 3 of 5, importance 4 of 5, 15 minutes, 4 points. It teaches that a planner
+# with a bug still gives plans, and they look like plans.*
 #
 # The function below should roll `plans` out in a world and give the mean of the `elites` best ones.
 # `step(state, action)` takes one action for each plan, `[K, A]`, and gives the next state and its
@@ -248,6 +199,14 @@ assert abs(float(_far[0]) - 0.9) < 0.1, "each round goes on from the last"
 # goal `[1, N, D]`: the mean absolute difference.
 #
 # **Three lines are wrong.** Copy the body into `choose` and mend it.
+#
+# <details>
+# <summary>Help</summary>
+#
+# What does each step begin with? Which of `abs` and `mean` comes first? And which end of the list does
+# `topk` take?
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "12-4-broken", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def broken_choose(step, start, goal, plans, elites):
@@ -273,42 +232,28 @@ def choose(step, start, goal, plans, elites):
 # %% nbgrader={"grade": true, "grade_id": "12-4-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 check("12.4", choose)
 ### BEGIN HIDDEN TESTS
-_plans = torch.randn(20, 4, 3, generator=torch.Generator().manual_seed(124))
-_weights = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(125))
-
-
-def _step(state, action):
-    assert action.shape == (20, 3)
-    state = 0.5 * state + torch.einsum("ka,and->knd", action, _weights)
-    return state, state
-
-
-_state = torch.ones(20, 5, 2)
-for _t in range(4):
-    _state, _ = _step(_state, _plans[:, _t])
-_goal = torch.full((1, 5, 2), 0.3)
-_order = (_state - _goal).abs().mean((1, 2)).argsort()
-for _elites in (1, 3):
-    _answer = choose(_step, torch.ones(20, 5, 2), _goal, _plans, _elites)
-    assert torch.allclose(_answer, _plans[_order[:_elites]].mean(0), atol=1e-5)
-_mixed = torch.randn(20, 5, 2, generator=torch.Generator().manual_seed(126))
-_mixed[4] = torch.tensor([9.0, -9.0])
-_least = _mixed.abs().mean((1, 2)).argmin()
-_answer = choose(lambda s, a: (_mixed, _mixed), _mixed, torch.zeros(1, 5, 2), _plans, 1)
-assert torch.allclose(_answer, _plans[_least]), "L1"
+check("12.4", choose, seed=124)
 ### END HIDDEN TESTS
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "12-5-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 5: the planner finds the hole
 #
-# *Run an experiment, and write. Difficulty 2 of 5, 20 minutes, 3 + 3 points. It teaches that a planner
-# looks for the plans that its model is wrong about.*
+# *Run an experiment, and write. Difficulty 2 of 5, importance 4 of 5, 20 minutes, 3 + 3 points. It
+# teaches that a planner looks for the plans that its model is wrong about.*
 #
 # An arm on a line moves by its action, but its motor saturates: more than 1 to either side gives 1.
 # The model below was fitted to recordings with small actions. Inside that range it is nearly right;
 # outside it knows nothing, and is wrong in a wavy way. A planner may use actions up to `limit` and
 # plans `horizon` steps ahead. **Before you run anything, guess**: what happens to the distance that
 # the plan promises, and to the one at which the arm ends, when the limit grows?
+#
+# <details>
+# <summary>Help</summary>
+#
+# Two tables first, then one loop over the limits that stops at the first that fails. "At every
+# horizon" asks about the largest gap of a row.
+#
+# </details>
 
 # %% nbgrader={"grade": false, "grade_id": "12-5-episode", "locked": true, "schema_version": 3, "solution": false, "task": false}
 def motor(x, a):
@@ -348,8 +293,8 @@ def experiment(episode, limits, horizons, tolerance):
     """The tables promised and real, and the largest trusted limit (or None)."""
     ### BEGIN SOLUTION
     rows = [[episode(limit, horizon) for horizon in horizons] for limit in limits]
-    promised = torch.tensor([[float(p.mean()) for p, _ in row] for row in rows])
-    real = torch.tensor([[float(r.mean()) for _, r in row] for row in rows])
+    promised = torch.tensor([[p.mean() for p, _ in row] for row in rows])
+    real = torch.tensor([[r.mean() for _, r in row] for row in rows])
     trusted = None
     for limit, gaps in zip(limits, real - promised, strict=True):
         if gaps.max() > tolerance:
@@ -361,24 +306,7 @@ def experiment(episode, limits, horizons, tolerance):
 # %% nbgrader={"grade": true, "grade_id": "12-5-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 check("12.5", experiment)
 ### BEGIN HIDDEN TESTS
-_asked = []
-
-
-def _fake(limit, horizon):
-    _asked.append((limit, horizon))
-    away = torch.tensor([0.0, 0.0, 3.0]) * (limit > 1.5) * (horizon > 1)
-    return torch.full((3,), limit), torch.full((3,), limit) + away
-
-
-_p, _r, _trusted = experiment(_fake, [1.0, 1.2, 2.0, 3.0], [1, 2], 0.5)
-assert sorted(_asked) == [(a, h) for a in (1.0, 1.2, 2.0, 3.0) for h in (1, 2)]
-_p, _r = torch.as_tensor(_p).float(), torch.as_tensor(_r).float()
-assert torch.allclose(_p[:, 0], torch.tensor([1.0, 1.2, 2.0, 3.0]))
-assert torch.allclose(_r[:, 1], torch.tensor([1.0, 1.2, 3.0, 4.0])), "deeds"
-assert _trusted == 1.2, "every horizon"
-_hole = lambda a, h: (torch.zeros(2), torch.full((2,), float(a == 2.0)))
-assert experiment(_hole, [1.0, 2.0, 3.0], [1], 0.5)[2] == 1.0, "a hole ends the trust"
-assert experiment(_hole, [2.0, 3.0], [1], 0.5)[2] is None
+check("12.5", experiment, seed=125)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -418,3 +346,51 @@ show()
 # Marking: one point each. 1 needs "it chooses the plans that the model is wrong about". 2 needs the
 # answer "wrong" *and* a reason. 3 needs two different measures; one gives half a point.
 # ### END SOLUTION
+
+# %% [markdown] nbgrader={"grade": false, "grade_id": "12-6-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
+# ## Exercise 6: stop when promise and deed part
+#
+# *Change the problem: write a function. Difficulty 4 of 5, importance 5 of 5, 25 minutes, 4 points. It
+# teaches the middle way between a plan that is carried out blindly and a new plan for every action.*
+#
+# Planning is dear: chapter 12 asks the network thousands of times for one plan. A plan also *promises* a
+# path of features. As long as the arm keeps to it there is no need for another. Write `drive`:
+#
+# 1. make a plan for the newest real features `z`: `plan(z)` gives `[H, A]` actions,
+# 2. take its actions one after another with `act(action)`, which gives the new real `z`. Beside it,
+#    `predict(promised, action)` promises the next features; a plan's first promise starts from the `z` that
+#    it was made for, each later one from the promise before,
+# 3. after each action compare: if the mean absolute difference of promise and deed is *larger* than
+#    `tolerance`, give the rest of the plan up. Then, or when the plan has ended, make a new one,
+# 4. stop after exactly `budget` actions. Return the last real `z` and the number of plans that were made.
+#
+# <details>
+# <summary>Help</summary>
+#
+# Keep a list of the actions that are left. One loop over the budget: where the list is empty, plan, and let
+# the promise start from `z`; take one action; compare; empty the list if they part.
+#
+# </details>
+
+# %% nbgrader={"grade": false, "grade_id": "12-6-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def drive(plan, predict, act, z, budget, tolerance):
+    """The last real features, and how many plans were made."""
+    ### BEGIN SOLUTION
+    left, promised, plans = [], z, 0
+    for _ in range(budget):
+        if not left:
+            left, promised = list(plan(z)), z
+            plans += 1
+        action = left.pop(0)
+        promised = predict(promised, action)
+        z = act(action)
+        if (promised - z).abs().mean() > tolerance:
+            left = []
+    return z, plans
+    ### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "12-6-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+check("12.6", drive)
+### BEGIN HIDDEN TESTS
+check("12.6", drive, seed=126)
+### END HIDDEN TESTS

@@ -216,7 +216,7 @@ assert min(errors, key=errors.get) == "D*"
 # $$\nabla_x \log p(x; \sigma) = \frac{D(x; \sigma) - x}{\sigma^2},$$
 #
 # and points that follow it while the noise falls end up distributed as the data are. That is the
-# probability-flow ODE (EDM, eq. 1, with time counted in σ):
+# probability-flow ODE (an ordinary differential equation: it says how x changes as σ falls, and no chance is left in it; EDM, eq. 1, with time counted in σ):
 #
 # $$\frac{\mathrm d x}{\mathrm d \sigma} = \frac{x - D(x; \sigma)}{\sigma} .$$
 #
@@ -683,7 +683,7 @@ for levels in ([2.0, 0.0], [2.0, 1.0, 0.5, 0.1, 0.01, 0.0]):
 
 # %% [markdown]
 # A world is more than frames: it also says what an action *earned*, and whether the game is over.
-# DIAMOND keeps this apart, in a second, small network: a CNN with an LSTM that reads the frames as
+# DIAMOND keeps this apart, in a second, small network: a CNN with an LSTM (a long short-term memory: a layer that carries numbers from step to step and learns what to keep) that reads the frames as
 # they come and names the sign of the reward and the end. It is plain classification with
 # cross-entropy, 30 lines in `wmlearn/systems/diamond/reward_end.py`, and we use it from there.
 
@@ -1047,7 +1047,7 @@ horizon = min(16, size["horizon"])
 print(f"PSNR (dB) at 1 and {horizon} steps ahead, {len(some)} held-out clips")
 for name, system in systems.items():
     for n in (1, 3, 10):
-        frames = dream_on(system.world(num_steps=n), real32.time(0, 4 + horizon))
+        frames = dream_on(system.world({"num_steps": n}), real32.time(0, 4 + horizon))
         db = psnr(frames, real32.frames[:, 4 : 4 + horizon]).mean(0)
         print(f"{name:5} {n:2} denoising steps: {db[0]:5.1f} {db[-1]:5.1f}")
 
@@ -1092,9 +1092,10 @@ print(f"Real frames that were held out: {likeness(fresh):.1f} dB")
 
 # %%
 begin = real32[:4].time(0, 4)
-long = {f"{name}, {n} step{'s' * (n > 1)}": long_dream(system.world(num_steps=n), begin,
-                                                       size["long"])
+long = {f"{name}, {n} step{'s' * (n > 1)}":
+        long_dream(system.world({"num_steps": n}), begin, size["long"])
         for n in (1, 3, 10) for name, system in systems.items()}
+
 # %% [markdown]
 # **Look for** curves that sink (drift), and curves that start low (a bad picture from the first
 # step on).
@@ -1459,7 +1460,7 @@ Markdown(f"{metrics['episodes']} episodes each, seeds {metrics['seeds']}:\n\n"
 # %% [markdown]
 # ## 6.6 · Where this laptop's DIAMOND departs from the paper's
 #
-# The differences, from the two configurations themselves, and what each was worth above.
+# The differences, from the two configurations themselves, and what each was worth above. (*Offset noise* is one more random number for each channel, added to all its pixels alike; *σ_data* is the data's standard deviation.)
 
 # %%
 from wmlearn.systems.diamond import PAPER
@@ -1509,6 +1510,15 @@ evaluation
 evaluation.figure()
 
 # %% [markdown]
+# The dream over the horizon once more: **point at** a step to read all three lines there, with their
+# intervals in the table below.
+
+# %%
+from wmlearn.evaluation.figures import horizon_curve
+
+horizon_curve(evaluation)
+
+# %% [markdown]
 # **The paper's own figure.** On Atari 100k (26 games, 100,000 real steps each), the mean
 # human-normalised score of agents trained only in DIAMOND is **1.46**, where 0 is random play and
 # 1 a human tester; the same table lists DreamerV3, which dreams in codes instead of pixels, at
@@ -1536,7 +1546,7 @@ from ipywidgets import Dropdown, IntSlider, interact
 
 def explore(steps, key):
     started = time.perf_counter()
-    chosen = diamond.world(num_steps=steps)
+    chosen = diamond.world({"num_steps": steps})
     frames, rewards = future(chosen, clip.time(0, 4), keys[key], 8)
     took = (time.perf_counter() - started) / 8
     print(f"{1000 * took:.0f} ms a frame; dreamed return {rewards.sum():.0f}")
@@ -1595,9 +1605,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/04_diamond.ipynb): write the coefficients with the paper's offset
+# [The exercises](exercises/release/04_diamond.ipynb): write the coefficients with the paper's offset
 # noise, the noise schedule and its sampler, λ-returns; repair a loss that can fall to zero without
-# learning anything; find out what few steps do to *unequal* odds; and choose a world to train in.
+# learning anything; find out what few steps do to *unequal* odds; choose a world to train in; and see when Heun's second look pays.
 #
 # - The paper: Alonso and others (2024),
 #   [Diffusion for World Modeling: Visual Details Matter in Atari](https://arxiv.org/abs/2405.12399),

@@ -105,7 +105,7 @@ began = time.monotonic()
 
 # %%
 from wmlearn.data.datamodule import ClipDataModule
-from wmlearn.data.packed import find_clips, unpack
+from wmlearn.data.shipped import find_clips, unpack
 
 packed = find_clips("procgen/coinrun", "mixed", size["frames"], 64)  # needs no game
 store = unpack(packed, f"data/coinrun-{size['frames']}", size["frames"])
@@ -417,7 +417,7 @@ assert torch.autograd.grad(loss, book)[0].abs().sum() > 0
 # the **perplexity** is $K$ if all are used alike, and 1 if a single one does all the work.
 
 # %%
-from wmlearn.nn.quantize import code_counts, fraction_used, perplexity
+from wmlearn.metrics import code_counts, fraction_used, perplexity
 
 even, one, two = torch.arange(8), torch.zeros(8).long(), torch.tensor([0, 5] * 4)
 for name, codes in {"all alike": even, "two of them": two, "collapsed": one}.items():
@@ -1383,7 +1383,7 @@ def long_dream(world, frames, steps):
 
 begins = clips.frames[:4, 0]
 choices = {"likeliest tokens": 0.0, "drawn tokens": 1.0}
-long = {name: long_dream(genie.world(temperature=t), begins, size["long"])
+long = {name: long_dream(genie.world({"temperature": t}), begins, size["long"])
         for name, t in choices.items()}
 every = max(1, size["long"] // 32)
 drift = {name: [likeness(f) for f in frames[::every]] for name, frames in long.items()}
@@ -1524,6 +1524,15 @@ evaluation = shipped_card("genie-coinrun")
 evaluation if evaluation else print("No card is shipped: wmlearn evaluate genie-coinrun")
 
 # %% [markdown]
+# Over the horizon: **point at** a step to read the three lines there, with their intervals in the table
+# below.
+
+# %%
+from wmlearn.evaluation.figures import horizon_curve
+
+horizon_curve(evaluation) if evaluation else None
+
+# %% [markdown]
 # Beside it, DIAMOND's, the opposite corner of the map: *told* the actions, and judged on the same
 # unseen levels. The race is not even. DIAMOND's laptop recipe got 24,000 frames of CoinRun and 25
 # minutes of one processor (3,500 steps); its dream hardly scrolls after that, so no checkpoint of it
@@ -1537,7 +1546,7 @@ lines = ["| | horizon | against copying (dB) | wrong actions cost (dB) |",
          "|---|---|---|---|"]
 for its in filter(None, (evaluation, rival)):
     for row, control in zip(its.fidelity.at, its.controllability.at):
-        lines.append(f"| {its.name} | {row.horizon} | {row.psnr_gain.format(1)} "
+        lines.append(f"| {its.name} | {row.horizon} | {row.gain.format(1)} "
                      f"| {control.delta.format(1)} |")
 Markdown("\n".join(lines))
 
@@ -1569,7 +1578,7 @@ from ipywidgets import FloatSlider, IntSlider, interact
 
 
 def explore(latent, passes, temperature):
-    chosen = genie.world(steps=passes, temperature=temperature)
+    chosen = genie.world({"steps": passes, "temperature": temperature})
     started = time.perf_counter()
     frames = hold(chosen, begin, latent, min(8, size["horizon"]))
     print(f"{1000 * (time.perf_counter() - started) / len(frames):.0f} ms a frame")
@@ -1624,9 +1633,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/09_genie.ipynb): write a quantiser that lets gradients through; tell a
+# [The exercises](exercises/release/09_genie.ipynb): write a quantiser that lets gradients through; tell a
 # live codebook from a dead one and name the latents; repair a loss that rewards saying "mask";
-# write attention over time; and measure whether a world listens.
+# write attention over time; measure whether a world listens; and find the codes that move the enemy.
 #
 # - The paper: Bruce, Dennis, Edwards, Parker-Holder and others (2024), [Genie: Generative
 #   Interactive Environments](https://arxiv.org/abs/2402.15391).

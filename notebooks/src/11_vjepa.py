@@ -302,7 +302,7 @@ for loud in (1.7, 1.9, 10.0):
 # Now by training, and with a choice of *what to give up*: a frame of 4 motions and 12 details, and
 # a linear encoder that may keep 4 numbers. Once it is trained to predict the next frame, once the
 # next code (whitened: variance 1 *and* no correlations, so that four numbers cannot all be the
-# same one). Same size, same data, same 400 steps of the same optimiser. Then a linear probe is
+# same one: the Cholesky factor of the covariance, a triangular root of it, is divided out). Same size, same data, same 400 steps of the same optimiser. Then a linear probe is
 # asked for the motions. **Before you look**: the known answer is 1.8 again. What happens to each
 # curve there?
 
@@ -881,7 +881,7 @@ for name, (a, b) in pairs.items():
 # One line, for at most five minutes at the laptop's tier. Stop it whenever you like: run the cell
 # again and it goes on from its last checkpoint. The laptop's recipe is smaller than section 3's: a
 # tubelet is as long as the clip, so there are 64 of them, and one kind of mask. And it has two
-# things more. A term asks the features to vary, VICReg; section 6.1 shows what happens without it in
+# things more. A term asks the features to vary, VICReg (variance, invariance, covariance: it pushes each channel's spread up and the channels apart); section 6.1 shows what happens without it in
 # so short a time. And half of the clips are **played backwards**, so that no scene goes with one
 # direction of motion, and the direction has to be seen.
 #
@@ -1155,7 +1155,7 @@ for name, order in near.items():
 # And two cures that need neither average nor stop-gradient, because they *push* features apart.
 # **VICReg** (Bardes, Ponce and LeCun [2022](https://arxiv.org/abs/2105.04906)): each channel shall
 # vary by at least 1, no two channels together. **SIGReg** (Balestriero and LeCun
-# [2025](https://arxiv.org/abs/2511.08544); LeWM builds on it): seen from any direction, the
+# [2025](https://arxiv.org/abs/2511.08544); LeWM, a small world model whose whole loss is a prediction error and this one term, builds on it): seen from any direction, the
 # features shall look like a Gaussian. **Before you look**: which of these will have the *lowest*
 # loss?
 
@@ -1471,9 +1471,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/11_vjepa.ipynb): write the 3D rotary positions, the multi-block mask and
+# [The exercises](exercises/release/11_vjepa.ipynb): write the 3D rotary positions, the multi-block mask and
 # the effective rank; repair a loss that falls beautifully and learns nothing; and decide, from a
-# table of invented runs, which encoder you would keep.
+# table of invented runs, which encoder you would keep; and mask the future in place of a region.
 #
 # - LeCun (2022),
 #   [A Path Towards Autonomous Machine Intelligence](https://openreview.net/forum?id=BZ5a1r-kVsf):

@@ -59,7 +59,7 @@ def test_formgrader_shows_the_released_assignment_and_the_points(tmp_path):
         page.goto(f"{base}/formgrader/gradebook/{NAME}/{NAME}?token={token}")
         expect(page.get_by_text("Submission #1")).to_be_visible(timeout=60_000)
         page.goto(f"{base}/formgrader/manage_students/ada?token={token}")
-        expect(page.locator("tr", has_text=NAME)).to_contain_text("19 / 22", timeout=60_000)
+        expect(page.locator("tr", has_text=NAME)).to_contain_text("22 / 25", timeout=60_000)
         if folder := os.environ.get("WMLEARN_SCREENSHOTS"):
             page.screenshot(path=f"{folder}/formgrader-ada.png")
         chromium.close()

@@ -1,4 +1,7 @@
-"""Every exercise: the solution passes, each realistic wrong answer fails with a hint of its own."""
+"""Every exercise: right answers pass in all styles, each realistic wrong one fails with its hint.
+
+The visible check and the hidden test say the same of every answer.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,13 @@ import pytest
 import torch
 from places import ROOT
 
-from wmlearn.grading.releasing import CODE_STUB, read_notebook, render, student_version
+from wmlearn.grading.releasing import (
+    CODE_STUB,
+    read_notebook,
+    render,
+    split_hidden,
+    student_version,
+)
 from wmlearn.teach import CheckFailed, check
 from wmlearn.teach.checks import exercises
 
@@ -39,7 +48,7 @@ CALLS = {
     number: (source, tuple(answers.split(", ")))
     for source in SOURCES
     for cell in graded_cells(source)
-    for number, answers in CHECK.findall(cell.source)
+    for number, answers in CHECK.findall(split_hidden(cell.source)[0])
 }
 NUMBERS = list(CALLS)
 by_chapter = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -67,14 +76,25 @@ def solutions(number: str) -> list:
 
 def hidden_tests(number: str) -> str:
     [cell] = [cell for cell in graded_cells(CALLS[number][0]) if f'check("{number}"' in cell.source]
-    [hidden] = re.findall(r"### BEGIN HIDDEN TESTS\n(.*)### END HIDDEN TESTS", cell.source, re.S)
-    return hidden
+    return split_hidden(cell.source)[1]
 
 
-def wrong_answers(number: str) -> dict:
-    """``WRONG``, and ``VISIBLE_ONLY``: right in value, so only the visible check minds them."""
-    path = ROOT / "tests/wrong_answers" / f"{number.replace('.', '_')}.py"
-    return {"VISIBLE_ONLY": set(), **runpy.run_path(str(path))}
+@cache
+def kept(number: str) -> dict:
+    """``WRONG``, ``RIGHT`` and, wrong too but with a hint that another has, ``ALSO``."""
+    path = ROOT / "tests/exercises" / f"{number.replace('.', '_')}.py"
+    return {"ALSO": [], **runpy.run_path(str(path))}
+
+
+def hidden_hint(number: str, answers: tuple) -> str:
+    """What the hidden test alone says; empty if it accepts the answers."""
+    source, names = CALLS[number]
+    submitted = {**solved(source), **dict(zip(names, answers, strict=True))}
+    try:
+        exec(hidden_tests(number), submitted)
+    except CheckFailed as failed:
+        return failed.hint
+    return ""
 
 
 def hint_of(number: str, *answers: object) -> str:
@@ -91,8 +111,12 @@ def test_every_exercise_is_registered_and_in_a_notebook():
 
 @by_chapter
 def test_every_graded_cell_calls_the_check_of_one_exercise(source):
-    tests = [CHECK.findall(cell.source) for cell in graded_cells(source)]
-    assert 4 <= len(tests) <= 8 and all(len(found) == 1 for found in tests)
+    cells = [split_hidden(cell.source) for cell in graded_cells(source)]
+    assert 4 <= len(cells) <= 8
+    for visible, hidden in cells:
+        [(number, answers)] = CHECK.findall(visible)
+        # the same check with another seed: so both say the same of every answer
+        assert re.fullmatch(rf'check\("{number}", {answers}, seed=[1-9]\d*\)', hidden.strip())
 
 
 @by_chapter
@@ -102,8 +126,12 @@ def test_each_exercise_states_difficulty_minutes_points_and_what_it_teaches(sour
     assert len(texts) == sum(1 for at, _ in CALLS.values() if at == source)
     stated = 0
     for text in texts:
-        assert re.search(r"Difficulty \d of 5, \d+ minutes, [\d +]+ points?\. It teaches", text)
-        points = re.search(r"minutes, ([\d +]+) points?", text)[1]
+        assert re.search(
+            r"Difficulty \d of 5, importance \d of 5, \d+ minutes, [\d +]+ points?\. It teaches",
+            " ".join(text.split()),
+        )
+        assert text.count("<summary>Help</summary>") == text.count("</details>") == 1
+        points = re.search(r"minutes,\s+([\d +]+)\s+points?", text)[1]
         stated += sum(map(int, points.split("+")))
     graded = [cell["metadata"]["nbgrader"] for cell in notebook["cells"]]
     assert stated == sum(meta["points"] for meta in graded if meta.get("grade"))
@@ -126,26 +154,45 @@ def test_the_solution_passes_visible_and_hidden_tests_in_time(number, capsys):
     assert capsys.readouterr().out.startswith(f"{number} ")
 
 
+@by_chapter
+def test_some_are_warm_ups_and_the_last_one_changes_the_problem(source):
+    texts = [cell["source"] for cell in read_notebook(source)["cells"]]
+    texts = [text for text in texts if text.startswith("## Ex")]
+    assert [text for text in texts if "*Warm-up: " in text]
+    assert ["*Change the problem: " in text for text in texts] == [False] * (len(texts) - 1) + [
+        True
+    ]
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_wrong_answer_fails_with_a_hint_of_its_own(number):
-    wrong = wrong_answers(number)["WRONG"]
+    wrong, also = kept(number)["WRONG"], kept(number)["ALSO"]
     assert len(wrong) >= 3
     hints = {name: hint_of(number, *answers) for name, answers, _ in wrong}
     for name, _, fragment in wrong:
         assert [other for other, hint in hints.items() if fragment in hint] == [name]
+    for _, answers, fragment in also:
+        assert fragment in hint_of(number, *answers)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_hidden_tests_alone_refuse_the_wrong_answers(number):
-    kept, (source, names) = wrong_answers(number), CALLS[number]
-    for name, answers, _ in kept["WRONG"]:
-        if name in kept["VISIBLE_ONLY"]:
-            continue
-        submitted = {**solved(source), **dict(zip(names, answers, strict=True))}
-        with pytest.raises((AssertionError, ArithmeticError, LookupError, RuntimeError, TypeError,
-                            ValueError)):  # fmt: skip
-            exec(hidden_tests(number), submitted)
-            pytest.fail(f"{number}: the hidden tests accept {name}", pytrace=False)
+def test_the_hidden_test_refuses_the_same_wrong_answers(number):
+    for name, answers, _ in [*kept(number)["WRONG"], *kept(number)["ALSO"]]:
+        assert hidden_hint(number, answers), f"{number}: the hidden test accepts {name}"
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_right_answers_in_other_styles_pass_both(number):
+    assert kept(number)["RIGHT"]
+    for name, answers in kept(number)["RIGHT"]:
+        check(number, *answers)
+        assert hidden_hint(number, answers) == "", name
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("seed", [1, 2, 3, 2**31 - 1])
+def test_the_solution_passes_whatever_the_seed(number, seed):
+    check(number, *solutions(number), seed=seed)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -205,7 +252,7 @@ def test_the_released_notebook_holds_no_solutions_and_no_hidden_tests(source):
         for line in re.sub(r"### BEGIN (.*?)\n.*?### END \1", "", text, flags=re.S).split("\n")
     }
     secret = [line for line in secret if len(line) > 12 and line not in shown]
-    assert len(secret) > 30
+    assert len(secret) > 25
     lines = {line.strip() for cell in json.loads(released)["cells"] for line in cell["source"]}
     assert not lines.intersection(secret)
     assert "BEGIN SOLUTION" not in released and "BEGIN HIDDEN" not in released

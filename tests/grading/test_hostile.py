@@ -73,8 +73,9 @@ def _write_table(path: Path, rows: list) -> None:
 def test_a_hostile_submission_costs_its_author_what_it_should(batch, name):
     _, reports, _ = batch
     case, report = hostile.HOSTILE[name], reports[name]
-    assert tuple(score.points for score in report.scores[:6]) == case.points
-    assert report.maximum == 22
+    scores = [score for score in report.scores if score is not report.scores[6]]  # the essay
+    assert tuple(score.points for score in scores) == case.points
+    assert report.maximum == 25
     said = " ".join([*report.notes, *(score.message for score in report.scores)])
     assert case.outcome in said
 
@@ -84,7 +85,7 @@ def test_nobody_elses_grade_changes(batch):
     course, reports, reached = batch
     assert not reached, "a submission reached the network"
     for name in ("honest_one", "zoe_honest"):
-        assert reports[name].points == 19 and reports[name].notes == ()
+        assert reports[name].points == 22 and reports[name].notes == ()
     assert (course.root / "precious.txt").read_text() == "keep"
     assert not (course.root / "pwned").exists() and not Path("/tmp/wmlearn-pwned").exists()
     with sqlite3.connect(course.root / "gradebook.db") as book:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from places import ROOT
 
 from wmlearn.grading import grade, merging, release, run_limited
@@ -82,6 +83,12 @@ def test_an_error_in_the_answer_becomes_a_hint_with_its_line():
         check("04.1", divide)
     assert "ZeroDivisionError: division by zero" in caught.value.hint
     assert "`return 1 / 0`" in caught.value.hint
+
+
+def test_what_torch_has_not_implemented_is_not_taken_for_an_empty_answer():
+    with pytest.raises(CheckFailed) as caught:
+        check("09.2", lambda codes, count: torch.bincount(codes.float()), lambda *args: 0)
+    assert "your code stopped with NotImplementedError: " in caught.value.hint
 
 
 def test_a_failed_check_lists_in_plain_text_what_holds():
@@ -166,6 +173,19 @@ def test_release_cuts_solutions_hidden_tests_and_outputs(tmp_path, teacher):
     assert cells["01-1-test"] == "assert True"
     assert cells["01-6-essay"] == "YOUR ANSWER HERE"
     assert cells["01-setup"] == "import math"
+
+
+def test_after_the_deadline_each_answer_has_its_solution_in_a_fold(tmp_path, teacher):
+    out = tmp_path / "solved.ipynb"
+    assert main(["release", str(teacher), str(out), "--solutions"]) == 0
+    cells = read_notebook(out)["cells"]
+    folds = [c["source"] for c in cells if "<summary>Solution</summary>" in c["source"]]
+    assert len(folds) == 6 and "```python\ndef one():\n    return 1\n```" in folds[0]
+    assert "Because." in folds[-1] and "BEGIN" not in out.read_text()
+    assert "raise NotImplementedError()" in cells[1]["source"]  # the answer is still the reader's
+    assert "assert one() == 1" not in out.read_text()  # hidden tests stay hidden
+    with pytest.raises(ValueError, match="of their own"):
+        main(["release", str(teacher), "--to", str(tmp_path / "course"), "--solutions"])
 
 
 @pytest.mark.parametrize(
@@ -270,10 +290,10 @@ def half_solved(folder: Path) -> Path:
 
 def test_a_real_submission_is_graded(tmp_path):
     report = grade(half_solved(tmp_path), SOURCE)
-    assert [score.points for score in report.scores] == [3, 0, 0, 0, 0, 0, None]
+    assert [score.points for score in report.scores] == [3, 0, 0, 0, 0, 0, None, 0]
     assert "run away from the data" in report.scores[1].message
     assert "not written yet" in report.scores[2].message
-    assert grade(SOURCE, SOURCE).points == 19
+    assert grade(SOURCE, SOURCE).points == 22
 
 
 def test_nbgrader_makes_the_same_release_and_gives_the_same_points(tmp_path, monkeypatch):
@@ -306,7 +326,7 @@ def test_nbgrader_makes_the_same_release_and_gives_the_same_points(tmp_path, mon
     graded = api.autograde("ps4", "ada")
     assert graded["success"], graded.get("error")
     [notebook] = api.get_student_notebook_submissions("ada", "ps4")
-    assert notebook["code_score"] == 3 and notebook["max_score"] == 22
+    assert notebook["code_score"] == 3 and notebook["max_score"] == 25
     assert notebook["needs_manual_grade"]
 
 

@@ -98,11 +98,11 @@ def test_collecting_stays_in_the_course_and_tells_what_it_left_out(graded):
 def test_points_stand_in_the_gradebook_and_in_the_details(graded):
     with graded.api().gradebook as book:
         scores = {s.student.id: s.score for s in book.assignment_submissions(NAME)}
-    assert scores == {"ada": 19, "bob": 11, "cyd": 0, "dan": 16}
+    assert scores == {"ada": 22, "bob": 14, "cyd": 0, "dan": 19}
     with open(graded.root / f"{NAME}-details.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * 7
-    assert [r["points"] for r in rows if r["student"] == "ada"][-1] == ""  # the essay
+    assert len(rows) == 4 * 8
+    assert [r["points"] for r in rows if r["student"] == "ada"][-2] == ""  # the essay
     [torn] = {r["notes"] for r in rows if r["student"] == "cyd"}
     assert torn.startswith("UNREADABLE: submitted/cyd/04_diamond/04_diamond.ipynb is not")
 
@@ -125,10 +125,10 @@ def test_a_manual_grade_survives_and_counts(graded):
     main(["export", "04", "--course", str(graded.root)])
     rows = list(csv.DictReader((graded.root / f"{NAME}.csv").open(newline="")))
     assert [(r["student"], r["points"], r["to read"]) for r in rows] == [
-        ("ada", "21.5", "0"),
-        ("bob", "11", "0"),
+        ("ada", "24.5", "0"),
+        ("bob", "14", "0"),
         ("cyd", "0", "0"),
-        ("dan", "16", "1"),
+        ("dan", "19", "1"),
     ]
 
 
@@ -144,15 +144,15 @@ def test_canvas_and_moodle_get_their_columns(graded, tmp_path):
     main([*command, "--format", "canvas", "--roster", str(roster)])
     rows = list(csv.reader(out.open(newline="")))
     assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", NAME]
-    assert rows[1] == ["    Points Possible", "", "", "", "", "22"]
-    assert rows[3] == ["B, Bob", "8", "bob", "", "A", "11"] and rows[5][-1] == "16"
+    assert rows[1] == ["    Points Possible", "", "", "", "", "25"]
+    assert rows[3] == ["B, Bob", "8", "bob", "", "A", "14"] and rows[5][-1] == "19"
     assert rows[6] == ["Late, Eve", "10", "", "eve", "A", ""]
     roster.write_text("Student,ID,SIS User ID,SIS Login ID,Section\nx,1,,ada,A\n")
     with pytest.raises(ValueError, match="has no line for: bob, cyd, dan"):
         main([*command, "--format", "canvas", "--roster", str(roster)])
     main([*command, "--format", "moodle"])
     assert out.read_text().splitlines()[0] == f"Username,{NAME}"
-    assert "bob,11" in out.read_text()
+    assert "bob,14" in out.read_text()
 
 
 def test_feedback_shows_the_hint_and_no_hidden_test(graded):
@@ -188,10 +188,10 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(course, tmp_path):
     kept = {path: path.stat().st_mtime_ns for path in store.glob("*.json")}
     assert 2 <= len(kept) < 4
     rows = again.grade(NAME, jobs=2, say=lambda text: None)
-    assert [row.report.points for row in rows] == [19] * 4
+    assert [row.report.points for row in rows] == [22] * 4
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     with again.api().gradebook as book:
-        assert [s.score for s in book.assignment_submissions(NAME)] == [19] * 4
+        assert [s.score for s in book.assignment_submissions(NAME)] == [22] * 4
 
 
 def test_gradescopes_zip_from_the_same_source_grades_the_same(course, tmp_path, monkeypatch):
@@ -259,7 +259,7 @@ def test_what_is_missing_without_bubblewrap_is_said(monkeypatch, capsys):
             main(["grade", str(SOURCE), "x.ipynb", "--require_sandbox"])
         assert main(["grade", str(SOURCE), str(SOURCE.parent / "release" / SOURCE.name)]) == 0
         out = capsys.readouterr()
-        assert "WARNING: " in out.err and "NO SANDBOX" in out.out and "0 of 22" in out.out
+        assert "WARNING: " in out.err and "NO SANDBOX" in out.out and "0 of 25" in out.out
     finally:
         monkeypatch.undo()
         sandbox.find_sandbox.cache_clear()

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from wmlearn.grading.releasing import stub_of
 
-FULL = (3, 4, 4, 4, 3, 1)
-NOTHING = (0, 0, 0, 0, 0, 0)
+FULL = (3, 4, 4, 4, 3, 1, 3)
+NOTHING = (0, 0, 0, 0, 0, 0, 0)
 UNREADABLE = NOTHING
 
 

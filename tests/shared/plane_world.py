@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from wmlearn.world import Step
+from wmlearn.world import Step, World
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Place:
     at: torch.Tensor  # [B, 2]
 
 
-class Plane:
+class Plane(World):
     """A point that moves by the action (continuous), or one step left or right (discrete)."""
 
     frame_shape, context_frames = (1, 1, 2), 1

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from wmlearn.world import Step
+from wmlearn.world import Step, World
 
 SIZE, STRIDE = 64, 4
 KEYS = {"ArrowLeft": 1, "ArrowRight": 2, "Space": 3}
@@ -43,7 +43,7 @@ class SquareEnv(gymnasium.Env):
         self.closed = True
 
 
-class SquareWorld:
+class SquareWorld(World):
     """Dreams the same game with a little noise; shooting ends it if ``ends`` is set."""
 
     action_space = gymnasium.spaces.Discrete(4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,12 +11,25 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from wmlearn.data.clip import Clip
+from wmlearn.evaluation import rollout
+from wmlearn.player import PlaySession
 from wmlearn.systems.diamond import Diamond
 from wmlearn.systems.diamond.recipe import SMOKE
-from wmlearn.world import CopyLastFrame, Step, World, WorldEnv, where_state
+from wmlearn.world import (
+    CopyLastFeatures,
+    CopyLastFrame,
+    FeatureWorld,
+    Needs,
+    PromptedWorld,
+    Step,
+    World,
+    WorldEnv,
+    choose_sampler,
+    where_state,
+)
 
 
-class Counter:
+class Counter(World):
     """A world whose frame shows its own step number; it ends at ``end``."""
 
     context_frames = 1
@@ -139,8 +154,11 @@ def test_ppo_trains_unmodified(diamond):
     assert not torch.equal(before, agent.policy.action_net.weight)
 
 
-class Embeddings(Counter):
+class Embeddings(FeatureWorld, Counter):
     """A world of features: two tokens of three numbers, and no picture."""
+
+    def encode(self, frames):
+        return torch.zeros(*frames.shape[:2], 2, 3)
 
     def step(self, state, action, generator=None):
         features = state.float().view(-1, 1, 1).expand(-1, 2, 3)
@@ -153,9 +171,90 @@ def test_a_world_of_features_is_a_world_but_no_environment():
     assert isinstance(world, World)
     state, step = world.step(world.reset(starts()), torch.zeros(5))
     assert step.frame is None and step.features.shape == (5, 2, 3)
-    env = WorldEnv(world, starts(), num_envs=2)
-    env.reset(seed=0)
     with pytest.raises(ValueError, match="features, not frames"):
-        env.step(np.zeros(2, dtype=np.int64))
+        WorldEnv(world, starts(), num_envs=2)
     with pytest.raises(ValueError, match="neither"):
         Step(None, step.reward, step.terminated)
+
+
+def test_needs_are_told_in_one_sentence():
+    needs = Needs(discrete=True, rewards=True, frames=True)
+    assert needs.missing(Counter()) == []
+    needs.check("A player", Counter())
+    still = CopyLastFrame(gymnasium.spaces.Box(0.0, 1.0, (2,)), (3, 8, 8))
+    with pytest.raises(ValueError, match="A player needs Discrete actions .* and rewards .*none"):
+        needs.check("A player", still)
+    with pytest.raises(ValueError, match="needs frames .*gives features"):
+        Needs(frames=True).check("A player", Embeddings())
+    with pytest.raises(ValueError, match="inherits from wmlearn.world.World; got object"):
+        Needs().check("A player", object())
+
+
+def test_the_last_features_are_a_world_too():
+    class Mean(Embeddings):
+        def encode(self, frames):
+            return frames.float().mean((2, 3, 4))[:, :, None, None]
+
+    world, context = CopyLastFeatures(Mean()), starts()
+    state = world.reset(context)
+    for _ in range(2):
+        state, step = world.step(state, torch.zeros(5))
+        assert torch.equal(step.features, Mean().encode(context.frames)[:, -1])
+        assert step.frame is None and not step.reward.any()
+
+
+@dataclass(frozen=True)
+class Sampler:
+    steps: int = 3
+    heat: float = 1.0
+
+
+def test_a_sampler_is_given_whole_or_by_what_differs():
+    own = Sampler(5)
+    assert choose_sampler(own, None) is own is choose_sampler(own, {})
+    assert choose_sampler(own, {"heat": 0.5}) == Sampler(5, 0.5)
+    assert choose_sampler(own, Sampler(1)) == Sampler(1)
+    for given, says in (({"step": 1}, "no 'step'; it has steps, heat"), (3, "Sampler with steps")):
+        with pytest.raises(ValueError, match=says):
+            choose_sampler(own, given)
+    with pytest.raises(ValueError, match="draws nothing"):
+        choose_sampler(None, {"steps": 1})
+    assert choose_sampler(None, None) is None
+
+
+class Chunks(Counter):
+    """Three frames for each action, numbered on."""
+
+    chunk = 3
+
+    def step(self, state, action, generator=None):
+        frames = []
+        for _ in range(self.chunk):
+            state, step = super().step(state, action)
+            frames.append(step.frame)
+        return state, Step(frames[-1], step.reward, step.terminated, frames=torch.stack(frames, 1))
+
+
+def test_a_step_may_give_several_frames():
+    clip = starts(2)
+    held = torch.tensor([[1, 1, 1, 2, 2]]).repeat(2, 1)
+    frames = rollout(Chunks(), clip, actions=held)
+    assert frames[0, :, 0, 0, 0].tolist() == [1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="held for 3 steps"):
+        rollout(Chunks(), clip, actions=torch.tensor([[1, 1, 2]]).repeat(2, 1))
+    env = WorldEnv(Chunks(), clip, num_envs=2)
+    env.reset(seed=0)
+    assert (env.step(np.zeros(2, int))[0] == 3).all()
+
+
+def test_prompts_reach_the_worlds_that_take_them():
+    class Told(PromptedWorld, Counter):
+        def reset(self, context, prompt=None):
+            self.heard = prompt or context.text
+            return super(PromptedWorld, self).reset(context)
+
+    world = Told()
+    PlaySession(world, context=starts(), prompt="a red door")
+    assert world.heard == ("a red door",)
+    with pytest.raises(ValueError, match="cannot be told"):
+        PlaySession(Counter(), context=starts(), prompt="a red door")

@@ -17,6 +17,7 @@ from wmlearn.agents.returns import lambda_returns
 from wmlearn.data.clip import Clip
 from wmlearn.hub import load_world
 from wmlearn.recipes.optim import adamw, scheduled, warmup
+from wmlearn.world import Needs, World
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ImaginationConfig:
         learning_rate: of AdamW.
         warmup_steps: the learning rate rises linearly over these steps.
         max_grad_norm: of the gradient.
-        num_steps: denoising steps in the dream; 0 takes the world's own.
+        sampler: what differs from the world's own way of drawing; empty: nothing.
         seed: of weights, dreams and actions.
     """
 
@@ -59,7 +60,7 @@ class ImaginationConfig:
     learning_rate: float = 1e-4
     warmup_steps: int = 100
     max_grad_norm: float = 100.0
-    num_steps: int = 0
+    sampler: dict[str, int | float] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -93,18 +94,28 @@ class ImaginedActorCritic(L.LightningModule):
 
     With ``epochs=1`` the gradient is REINFORCE's, as in the paper. With more, each dream is used
     again, and the ratio to the policy that dreamed is clipped (PPO, Schulman et al. 2017).
+
+    Args:
+        config: all numbers.
+        world: to live in; default: the one that ``config`` names.
+
+    Raises:
+        ValueError: it cannot live in this world; see ``NEEDS``.
     """
 
-    def __init__(self, config: ImaginationConfig, world=None) -> None:
+    NEEDS = Needs(discrete=True, rewards=True, frames=True)
+
+    def __init__(self, config: ImaginationConfig, world: World | None = None) -> None:
         super().__init__()
         self.config = config
         self.automatic_optimization = False
         self.actor_critic = ActorCritic(config.actor_critic)
         # Kept in a list, so that the world's frozen weights are no part of this module's.
-        self._world = [world or load_world(config.world, num_steps=config.num_steps or None)]
+        self._world = [world or load_world(config.world, config.sampler)]
+        self.NEEDS.check("An actor-critic in a dream", self._world[0])
 
     def on_fit_start(self) -> None:
-        self._world[0].system.to(self.device)
+        self._world[0].to(self.device)
 
     def training_step(self, batch: Clip, batch_idx: int) -> None:
         """Dreams on from the last but one frame of each real clip ``[B, K + 1, C, H, W]``.
@@ -132,7 +143,7 @@ class ImaginedActorCritic(L.LightningModule):
         """T steps in the world under the current policy."""
         world, network = self._world[0], self.actor_critic
         state = world.reset(context)
-        logits, _, memory = network.watch(context.frames)  # it remembers how the dream began
+        logits, _, memory = network.unroll(context.frames)  # it remembers how the dream began
         frames, columns = list(context.frames.unbind(1)), []
         alive = torch.ones(len(context), device=logits.device)
         for _ in range(self.config.horizon):

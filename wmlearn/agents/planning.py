@@ -24,7 +24,7 @@ from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
 from wmlearn.data.clip import Clip
 from wmlearn.hub import load_world
 from wmlearn.recipes.optim import adamw
-from wmlearn.world import World
+from wmlearn.world import Needs, World
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PlanningConfig:
         minibatch: searched starts in one such step.
         learning_rate: of AdamW.
         max_grad_norm: of the gradient.
-        num_steps: denoising steps in the plans; 0 takes the world's own.
+        sampler: what differs from the world's own way of drawing; empty: nothing.
         seed: of weights, dreams and minibatches.
     """
 
@@ -62,7 +62,7 @@ class PlanningConfig:
     minibatch: int = 64
     learning_rate: float = 1e-3
     max_grad_norm: float = 10.0
-    num_steps: int = 0
+    sampler: dict[str, int | float] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -72,8 +72,8 @@ def plan_values(
 ) -> Tensor:
     """The return of the best plan that begins with each key, float ``[B, A]``; -inf for no plan.
 
-    Rewards count by their sign, as everywhere in DIAMOND; a world that knows how likely an end is
-    (``Step.end_probability``) is asked for it, so that luck plays no part.
+    Rewards count by their sign. A world that knows how likely each sign and an end are
+    (``Step.reward_signs``, ``Step.end_probability``) is asked for that, so that luck plays no part.
     """
     keys = config.keys or tuple(range(int(world.action_space.n)))
     root = _Branch(world.reset(start), torch.zeros(len(start)), torch.ones(len(start)))
@@ -102,7 +102,7 @@ class _Branch:
     Attributes:
         state: of the world, where the plan leads to.
         value: [B], what it has earned, discounted.
-        weight: [B], the discount from here on, times the odds of being alive.
+        weight: [B], the discount from here on, times the probability of being alive.
     """
 
     state: Any
@@ -112,15 +112,25 @@ class _Branch:
     def step(self, world: World, key: int, gamma: float, generator: torch.Generator) -> _Branch:
         action = torch.full((len(self.value),), key)
         state, step = world.step(self.state, action, generator)
-        reward, ended = step.expected_sign, step.end_probability
-        reward = step.reward.sign() if reward is None else reward
+        signs, ended = step.reward_signs, step.end_probability
+        reward = step.reward.sign() if signs is None else signs[:, 2] - signs[:, 0]
         ended = step.terminated.float() if ended is None else ended
         value = self.value + self.weight * reward.cpu()
         return _Branch(state, value, self.weight * gamma * (1 - ended.cpu()))
 
 
 class SearchedPolicy(L.LightningModule):
-    """Searches from each batch of real clips, and fits the network to all searches so far."""
+    """Searches from each batch of real clips, and fits the network to all searches so far.
+
+    Args:
+        config: all numbers.
+        world: to plan in; default: the one that ``config`` names.
+
+    Raises:
+        ValueError: it cannot plan in this world; see ``NEEDS``.
+    """
+
+    NEEDS = Needs(discrete=True, rewards=True)  # the policy looks at recorded frames only
 
     def __init__(self, config: PlanningConfig, world: World | None = None) -> None:
         super().__init__()
@@ -128,12 +138,13 @@ class SearchedPolicy(L.LightningModule):
         self.automatic_optimization = False
         self.actor_critic = ActorCritic(config.actor_critic)
         # Kept in a list, so that the world's frozen weights are no part of this module's.
-        self._world = [world or load_world(config.world, num_steps=config.num_steps or None)]
+        self._world = [world or load_world(config.world, config.sampler)]
+        self.NEEDS.check("A policy that imitates a search", self._world[0])
         self._frames: list[Tensor] = []  # uint8 [K, C, H, W], what the policy sees
         self._values: list[Tensor] = []  # [A], what the search found
 
     def on_fit_start(self) -> None:
-        self._world[0].system.to(self.device)
+        self._world[0].to(self.device)
 
     def training_step(self, batch: Clip, batch_idx: int) -> None:
         """``batch``: real clips ``[B, K + 1, C, H, W]``; a last frame may be an episode's end."""
@@ -165,7 +176,7 @@ class SearchedPolicy(L.LightningModule):
 
         Args: ``frames`` uint8 [B, K, C, H, W], ``values`` [B, A].
         """
-        logits, value, _ = self.actor_critic.watch(frames)
+        logits, value, _ = self.actor_critic.unroll(frames)
         target = (values / self.config.temperature).softmax(-1)
         best = values.amax(-1)
         losses = {

@@ -12,6 +12,7 @@ from wmlearn.agents.imagination import ImaginationConfig, ImaginedActorCritic
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.recipes.recipe import Recipe
 from wmlearn.recipes.run import RunConfig
+from wmlearn.world import Needs
 
 PAPER = ImaginationConfig()
 SMALL_WORLD = "diamond-doom-basic-32"  # frames of 32 x 32 are dreamed sooner
@@ -61,6 +62,7 @@ class ActorCriticRecipe(Recipe):
     ) -> ImaginationConfig:
         """Fills in what the world decides: actions and frames."""
         world = hub.load_world(config.world)
+        Needs(discrete=True).check("A policy with one output for each action", world)
         channels, size, _ = world.frame_shape
         if list(world.frame_shape) != list(store.info["frame_shape"]):
             raise ValueError(

@@ -15,7 +15,7 @@ from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
 from wmlearn.data.progress import progress_bar
 from wmlearn.data.video import is_video, record_video
 from wmlearn.envs import make
-from wmlearn.envs.experts import POLICIES, make_policy, policy_kwargs
+from wmlearn.envs.experts import POLICIES, begin_episode, make_policy, policy_kwargs
 
 
 def record(
@@ -57,7 +57,7 @@ def record(
         EpisodeError: ``out`` holds something else, or a dataset with other settings.
     """
     if env_id.startswith(shipped.PREFIX):
-        return shipped.unpack_clips(env_id, out, progress)
+        return shipped.unpack(env_id, out, progress=progress)
     if env_id == "metaworld/pairs":
         from wmlearn.data.motions import record_motions
 
@@ -99,8 +99,7 @@ def record(
 def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -> Episode:
     """One episode of at most ``max_steps`` steps."""
     frame, info = env.reset(seed=env_seed)
-    if hasattr(act, "reset"):
-        act.reset(policy_seed)
+    begin_episode(act, policy_seed)
     frames, actions, rewards, terminated, truncated = [frame], [], [], [], []
     known = getattr(env.unwrapped, "state_names", None) is not None
     states = [info["state"]] if known else []

@@ -11,6 +11,7 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -23,6 +24,21 @@ POLICIES = ("random", "expert", "mixed")
 PUSH_HEIGHT = 0.43  # metres: the height at which the gripper pushes a block of the Fetch task
 PUSH_LIFT = 0.09  # metres above that, on the way to the block's far side
 PUSH_BEHIND = 0.075  # metres between block and gripper, before a push
+
+
+@runtime_checkable
+class EpisodePolicy(Protocol):
+    """A function of the frame that wants to know when an episode begins."""
+
+    def reset(self, seed: int) -> None: ...
+
+    def __call__(self, frame: np.ndarray) -> int | np.ndarray: ...
+
+
+def begin_episode(act: Callable, seed: int) -> None:
+    """Tells ``act`` that an episode begins, if it is an :class:`EpisodePolicy`."""
+    if isinstance(act, EpisodePolicy):
+        act.reset(seed)
 
 
 class RandomPolicy:
@@ -364,8 +380,7 @@ def measure_returns(
         returns = []
         for episode in range(episodes):
             frame, _ = env.reset(seed=seed + episode)
-            if hasattr(act, "reset"):
-                act.reset(seed + episode)
+            begin_episode(act, seed + episode)
             total, over = 0.0, False
             while not over:
                 frame, reward, terminated, truncated, _ = env.step(act(frame))

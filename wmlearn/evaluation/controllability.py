@@ -8,11 +8,22 @@ al. 2024, section 3). (2) Train a small net on *real* frame pairs to name the ac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from wmlearn.data.episodes import EpisodeStore
+from wmlearn.evaluation.card import ControlAt, Probe
+from wmlearn.evaluation.rollout import draw_windows
+from wmlearn.metrics import mean_estimate
+
+if TYPE_CHECKING:
+    from wmlearn.evaluation.fidelity import Dreams
+
+STEPS_AHEAD = 16  # the probe judges the transitions up to this horizon
 
 
 def derangement(n: int, seed: int) -> Tensor:
@@ -99,3 +110,63 @@ def train_probe(
             optimizer.step()
             schedule.step()
     return probe.eval()
+
+
+def control_at(dreams: Dreams) -> ControlAt:
+    """What other actions cost at one horizon, in the fidelity's unit."""
+    true, other = dreams.score[..., -1].mean(0), dreams.other[..., -1].mean(0)
+    return ControlAt(
+        horizon=dreams.horizon,
+        clips=len(true),
+        other=mean_estimate(other, dreams.groups, seeds=dreams.seeds),
+        delta=mean_estimate(dreams.better * (true - other), dreams.groups, seeds=dreams.seeds),
+    )
+
+
+def judge_probe(
+    dreams: Dreams, store: EpisodeStore, train: Sequence[int], steps: int
+) -> Probe | None:
+    """Trains the probe on the training episodes, asks it about the dreams' transitions.
+
+    Args:
+        dreams: of frames, with true names of all actions.
+        store: with Discrete actions.
+        train: numbers of the training episodes.
+        steps: of the probe's training.
+
+    Returns:
+        ``None`` where there is no training episode of two frames.
+    """
+    pool = draw_windows(store.lengths.tolist(), train, 2, 2**31 - 1)
+    if not pool:
+        return None
+    counts = torch.zeros(int(store.action_space.n))
+
+    def sample(generator: torch.Generator, n: int) -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(pool), (n,), generator=generator).tolist()
+        clip = store.clip([pool[row] for row in rows], 2)
+        actions = clip.actions[:, 0]
+        counts.add_(torch.bincount(actions, minlength=len(counts)))
+        return clip.frames, actions
+
+    probe = train_probe(sample, len(counts), steps)
+    ahead = slice(0, STEPS_AHEAD)
+    first, true = dreams.start[:, None], dreams.actions[:, ahead]
+
+    def accuracy(frames: Tensor, actions: Tensor) -> Tensor:
+        hits = probe.hits(torch.cat([first, frames[:, ahead]], 1), actions)
+        return hits.double().mean(1)
+
+    dream = torch.stack([accuracy(one, true) for one in dreams.frames])
+    others = dreams.other_actions[:, :, ahead]
+    pairs = zip(dreams.frames_other, others, strict=True)
+    other = torch.stack([accuracy(*pair) for pair in pairs])
+    groups, seeds = dreams.groups, dreams.seeds
+    return Probe(
+        training_steps=steps,
+        transitions=true.numel(),
+        real=mean_estimate(accuracy(dreams.target, true), groups),
+        dream=mean_estimate(dream.mean(0), groups, seeds=seeds),
+        dream_other=mean_estimate(other.mean(0), groups, seeds=seeds),
+        majority=mean_estimate((true == counts.argmax()).double().mean(1), groups),
+    )

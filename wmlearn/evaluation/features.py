@@ -1,14 +1,13 @@
-"""What can be judged of a world that shows features and no frames (V-JEPA 2-AC).
+"""What can be asked of a world that shows features and no frames.
 
 Three questions, each beside its baseline: are the next features closer than the last ones
 (*copy*), do they obey the action (the same world under another clip's actions), and is the energy
-of a plan lowest at the action that was really taken? Users of the published model found that it
-often was not (facebookresearch/vjepa2, issue 54).
+of a plan lowest at the action that was really taken? Users of a published model found that it often
+was not (facebookresearch/vjepa2, issue 54).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +15,11 @@ from torch import Tensor
 
 from wmlearn.agents.cem import expand_state, feature_distance, rollout_energy
 from wmlearn.data.clip import Clip
-from wmlearn.data.episodes import EpisodeStore
+from wmlearn.evaluation.card import Row, Section
 from wmlearn.evaluation.controllability import derangement
-from wmlearn.evaluation.rollout import draw_windows
+from wmlearn.evaluation.rollout import feature_error
 from wmlearn.metrics import Estimate, mean_estimate
-from wmlearn.world import World
+from wmlearn.world import CopyLastFeatures, FeatureWorld
 
 
 @dataclass(frozen=True)
@@ -52,25 +51,22 @@ class FeaturesAt:
 
 
 @torch.inference_mode()
-def features_at(world: World, clip: Clip, horizon: int, seed: int = 0) -> FeaturesAt:
+def features_at(world: FeatureWorld, clip: Clip, horizon: int, seed: int = 0) -> FeaturesAt:
     """How well ``world`` foresees features.
 
     Args:
-        world: with ``encode`` and steps that show features.
+        world: of features.
         clip: ``[B >= 2, 1 + horizon, C, H, W]`` with actions and whatever ``reset`` needs.
         horizon: steps ahead.
         seed: of the shuffled actions.
     """
-    real, other = world.encode(clip.frames), clip.actions[derangement(len(clip), seed)]
-    start = clip.time(0, clip.length - horizon)
-    errors = []
-    for actions in (clip.actions, other):
-        state = world.reset(start)
-        for t in range(horizon):
-            state, step = world.step(state, actions[:, start.length - 1 + t])
-        errors.append((step.features - real[:, -1]).abs().mean((-2, -1)))
-    copy = (real[:, start.length - 1] - real[:, -1]).abs().mean((-2, -1))
-    own, shuffled = errors
+    actions = clip.actions[:, -horizon:]
+    own, shuffled = (
+        feature_error(world, clip, horizon, seed, given)[:, -1]
+        for given in (actions, actions[derangement(len(clip), seed)])
+    )
+    last = clip.time(clip.length - horizon - 1, clip.length)
+    copy = feature_error(CopyLastFeatures(world), last, horizon, seed, actions)[:, -1]
     estimates = map(mean_estimate, (own, copy, shuffled, copy - own, shuffled - own))
     return FeaturesAt(horizon, len(clip), *estimates)
 
@@ -106,12 +102,12 @@ class Landscape:
 
 
 def landscape(
-    world: World, clip: Clip, axes: tuple[int, int] = (0, 1), points: int = 9
+    world: FeatureWorld, clip: Clip, axes: tuple[int, int] = (0, 1), points: int = 9
 ) -> Landscape:
     """The energy around the action of a real clip whose last frame is the goal.
 
     Args:
-        world: with ``encode``; its actions are a Box.
+        world: of features; its actions are a Box.
         clip: one clip of two frames (or more: the last action is the one that is varied).
         axes: numbers of the action.
         points: G.
@@ -154,8 +150,19 @@ class LandscapeScore:
             f"({self.clips} clips)"
         )
 
+    def section(self) -> Section:
+        """For the card."""
+        rows = (
+            Row("lowest energy, from the true action along an axis", (self.distance,)),
+            Row("  a random point of the grid", (Estimate(self.chance, n=self.clips),)),
+            Row("share of the grid that lies lower than the true action", (self.below,)),
+            Row("pairs of frames", text=str(self.clips)),
+        )
+        title = "Is the energy lowest at the action that was taken?"
+        return Section("landscape", title, rows, note="Distances in units of the action.")
 
-def score_landscapes(world: World, clips: Clip, points: int = 9) -> LandscapeScore:
+
+def score_landscapes(world: FeatureWorld, clips: Clip, points: int = 9) -> LandscapeScore:
     """:func:`landscape` of each clip, with the axes in turn."""
     distance, chance, below = [], [], []
     count = clips.actions.shape[-1]
@@ -171,23 +178,3 @@ def score_landscapes(world: World, clips: Clip, points: int = 9) -> LandscapeSco
         float(torch.stack(chance).mean()),
         mean_estimate(torch.tensor(below)),
     )
-
-
-def judge_features(
-    world: World,
-    store: EpisodeStore,
-    held_out: Sequence[int],
-    horizons: Sequence[int] = (1, 8),
-    clips: int = 64,
-) -> str:
-    """The report of ``wmlearn evaluate``: features at each horizon, and the landscapes.
-
-    A world's use is measured in the simulator: ``python -m wmlearn.chapters.ch12_vjepa2_ac.goals``.
-    """
-    lengths, context, lines = store.lengths.tolist(), world.context_frames, []
-    for horizon in sorted(set(horizons)):
-        windows = draw_windows(lengths, held_out, context + horizon, clips)
-        if len(windows) >= 2:
-            lines.append(features_at(world, store.clip(windows, context + horizon), horizon))
-    pairs = store.clip(draw_windows(lengths, held_out, context + 1, clips), context + 1)
-    return "\n".join(map(str, [*lines, score_landscapes(world, pairs)]))

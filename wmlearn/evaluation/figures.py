@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure as MplFigure
 
-from wmlearn.evaluation.card import EvaluationCard
-from wmlearn.viz import DREAM, NEUTRAL, REAL, Figure, listed, style
+from wmlearn.evaluation.card import EvaluationCard, Section
+from wmlearn.metrics import Estimate
+from wmlearn.viz import DREAM, NEUTRAL, REAL, Figure, Interactive, Line, lines, listed, style
+from wmlearn.viz.interactive import draw_lines
 
 
-def horizon_curve(card: EvaluationCard, *, alt: str | None = None) -> Figure:
-    """PSNR over the horizon: dream, dream under other actions, copy of the last frame.
+def horizon_curve(card: EvaluationCard, *, alt: str | None = None) -> Interactive:
+    """The score over the horizon: dream, dream under other actions, baseline.
 
     Bands are the card's 95% intervals; all three see the same clips.
+
+    Raises:
+        ValueError: the card has no curve, as time plays no part in this system.
     """
-    with style():
-        figure = MplFigure(figsize=(6, 3))
-        _draw_horizon(figure.subplots(), card)
-    return Figure(figure, alt or _horizon_alt(card))
+    if card.fidelity is None or card.fidelity.curve is None:
+        raise ValueError(f"The card of {card.name} has no curve over the horizon.")
+    words = {"xlabel": "horizon (steps ahead)", "ylabel": _label(card), "title": _seen(card)}
+    return lines(_horizon_lines(card), **words, alt=alt or _fidelity_alt(card))
 
 
 def card_figure(card: EvaluationCard, *, alt: str | None = None) -> Figure:
-    """The EvaluationCard as a picture: PSNR over the horizon, the probe, returns where measured."""
+    """The EvaluationCard as a picture: fidelity, the probe, returns where they were measured."""
     probe = card.controllability and card.controllability.probe
-    panels = ["horizon", *(["probe"] if probe else []), *(["utility"] if card.utility else [])]
+    curve = card.fidelity and card.fidelity.curve
+    sections = [s for s in card.sections if _drawable(s)]
+    panels = [
+        *(["horizon"] if curve else ["fidelity"] if card.fidelity else []),
+        *(["probe"] if probe else []),
+        *(["utility"] if card.utility else []),
+        *(f"section {s.name}" for s in sections),
+    ]
+    if not panels:
+        raise ValueError(f"The card of {card.name} holds no figure that could be drawn.")
     with style():
         figure = MplFigure(figsize=(5 + 3 * (len(panels) - 1), 3.2), layout="constrained")
         widths = [1.7 if panel == "horizon" else 1 for panel in panels]
         axes = figure.subplots(1, len(panels), width_ratios=widths, squeeze=False)[0]
-        _draw_horizon(axes[0], card)
-        words = _horizon_alt(card)
+        words = _fidelity_alt(card) if card.fidelity else ""
+        if curve:
+            _draw_horizon(axes[0], card)
+        elif card.fidelity:
+            _draw_fidelity(axes[0], card)
+        for section in sections:
+            words += _draw_section(axes[panels.index(f"section {section.name}")], section)
         if probe:
             bars = {
                 "real": (probe.real, REAL),
@@ -61,30 +80,80 @@ def card_figure(card: EvaluationCard, *, alt: str | None = None) -> Figure:
 
 
 def _draw_horizon(axes: Any, card: EvaluationCard) -> None:
+    curves = _horizon_lines(card)
+    draw_lines(axes, curves, range(1, len(card.fidelity.curve.score) + 1))
+    axes.set(xlabel="horizon (steps ahead)", ylabel=_label(card))
+    axes.set_title(_seen(card), fontsize=9)
+
+
+def _horizon_lines(card: EvaluationCard) -> dict[str, Line]:
     curve = card.fidelity.curve
-    lines = [("dream", curve.dream, DREAM, "-"), ("copy last frame", curve.copy, NEUTRAL, "--")]
+    found = {"dream": (curve.score, DREAM, "solid")}
     if curve.other_actions is not None:
-        lines.insert(1, ("dream, other actions", curve.other_actions, DREAM, ":"))
-    for name, estimates, color, dash in lines:
-        x = range(1, len(estimates) + 1)
-        marker = "o" if len(estimates) == 1 else None
-        axes.plot(x, [e.value for e in estimates], dash, color=color, label=name, marker=marker)
-        if all(e.low is not None for e in estimates):
-            low, high = ([getattr(e, end) for e in estimates] for end in ("low", "high"))
-            axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-    axes.legend()
-    axes.set(xlabel="horizon (steps ahead)", ylabel="PSNR (dB)")
+        found["dream, other actions"] = (curve.other_actions, DREAM, "dot")
+    found[card.fidelity.baseline] = (curve.baseline, NEUTRAL, "dash")
+    return {name: _line(*parts) for name, parts in found.items()}
+
+
+def _line(estimates: Sequence[Estimate], color: str, dash: str) -> Line:
+    value, low, high = ([getattr(e, part) for e in estimates] for part in ("value", "low", "high"))
+    if None in low:
+        low = high = None
+    return Line(value, low, high, color, dash)
+
+
+def _seen(card: EvaluationCard) -> str:
     seeds = f"{len(card.seeds)} seed{'s' if len(card.seeds) > 1 else ''}"
-    axes.set_title(f"{curve.clips} held-out clips, {seeds}", fontsize=9)
+    return f"{card.fidelity.curve.clips} held-out clips, {seeds}"
 
 
-def _horizon_alt(card: EvaluationCard) -> str:
+def _label(card: EvaluationCard) -> str:
+    fidelity = card.fidelity
+    return f"{fidelity.measure} (dB)" if fidelity.unit == "dB" else fidelity.unit
+
+
+def _fidelity_alt(card: EvaluationCard) -> str:
+    fidelity = card.fidelity
+    digits, unit = (1, " dB") if fidelity.unit == "dB" else (3, "")
     parts = [
-        f"{row.psnr.value:.1f} dB at horizon {row.horizon} (copy last frame "
-        f"{row.psnr_copy.value:.1f})"
-        for row in card.fidelity.at
+        f"{row.score.value:.{digits}f}{unit}"
+        f"{f' at horizon {row.horizon}' if row.horizon else ''} ({fidelity.baseline} "
+        f"{row.baseline.value:.{digits}f})"
+        for row in fidelity.at
     ]
-    return f"PSNR of the dream: {listed(parts)}."
+    name = "PSNR" if fidelity.unit == "dB" else fidelity.unit
+    what = "dream" if fidelity.curve else "prediction"
+    return f"{name} of the {what}: {listed(parts)}."
+
+
+def _draw_fidelity(axes: Any, card: EvaluationCard) -> None:
+    """Bars where time plays no part."""
+    row, fidelity = card.fidelity.at[0], card.fidelity
+    bars = {"prediction": (row.score, DREAM), fidelity.baseline: (row.baseline, NEUTRAL)}
+    _draw_bars(axes, bars)
+    axes.set(title=f"{row.clips} held-out clips", ylabel=_label(card))
+
+
+def _drawable(section: Section) -> bool:
+    """Sections of shares are drawn; others stand in the table only."""
+    return section.unit == "%" and any(row.values and row.values[0] for row in section.rows)
+
+
+def _draw_section(axes: Any, section: Section) -> str:
+    """Bars of a section's first column; returns the words of its alt text."""
+    rows = [row for row in section.rows if row.values and row.values[0] is not None]
+    colors = [NEUTRAL if row.name.startswith("  ") else DREAM for row in rows]
+    places = range(len(rows))[::-1]
+    for place, row, color in zip(places, rows, colors, strict=True):
+        value = row.values[0]
+        axes.barh(place, value.value, 0.6, color=(color, 0.35), edgecolor=color, linewidth=1.5)
+        if value.low is not None:
+            axes.hlines(place, value.low, value.high, color=color, linewidth=4)
+    axes.set_yticks(list(places), [fill(row.name.strip(), 26) for row in rows], fontsize=8)
+    axes.set(xlim=(0, 1), title=fill(section.title, 34))
+    axes.grid(False, axis="y")
+    shares = [f"{row.name.strip()} {row.values[0].value:.0%}" for row in rows]
+    return f" {section.title} {listed(shares)}."
 
 
 def _draw_bars(

@@ -13,16 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.evaluation.card import Row, Section
 from wmlearn.evaluation.rollout import draw_windows
-from wmlearn.metrics import Estimate, bootstrap_weights, mean_estimate
-from wmlearn.nn.quantize import fraction_used, perplexity
+from wmlearn.metrics import (
+    Estimate,
+    bootstrap_weights,
+    fraction_used,
+    mean_estimate,
+    perplexity,
+)
+from wmlearn.world import LatentActionWorld
 
 MOVES = ("left", "right", "jump")
 
@@ -54,8 +60,27 @@ class LatentActionScore:
     names: tuple[str, ...]
 
 
+def latent_action_section(score: LatentActionScore) -> Section:
+    """The score for the card; its rows keep the names of the score's fields in mind."""
+    names = ", ".join(f"{code} {name}" for code, name in enumerate(score.names))
+    chance = Estimate(1 / len(score.classes), n=len(score.classes))
+    rows = (
+        Row("codes used", (Estimate(score.used, n=score.transitions),), f"of {score.codes}"),
+        Row("perplexity of the codes", text=f"{score.perplexity:.1f}"),
+        Row("recall", (score.recall,), f"of {', '.join(score.classes)}"),
+        Row("  by chance", (chance,)),
+        Row("accuracy, each code named", (score.many_to_one,)),
+        Row("accuracy, no name twice", (score.one_to_one,)),
+        Row("  always the most frequent", (score.majority,)),
+        Row("held-out transitions", text=str(score.transitions)),
+        Row("what each code stands for", text=names),
+    )
+    title = "What do the latent actions mean?"
+    return Section("latent actions", title, rows, unit="%", digits=0)
+
+
 def score_latent_actions(
-    world,
+    world: LatentActionWorld,
     store: EpisodeStore,
     train: Sequence[int],
     held_out: Sequence[int],
@@ -65,7 +90,7 @@ def score_latent_actions(
     """Scores ``world.infer_actions`` on recorded episodes with true actions.
 
     Args:
-        world: has ``infer_actions(clip) -> int64 [B, T - 1]`` and a Discrete ``action_space``.
+        world: with a Discrete ``action_space``.
         train: episodes on which the names are given.
         held_out: episodes on which they are judged.
         clips: drawn from each; fewer where there are fewer.
@@ -103,7 +128,7 @@ def score_latent_actions(
 
 
 def codes_and_actions(
-    world, store: EpisodeStore, episodes: Sequence[int], clips: int, length: int
+    world: LatentActionWorld, store: EpisodeStore, episodes: Sequence[int], clips: int, length: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Codes, true actions and episodes of the transitions of some clips, each int64 ``[n]``."""
     length = min(length, int(max(store.lengths[list(episodes)])))
@@ -119,18 +144,12 @@ def codes_and_actions(
 def best_one_to_one(table: Tensor) -> Tensor:
     """The one-to-one map with most hits: counts ``[codes, actions]`` -> action of each code or -1.
 
-    All maps are tried, so that this is for a handful of actions only (at most 8 codes).
+    Kuhn's assignment problem; a code that no action is left for has -1.
     """
-    codes, actions = table.shape
-    small, turned = (table, False) if codes <= actions else (table.T, True)
-    rows = torch.arange(small.shape[0])
-    options = torch.tensor(list(permutations(range(small.shape[1]), small.shape[0])))
-    best = options[small[rows, options].sum(1).argmax()]
-    if not turned:
-        return best
-    result = torch.full((codes,), -1)
-    result[best] = rows
-    return result
+    from scipy.optimize import linear_sum_assignment
+
+    codes, actions = map(torch.from_numpy, linear_sum_assignment(table.numpy(), maximize=True))
+    return torch.full((len(table),), -1).scatter_(0, codes, actions)
 
 
 def mean_recall(named: Tensor, true: Tensor, groups: Tensor) -> Estimate:
@@ -146,10 +165,10 @@ def mean_recall(named: Tensor, true: Tensor, groups: Tensor) -> Estimate:
     hit = (named == true).double()
     value = recall(torch.ones(1, len(hit), dtype=torch.float64)).item()
     if len(groups.unique()) < 2:
-        return Estimate(value)
+        return Estimate(value, n=len(hit))
     bounds = torch.tensor([0.025, 0.975], dtype=torch.float64)
     low, high = torch.quantile(recall(bootstrap_weights(groups)), bounds).tolist()
-    return Estimate(value, low, high)
+    return Estimate(value, low, high, len(hit))
 
 
 def _moves(names: Sequence[str] | None, count: int) -> tuple[tuple[str, ...], Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.world import World
+from wmlearn.world import FeatureWorld, LatentActionWorld, Needs, World
 
 
 @torch.inference_mode()
@@ -27,7 +27,12 @@ def rollout(
 
     Returns:
         uint8 ``[B, N, C, H, W]``; entry n is the prediction of ``clip.frames[:, K + n]``.
+
+    Raises:
+        ValueError: the clip is too short; or the world gives several frames a step, and the actions
+            change within them.
     """
+    Needs(frames=True).check("A rollout of frames", world)
     context = world.context_frames
     if clip.length < context:
         raise ValueError(
@@ -43,10 +48,15 @@ def rollout(
         )
     state = world.reset(clip.time(0, context))
     frames = []
-    for action in actions.unbind(1):
-        state, step = world.step(state, action, generator)
-        frames.append(step.frame)
-    return torch.stack(frames, 1)
+    for held in actions.split(world.chunk, dim=1):
+        if not (held == held[:, :1]).all():
+            raise ValueError(
+                f"This world gives {world.chunk} frames for one action, and here the action "
+                f"changes within them: record episodes in which it is held for {world.chunk} steps."
+            )
+        state, step = world.step(state, held[:, 0], generator)
+        frames += [step.frame[:, None] if step.frames is None else step.frames]
+    return torch.cat(frames, 1)[:, : actions.shape[1]]
 
 
 def rollout_batches(
@@ -65,7 +75,36 @@ def rollout_batches(
     return torch.cat(parts)
 
 
-def infer_batches(world: World, clip: Clip, batch_size: int = 32) -> Tensor:
+@torch.inference_mode()
+def feature_error(
+    world: FeatureWorld, clip: Clip, horizon: int, seed: int, actions: Tensor, batch_size: int = 32
+) -> Tensor:
+    """L1 distance to the true features at every step, float64 ``[B, horizon]``, on the CPU.
+
+    Args:
+        world: continues the clip's first T - ``horizon`` frames.
+        clip: frames ``[B, T, C, H, W]`` and whatever ``reset`` needs.
+        horizon: steps ahead.
+        seed: of the world's noise.
+        actions: ``[B, horizon, ...]``, what to do.
+        batch_size: clips side by side.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for begin in range(0, len(clip), batch_size):
+        rows = slice(begin, begin + batch_size)
+        part = clip[rows]
+        real = world.encode(part.frames[:, -horizon:])
+        state = world.reset(part.time(0, part.length - horizon))
+        errors = []
+        for t, action in enumerate(actions[rows].unbind(1)):
+            state, step = world.step(state, action, generator)
+            errors.append((step.features - real[:, t]).abs().mean((-2, -1)))
+        parts.append(torch.stack(errors, 1).double().cpu())
+    return torch.cat(parts)
+
+
+def infer_batches(world: LatentActionWorld, clip: Clip, batch_size: int = 32) -> Tensor:
     """The latent actions int64 ``[B, T - 1]`` that a world without true ones sees in a clip."""
     rows = range(0, len(clip), batch_size)
     return torch.cat([world.infer_actions(clip[i : i + batch_size]).cpu() for i in rows])

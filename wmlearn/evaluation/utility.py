@@ -1,63 +1,27 @@
 """Utility: is the dream good for something? Policies are played in the real environment.
 
-A policy is an object with ``reset(batch)``, called before episodes start, and
-``act(frames) -> int64 [B]`` for uint8 frames ``[B, C, H, W]``. All returns are sums of the
-environment's own rewards, without discount.
+A policy is a :class:`wmlearn.agents.policy.Policy`. All returns are sums of the environment's own
+rewards, without discount.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 import gymnasium
 import torch
 from torch import Tensor
 
+from wmlearn.agents.policy import Policy
 from wmlearn.data.clip import Clip
+from wmlearn.data.episodes import EpisodeStore
 from wmlearn.envs import make
-from wmlearn.envs.experts import make_policy, policy_kwargs
-from wmlearn.world import World
+from wmlearn.envs.experts import EXPERTS, begin_episode, make_policy, policy_kwargs
+from wmlearn.evaluation.card import PolicyReturn, Utility
+from wmlearn.metrics import Estimate, mean_estimate
+from wmlearn.world import Needs, World
 
-
-class Policy(Protocol):
-    def reset(self, batch: int) -> None: ...
-
-    def act(self, frames: Tensor) -> Tensor: ...
-
-
-class RandomPolicy:
-    """Every action of a discrete space is as likely."""
-
-    def __init__(self, actions: int, seed: int = 0) -> None:
-        self.actions = actions
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def reset(self, batch: int) -> None:
-        pass
-
-    def act(self, frames: Tensor) -> Tensor:
-        return torch.randint(self.actions, (len(frames),), generator=self.generator)
-
-
-class Mixture:
-    """Follows ``policy``, but acts at random in a share ``epsilon`` of the steps.
-
-    Mixtures of a good and a random policy are policies of known order: what a rank correlation
-    needs.
-    """
-
-    def __init__(self, policy: Policy, actions: int, epsilon: float, seed: int = 0) -> None:
-        self.policy, self.epsilon = policy, epsilon
-        self.random = RandomPolicy(actions, seed)
-
-    def reset(self, batch: int) -> None:
-        self.policy.reset(batch)
-
-    def act(self, frames: Tensor) -> Tensor:
-        action, other = self.policy.act(frames).cpu(), self.random.act(frames)
-        explore = torch.rand(len(frames), generator=self.random.generator) < self.epsilon
-        return torch.where(explore, other, action)
+NEEDS = Needs(rewards=True, frames=True)
 
 
 def play_episodes(
@@ -92,12 +56,14 @@ def play_episodes(
             real.close()
     if isinstance(policy, str):
         policy = make_policy(policy, env, seed, hold=1)
-    on_tensors = hasattr(policy, "act")
+    on_tensors = isinstance(policy, Policy)
     returns = torch.zeros(episodes, dtype=torch.float64)
     for episode in range(episodes):
         observation, _ = env.reset(seed=seed + episode)
-        if hasattr(policy, "reset"):
-            policy.reset(1 if on_tensors else seed + episode)
+        if on_tensors:
+            policy.reset(1)
+        else:
+            begin_episode(policy, seed + episode)
         for _ in range(max_steps):
             if on_tensors:
                 frame = torch.tensor(observation).permute(2, 0, 1)[None].contiguous()
@@ -123,6 +89,7 @@ def play_dream(
     Returns:
         float64 ``[B]``: sums of reward until the world ends the episode or ``steps`` are over.
     """
+    NEEDS.check("A policy in the dream", world)
     generator = torch.Generator().manual_seed(seed)
     state, frame = world.reset(context), context.frames[:, -1]
     policy.reset(len(context))
@@ -141,15 +108,14 @@ def rank_correlation(first: Tensor, second: Tensor) -> float | None:
 
     ``None`` when all values of one list are equal: then there is no rank to compare.
     """
+    from scipy.stats import spearmanr
+
     first, second = (torch.as_tensor(x, dtype=torch.float64) for x in (first, second))
     if len(first) != len(second) or len(first) < 3:
         raise ValueError("A rank correlation needs two lists of the same three or more policies.")
-    ranks = torch.stack([_ranks(first), _ranks(second)])
-    ranks = ranks - ranks.mean(1, keepdim=True)
-    norms = ranks.norm(dim=1)
-    if (norms == 0).any():
+    if (first == first[0]).all() or (second == second[0]).all():
         return None
-    return (ranks[0] @ ranks[1] / norms.prod()).item()
+    return float(spearmanr(first.numpy(), second.numpy()).statistic)
 
 
 def compare_values(
@@ -161,26 +127,86 @@ def compare_values(
     steps: int = 100,
     seed: int = 0,
     **make_options,
-) -> tuple[dict[str, tuple[float, float]], float | None]:
+) -> tuple[dict[str, tuple[float, float]], Estimate | None]:
     """Values of several policies in the dream and in the real environment, and their ranks.
 
     Returns:
         ``{name: (mean return in the dream, mean return in the real environment)}`` and
-        Spearman's rank correlation of the two.
+        Spearman's rank correlation of the two, with the interval of :func:`rank_estimate`.
     """
-    values = {
-        name: (
-            play_dream(policy, world, context, steps, seed).mean().item(),
-            play_episodes(policy, env, episodes, seed, **make_options).mean().item(),
-        )
-        for name, policy in policies.items()
-    }
-    dreamed, real = torch.tensor(list(values.values()), dtype=torch.float64).T
-    return values, rank_correlation(dreamed, real)
+    dreamed, real = {}, {}
+    for name, policy in policies.items():
+        dreamed[name] = play_dream(policy, world, context, steps, seed)
+        real[name] = play_episodes(policy, env, episodes, seed, **make_options)
+    values = {name: (dreamed[name].mean().item(), real[name].mean().item()) for name in policies}
+    return values, rank_estimate(list(dreamed.values()), list(real.values()), seed=seed)
 
 
-def _ranks(values: Tensor) -> Tensor:
-    """Rank of each value, 0 the smallest; the mean rank where values are equal."""
-    below = (values[None] < values[:, None]).sum(1)
-    equal = (values[None] == values[:, None]).sum(1)
-    return below + (equal.double() - 1) / 2
+def rank_estimate(
+    dreamed: Sequence[Tensor], real: Sequence[Tensor], resamples: int = 1000, seed: int = 0
+) -> Estimate | None:
+    """Rank correlation of mean returns, with a 95% interval over other draws of the episodes.
+
+    The interval says what more episodes would change, not what other policies would.
+
+    Args:
+        dreamed, real: float64 ``[episodes]`` for each of three or more policies.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        ``n`` is the number of policies; ``None`` where all returns of one side are equal.
+    """
+    sides = [list(dreamed), list(real)]
+    value = rank_correlation(*(torch.stack([x.mean() for x in side]) for side in sides))
+    if value is None:
+        return None
+    generator = torch.Generator().manual_seed(seed)
+
+    def again(returns: Tensor) -> Tensor:
+        return returns[torch.randint(len(returns), (len(returns),), generator=generator)].mean()
+
+    drawn = (
+        rank_correlation(*(torch.stack([again(x) for x in side]) for side in sides))
+        for _ in range(resamples)
+    )
+    known = torch.tensor([x for x in drawn if x is not None], dtype=torch.float64)
+    low, high = known.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return Estimate(value, low, high, n=len(sides[0]), seeds=(seed,))
+
+
+def measure_utility(
+    policies: Mapping[str, Policy],
+    ranked: Mapping[str, Policy],
+    world: World,
+    store: EpisodeStore,
+    starts: Clip,
+    episodes: int,
+    say: Callable[[str], None],
+) -> Utility:
+    """Returns in the environment that the data comes from, beside random and expert.
+
+    Args:
+        policies: name -> policy, trained in the world.
+        ranked: name -> policy, for the rank correlation; none leaves it out.
+        world: to dream in, for the rank correlation.
+        store: says which environment, and how it was made.
+        starts: real clips, where the dreams begin.
+        episodes: of each policy.
+        say: called with a line of text before each part.
+    """
+    env_id = store.info["env"]
+    options = {"size": store.frame_shape[-1], **store.info.get("env_kwargs", {})}
+    players: dict[str, Policy | str] = {**policies, "random": "random"}
+    if env_id in EXPERTS:
+        players["scripted expert"] = "expert"
+    returns = []
+    for name, policy in players.items():
+        say(f"{name}: {episodes} episodes of {env_id}")
+        values = play_episodes(policy, env_id, episodes, **options)
+        returns.append(PolicyReturn(name, mean_estimate(values)))
+    correlation = None
+    if ranked:
+        say(f"values of {len(ranked)} policies in the dream and in {env_id}")
+        _, correlation = compare_values(ranked, world, starts, env_id, episodes, **options)
+    return Utility(env_id, episodes, tuple(returns), correlation, len(ranked) or None)

@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("out", nargs="?", help="the student's notebook, when there is no course")
     made.add_argument("--to", metavar="COURSE", help="the course's folder; made if it is missing")
     made.add_argument("--public", action="store_true", help="the public parameters and seeds")
+    made.add_argument("--solutions", action="store_true", help="after the deadline: with solutions")
 
     made = command("collect", _collect, "take in a download of Canvas or Moodle, or a folder")
     made.add_argument("what", help="the assignment, such as 04")
@@ -91,9 +92,14 @@ def _release(options: argparse.Namespace) -> int:
             "Say where to: `wmlearn teach release 04 --to COURSE`, or, without a course, "
             "`wmlearn teach release SOURCE.ipynb STUDENT.ipynb`."
         )
+    if options.solutions and not options.out:
+        raise ValueError(
+            "Solutions go into a file of their own, after the deadline: `wmlearn teach release "
+            "SOURCE.ipynb STUDENT.ipynb --solutions`."
+        )
     source = find_exercise(options.what)
     if options.out:
-        print(f"wrote {release(source, options.out)}")
+        print(f"wrote {release(source, options.out, options.solutions)}")
         return 0
     _warn()
     course = Course(options.to)

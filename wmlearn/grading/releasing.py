@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 
 CODE_STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
@@ -43,17 +44,21 @@ def read_notebook(path: str | Path, unique: bool = True) -> dict:
     return notebook
 
 
-def release(source: str | Path, out: str | Path) -> Path:
+def release(source: str | Path, out: str | Path, solutions: bool = False) -> Path:
     """Writes the student's version of a teacher's notebook.
 
     Args:
         source: notebook with ``### BEGIN SOLUTION`` and ``### BEGIN HIDDEN TESTS`` regions.
         out: where the student's notebook goes.
+        solutions: for after the deadline: a fold *Solution* stands below each answer.
 
     Raises:
         ValueError: if a region is not closed, is nested, or stands in a cell of another kind.
     """
-    text = render(student_version(read_notebook(source)))
+    notebook = student_version(read_notebook(source))
+    if solutions:
+        _fold_in(notebook, read_notebook(source))
+    text = render(notebook)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
@@ -79,6 +84,22 @@ def student_version(notebook: dict) -> dict:
         if code:
             cell["outputs"], cell["execution_count"] = [], None
     return notebook
+
+
+def _fold_in(notebook: dict, teacher: dict) -> None:
+    """Puts the teacher's answer below each answer cell, in a fold."""
+    cells = []
+    for cell, solved in zip(notebook["cells"], teacher["cells"], strict=True):
+        cells.append(cell)
+        if not cell["metadata"]["nbgrader"].get("solution"):
+            continue
+        text = re.sub(r"(?m)^ *### (BEGIN|END) SOLUTION\n?", "", solved["source"]).strip()
+        if cell["cell_type"] == "code":
+            text = f"```python\n{text}\n```"
+        text = f"<details>\n<summary>Solution</summary>\n\n{text}\n\n</details>"
+        fold = {"cell_type": "markdown", "metadata": {"nbgrader": {}}, "source": text}
+        cells.append({**fold, "id": f"{cell['id']}-solution"} if "id" in cell else fold)
+    notebook["cells"] = cells
 
 
 def stub_of(cell: dict) -> str:

@@ -2,7 +2,8 @@
 
 Two things change, both drawn from the course's secret:
 
-- the seeds of the hidden tests: every ``manual_seed(...)`` between the hidden-test markers,
+- the seeds of the hidden tests: every ``seed=...`` and ``manual_seed(...)`` between the hidden-test
+  markers,
 - the exercise's parameters, where ``NN_name.variants.toml`` beside the notebook lists some. Each is
   a table of values and, for the cells that change, pairs of old and new text.
 
@@ -19,7 +20,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-_SEED = re.compile(r"manual_seed\(\s*\d[\d_]*\s*\)")
+_SEED = re.compile(r"(manual_seed\(\s*|\bseed=)\d[\d_]*")
 _HIDDEN = re.compile(r"(### BEGIN HIDDEN TESTS\n)(.*?)(### END HIDDEN TESTS)", re.S)
 
 
@@ -51,7 +52,7 @@ def make_variant(notebook: dict, source: Path, secret: str) -> tuple[dict, list[
         def seed(match: re.Match, name: str = name) -> str:
             nonlocal seeds
             seeds += 1
-            return f"manual_seed({_draw(secret, f'{source.stem}/{name}/{seeds}', 2**31)})"
+            return f"{match[1]}{_draw(secret, f'{source.stem}/{name}/{seeds}', 2**31)}"
 
         cell["source"] = _HIDDEN.sub(
             lambda m, seed=seed: m[1] + _SEED.sub(seed, m[2]) + m[3], cell["source"]

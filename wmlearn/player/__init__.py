@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from wmlearn.player.keys import KeyMap
-from wmlearn.player.session import PlaySession, View, psnr
+from wmlearn.player.session import PlaySession, View
 
 if TYPE_CHECKING:
     import gymnasium
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from wmlearn.data.clip import Clip
     from wmlearn.player.fallback import StepPlayer
     from wmlearn.player.widget import Player
-    from wmlearn.world import World
+    from wmlearn.world import World, WorldModel
 
-__all__ = ["KeyMap", "PlaySession", "View", "play", "psnr"]
+__all__ = ["KeyMap", "PlaySession", "View", "play"]
 
 
 def play(
-    world: World | str | Any,
+    world: World | WorldModel | str,
     env: str | gymnasium.Env | None = None,
     *,
     context: Clip | None = None,
@@ -31,7 +31,8 @@ def play(
     names: Sequence[str] | None = None,
     fps: float = 30,
     seed: int = 0,
-    denoising_steps: int | None = None,
+    prompt: str | None = None,
+    sampler: Any = None,
     threads: bool | None = None,
     autostart: bool = False,
     width: int = 256,
@@ -53,7 +54,9 @@ def play(
         names: one name per action, for the buttons.
         fps: steps a second that are aimed at; the player has a slider for it.
         seed: the k-th restart of two players with one seed is the same game.
-        denoising_steps: of a diffusion system, or of a checkpoint's name; default: the system's.
+        prompt: what to show, in words, to a world that can be told (``PromptedWorld``).
+        sampler: how frames are drawn, for a system or a checkpoint's name: the system's
+            ``Sampler``, or a mapping of what shall differ from its own way.
         threads: ``False`` gives step buttons and an image, for notebook programs in which the
             player's frames do not move. Default: chosen by the platform.
         autostart: play at once instead of waiting for the reader.
@@ -70,7 +73,7 @@ def play(
     require_widgets("ipywidgets", "PIL", *(["anywidget"] if threads else []))
     if isinstance(world, str) and context is None:
         context = _shipped_starts(world)
-    world = _as_world(world, denoising_steps)
+    world = _as_world(world, sampler)
 
     def build() -> PlaySession:
         real, note, names_here = env, "", names
@@ -80,7 +83,7 @@ def play(
             try:
                 real = make(env, size=world.frame_shape[-1])
             except ImportError as error:
-                if context is None and not hasattr(world, "start_context"):
+                if context is None:
                     raise
                 real, note = None, f"Only the dream is played: {error}"
                 names_here = names or _known_names(env)
@@ -93,6 +96,7 @@ def play(
                 names=names_here,
                 seed=seed,
                 note=note,
+                prompt=prompt,
                 close_env=real is not env,
             )
         except BaseException:
@@ -127,18 +131,20 @@ def require_widgets(*modules: str) -> None:
         )
 
 
-def _as_world(world: World | str | Any, denoising_steps: int | None) -> World:
+def _as_world(world: World | WorldModel | str, sampler: Any) -> World:
     """The world that was meant: of a checkpoint's name, of a system, or itself."""
+    from wmlearn.world import WorldModel
+
     if isinstance(world, str):
         from wmlearn import hub
 
-        world = hub.load(world)
-    if callable(getattr(world, "world", None)):
-        return world.world() if denoising_steps is None else world.world(num_steps=denoising_steps)
-    if denoising_steps is not None:
+        return hub.load_world(world, sampler)
+    if isinstance(world, WorldModel):
+        return world.world(sampler)
+    if sampler is not None:
         raise ValueError(
-            "This world is already made: give the number of steps where you make it, "
-            "e.g. system.world(num_steps=1)."
+            "This world is already made: give the sampler where you make it, "
+            "e.g. system.world(sampler)."
         )
     return world
 

@@ -23,8 +23,11 @@ import numpy as np
 import torch
 
 from wmlearn.data.clip import Clip
+from wmlearn.metrics import MAX_PSNR, psnr
 from wmlearn.player.keys import controls
-from wmlearn.world import World
+from wmlearn.world import Needs, PromptedWorld, World
+
+NEEDS = Needs(discrete=True, frames=True)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class View:
         step: number of actions since the restart; 0 is the start itself.
         real: uint8 ``[H, W, 3]``; ``None`` where only the dream is played.
         dream: uint8 ``[H, W, 3]``.
-        psnr: of the dream against the real frame, in dB (``inf`` if equal); ``nan`` without a
+        psnr: of the dream against the real frame, in dB (``MAX_PSNR`` if equal); ``nan`` without a
             real frame, and when a side has ended.
         real_reward, dream_reward: of this step.
         real_return, dream_return: sums since the restart.
@@ -67,12 +70,6 @@ class View:
         return ""
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 pictures in dB; ``inf`` if they are equal."""
-    error = np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2)
-    return math.inf if error == 0 else float(10 * np.log10(255**2 / error))
-
-
 class PlaySession:
     """A real environment and a world side by side; pure logic, one step at a time.
 
@@ -80,11 +77,13 @@ class PlaySession:
     ``seed``: the k-th restart of two sessions with equal seeds and actions is the same game.
 
     Args:
-        world: any ``World`` with a ``Discrete`` action space.
+        world: any ``World`` of frames with a ``Discrete`` action space. Where it gives several
+            frames a step (``chunk``), the real side takes as many steps under the same action, and
+            the last frames are shown.
         env: a ``gymnasium.Env`` with uint8 observations ``[H, W, 3]``, or ``None``: only the
             dream is played, from ``context``.
         context: real clips to start from where there is no ``env``; one of them at each restart,
-            in turn. Default: what ``world.start_context(generator)`` gives, if the world has it.
+            in turn.
         keys: browser key -> action, see ``KeyMap``; default: those that ``wmlearn.envs`` finds
             for the names, or the digits.
         names: one name per action; default: the environment's ``action_names``.
@@ -93,6 +92,7 @@ class PlaySession:
         grace: steps that one side may go on after the other has ended.
         history: how many views are kept for a GIF.
         note: a sentence to show to the player, e.g. why there is no real side.
+        prompt: what to show, in words; for a ``PromptedWorld``.
         close_env: whether ``close`` closes the environment too.
 
     Raises:
@@ -112,26 +112,29 @@ class PlaySession:
         grace: int = 15,
         history: int = 600,
         note: str = "",
+        prompt: str | None = None,
         close_env: bool = False,
     ) -> None:
-        if not isinstance(world.action_space, gymnasium.spaces.Discrete):
-            raise ValueError(
-                f"The player needs a Discrete action space, one action a key; got "
-                f"{world.action_space}."
-            )
+        NEEDS.check("The player", world)
+        if prompt is not None and not isinstance(world, PromptedWorld):
+            raise ValueError("This world cannot be told what to show: leave prompt out.")
         self.world, self.env, self.context = world, env, context
         self.seed, self.noop, self.grace, self.note = seed, noop, grace, note
+        self.prompt = prompt
         self._close_env = close_env and env is not None
         self.num_actions = int(world.action_space.n)
-        self.device = torch.device(getattr(world, "device", "cpu"))
+        self.device = world.device
         self.generator = torch.Generator(self.device)
         self.restarts = 0
         self.history: deque[View] = deque(maxlen=history)
-        if env is None and context is None and not hasattr(world, "start_context"):
+        if env is None and context is None:
             raise ValueError(
                 "Nothing to start from: pass env=..., or context= a Clip of real frames."
             )
-        if env is not None and getattr(env.action_space, "n", None) != self.num_actions:
+        space = None if env is None else env.action_space
+        if space is not None and not (
+            isinstance(space, gymnasium.spaces.Discrete) and space.n == self.num_actions
+        ):
             raise ValueError(
                 f"The world has {self.num_actions} actions, the environment {env.action_space}: "
                 "pass the environment that the world was trained on."
@@ -156,11 +159,15 @@ class PlaySession:
                 f"The world needs {self.world.context_frames} frames to start from; "
                 f"the context has {clip.length}."
             )
-        self._state = self.world.reset(clip.to(self.device))
+        clip = clip.to(self.device)
+        if self.prompt is None:
+            self._state = self.world.reset(clip)
+        else:
+            self._state = self.world.reset(clip, (self.prompt,))
         self._first_end: int | None = None
         last = _picture(clip.frames[0, -1])
         real = last if self.env is not None else None
-        self.view = View(0, real, last, math.nan if real is None else math.inf)
+        self.view = View(0, real, last, math.nan if real is None else MAX_PSNR)
         self.history.append(self.view)
         return self.view
 
@@ -176,9 +183,12 @@ class PlaySession:
             raise RuntimeError("The episode is over: call restart() first.")
         real, real_reward, real_ended = old.real, 0.0, old.real_ended
         if self.env is not None and not real_ended:
-            real, reward, terminated, truncated, _ = self.env.step(int(action))
-            real, real_reward = np.array(real), float(reward)
-            real_ended = bool(terminated or truncated)
+            for _ in range(self.world.chunk):
+                real, reward, terminated, truncated, _ = self.env.step(int(action))
+                real, real_reward = np.array(real), real_reward + float(reward)
+                real_ended = bool(terminated or truncated)
+                if real_ended:
+                    break
         dream, dream_reward, dream_ended = old.dream, 0.0, old.dream_ended
         if not dream_ended:
             actions = torch.tensor([int(action)], device=self.device)
@@ -196,7 +206,7 @@ class PlaySession:
             step=step,
             real=real,
             dream=dream,
-            psnr=psnr(real, dream) if both_run else math.nan,
+            psnr=_closeness(real, dream) if both_run else math.nan,
             real_reward=real_reward,
             dream_reward=dream_reward,
             real_return=old.real_return + real_reward,
@@ -257,11 +267,14 @@ class PlaySession:
         )
 
     def _stored_start(self, seed: int) -> Clip:
-        """One of the clips of ``context``, or what the world ships."""
-        if self.context is None:
-            return self.world.start_context(self.generator)[:1]
+        """One of the clips of ``context``."""
         row = seed % len(self.context)
         return self.context[row : row + 1]
+
+
+def _closeness(real: np.ndarray, dream: np.ndarray) -> float:
+    """PSNR in dB of two pictures uint8 ``[H, W, 3]``, by the definition of every card."""
+    return psnr(*(torch.from_numpy(picture).permute(2, 0, 1) for picture in (dream, real))).item()
 
 
 def _picture(frame: torch.Tensor) -> np.ndarray:

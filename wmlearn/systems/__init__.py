@@ -43,6 +43,8 @@ class System:
         module: ``"package.file:Class"`` of its ``LightningModule``, which a config builds.
         config: ``"package.file:Class"`` of its frozen dataclass.
         recipe: ``"package.file:OBJECT"``, the ``Recipe`` that says how it is trained.
+        judge: ``"package.file:Class"`` of what only this system is asked when it is evaluated, a
+            ``wmlearn.evaluation.judge.Judge``; empty where the card's fixed parts say it all.
     """
 
     title: str
@@ -59,6 +61,7 @@ class System:
     module: str = ""
     config: str = ""
     recipe: str = ""
+    judge: str = ""
 
     def load(self, part: str) -> Any:
         """The class, or the recipe, that the attribute ``part`` names, imported now."""
@@ -156,6 +159,7 @@ SYSTEMS = (
         module="wmlearn.systems.genie.system:Genie",
         config="wmlearn.systems.genie.config:GenieConfig",
         recipe="wmlearn.systems.genie.recipe:RECIPE",
+        judge="wmlearn.chapters.ch09_genie.judge:GenieJudge",
     ),
     System(
         "Genie 2",
@@ -224,6 +228,7 @@ SYSTEMS = (
         module="wmlearn.systems.vjepa2_ac.system:VJEPA2AC",
         config="wmlearn.systems.vjepa2_ac.config:VJEPA2ACConfig",
         recipe="wmlearn.systems.vjepa2_ac.recipe:RECIPE",
+        judge="wmlearn.chapters.ch12_vjepa2_ac.judge:VJEPA2ACJudge",
     ),
     System(
         "JEPA",
@@ -251,6 +256,7 @@ SYSTEMS = (
         module="wmlearn.systems.vjepa.system:VJEPA",
         config="wmlearn.systems.vjepa.config:VJEPAConfig",
         recipe="wmlearn.systems.vjepa.recipe:RECIPE",
+        judge="wmlearn.chapters.ch11_vjepa.judge:VJEPAJudge",
     ),
     System(
         "V-JEPA 2",
@@ -285,3 +291,9 @@ TRAINABLE = {entry.name: entry for entry in (*SYSTEMS, *AGENTS) if entry.recipe}
 """What ``wmlearn fit`` takes, by name."""
 LOADABLE = {entry.name: entry for entry in (*SYSTEMS, *AGENTS) if entry.module}
 """What a checkpoint may hold, by the name in its card."""
+
+
+def entry_of(module: object) -> System | None:
+    """The entry that a trained module was built from; ``None`` if the registry has none for it."""
+    kind = f"{type(module).__module__}:{type(module).__qualname__}"
+    return next((entry for entry in LOADABLE.values() if entry.module == kind), None)

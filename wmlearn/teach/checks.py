@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from wmlearn.teach.answers import Answer, Backend, Changed, InProcess
+
 _PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -83,39 +85,77 @@ def check(number: str, *answers: Any, **variant: Any) -> None:
     Args:
         number: the exercise, such as ``"04.1"``.
         answers: what the exercise asks for, usually one function.
-        variant: parameters of this course's own variant, as keyword arguments; a check takes
-            those that it has after a ``*``.
+        variant: ``seed``, from which the check draws its numbers, and parameters of this course's
+            own variant; a check takes those that it has after a ``*``.
 
     Raises:
         CheckFailed: with a hint (an ``AssertionError``, so graders see it too).
         ValueError: if there is no such exercise, or the number of answers is wrong.
     """
-    if number not in EXERCISES and number not in exercises():
-        raise ValueError(f"There is no exercise {number!r}; choose from {', '.join(exercises())}.")
-    title, verify = EXERCISES[number]
+    title, verify = find(number)
+    parameters = inspect.signature(verify).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     try:
         inspect.signature(verify).bind(*answers, **variant)
     except TypeError:
-        parameters = inspect.signature(verify).parameters.values()
-        wanted = ", ".join(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
-        raise ValueError(f'Call it as check("{number}", {wanted}).') from None
+        raise ValueError(f'Call it as check("{number}", {", ".join(names)}).') from None
     passed: list[str] = []
-    try:
-        for name in verify(*answers, **variant):
-            passed.append(name)
-    except Hint as hint:
-        problem = str(hint)
-    except NotImplementedError:
-        problem = (
-            f"{number} is not written yet: put your code in place of "
-            "`raise NotImplementedError()`, run that cell, then run this one again."
-        )
-    except Exception as error:  # whatever the student's code raises becomes a hint
-        problem = f"your code stopped with {describe(error)}"
+    problem = ""
+    for name, answer in zip(names, answers, strict=True):
+        if not callable(answer):
+            problem = f"pass the function {name} itself, without calling it."
+            break
     else:
-        print("\n".join([f"{number} {title}: passed.", *(f"  ok    {name}" for name in passed)]))
-        return
-    raise CheckFailed(number, title, passed, problem)
+        backend = InProcess(dict(zip(names, answers, strict=True)))
+        problem = judge(number, backend, passed, **variant)
+    if problem:
+        raise CheckFailed(number, title, passed, problem)
+    print("\n".join([f"{number} {title}: passed.", *(f"  ok    {name}" for name in passed)]))
+
+
+def find(number: str) -> Exercise:
+    """The exercise of this number; a ValueError names all, if there is none."""
+    if number not in EXERCISES and number not in exercises():
+        raise ValueError(f"There is no exercise {number!r}; choose from {', '.join(exercises())}.")
+    return EXERCISES[number]
+
+
+def judge(number: str, backend: Backend, passed: list[str], **variant: Any) -> str:
+    """Runs the check of an exercise on answers that are wherever the backend has them.
+
+    Args:
+        number: the exercise.
+        backend: calls the answers by name; its functions have the names of the check's arguments.
+        passed: gets the properties that hold, one after the other.
+        variant: what the check takes after a ``*``.
+
+    Returns:
+        The hint, empty if all properties hold.
+    """
+    verify = find(number).verify
+    parameters = inspect.signature(verify).parameters.values()
+    names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    try:
+        for name in verify(*(Answer(name, backend) for name in names), **variant):
+            passed.append(name)
+    except (Hint, Changed) as hint:
+        return str(hint)
+    except Exception as error:  # whatever the student's code raises becomes a hint
+        if isinstance(error, NotImplementedError) and not str(error):  # torch's have a text
+            return (
+                f"{number} is not written yet: put your code in place of "
+                "`raise NotImplementedError()`, run that cell, then run this one again."
+            )
+        if _is_in_a_call(error):
+            return f"your code stopped with {describe(error)}"
+        return f"your answer has a form that the check cannot read ({describe(error)})."
+    return ""
+
+
+def _is_in_a_call(error: BaseException) -> bool:
+    """Whether the error came up while an answer was called, not in the check's own code."""
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return InProcess.call.__code__ in frames
 
 
 def describe(error: BaseException) -> str:
@@ -133,12 +173,6 @@ def require(condition: bool | Tensor, hint: str) -> None:
     """Raises ``Hint(hint)`` unless the condition holds (a NaN never does)."""
     if not bool(condition):
         raise Hint(hint)
-
-
-def function(answer: Any, name: str) -> Callable:
-    """The answer, if it can be called."""
-    require(callable(answer), f"pass the function {name} itself, without calling it.")
-    return answer
 
 
 def tensor(value: Any, shape: tuple[int, ...], name: str) -> Tensor:
@@ -159,3 +193,29 @@ def close(a: Tensor | float, b: Tensor | float, tolerance: float = 1e-4) -> bool
     a, b = torch.as_tensor(a).double(), torch.as_tensor(b).double()
     error = (a - b).abs() / (1 + b.abs())
     return bool((error <= tolerance).all()) and not math.isnan(error.sum().item())
+
+
+def normal(draw: torch.Generator, *shape: int) -> Tensor:
+    """Normal numbers in float64 that float32 holds exactly, so that answers get the same."""
+    return torch.randn(shape, generator=draw).double()
+
+
+def between(draw: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
+    """Uniform numbers, in float64 that float32 holds exactly."""
+    return (low + (high - low) * torch.rand(shape, generator=draw)).double()
+
+
+def integer(draw: torch.Generator, low: int, high: int) -> int:
+    """A whole number from low to high, both included."""
+    return int(torch.randint(low, high + 1, (), generator=draw))
+
+
+def pair(value: Any, count: int, hint: str) -> tuple:
+    """The ``count`` parts of what was returned; otherwise the hint."""
+    require(isinstance(value, tuple | list) and len(value) == count, hint)
+    return tuple(value)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """The generator from which a check draws."""
+    return torch.Generator().manual_seed(seed)

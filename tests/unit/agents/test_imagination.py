@@ -13,7 +13,7 @@ from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig, Player
 from wmlearn.agents.imagination import ImaginationConfig, ImaginedActorCritic
 from wmlearn.agents.returns import lambda_returns
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step
+from wmlearn.world import Step, World
 
 GAMMA = 0.9
 
@@ -54,7 +54,7 @@ def test_lambda_returns_are_the_mixture_of_n_step_returns(lambda_):
         assert_close(got[row], torch.tensor(expected, dtype=torch.float64))
 
 
-class OneGoodAction:
+class OneGoodAction(World):
     """A world of gray frames in which action 2 pays 1 and the others pay -1."""
 
     context_frames = 1

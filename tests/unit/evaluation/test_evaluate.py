@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 from dataclasses import replace
@@ -12,9 +11,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from places import REFERENCES
 from torch import nn
 
 import wmlearn as wm
+from wmlearn.agents.policy import Mixture, RandomPolicy
+from wmlearn.cli import main
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
 from wmlearn.evaluation import EvaluationCard, evaluate, rollout
@@ -22,14 +24,13 @@ from wmlearn.evaluation.controllability import derangement
 from wmlearn.evaluation.cost import count_parameters, measure_cost
 from wmlearn.evaluation.rollout import draw_windows
 from wmlearn.evaluation.utility import (
-    Mixture,
-    RandomPolicy,
     compare_values,
     play_dream,
     play_episodes,
     rank_correlation,
 )
 from wmlearn.fast.winograd import FastConv3x3
+from wmlearn.files import assets_dir
 from wmlearn.metrics import (
     MAX_PSNR,
     Estimate,
@@ -40,7 +41,7 @@ from wmlearn.metrics import (
     psnr,
     ssim,
 )
-from wmlearn.world import CopyLastFrame, Step
+from wmlearn.world import CopyLastFrame, Step, World, WorldModel
 
 SIZE = 16
 ACTIONS = gymnasium.spaces.Discrete(3)  # 0 stay, 1 left, 2 right
@@ -57,7 +58,7 @@ def shifted(frames: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
     return torch.stack([frame.roll(by, -1) for frame, by in moves])
 
 
-class Oracle:
+class Oracle(World):
     """The game itself."""
 
     context_frames, frame_shape, action_space = 2, (3, SIZE, SIZE), ACTIONS
@@ -212,7 +213,9 @@ def test_bootstrap_interval_covers_and_respects_episodes():
     episodes = torch.arange(20).repeat_interleave(10)
     naive, honest = mean_estimate(values), mean_estimate(values, episodes)
     assert (honest.high - honest.low) > 2 * (naive.high - naive.low)
-    assert mean_estimate(torch.ones(5), torch.zeros(5)) == Estimate(1.0)
+    assert mean_estimate(torch.ones(5), torch.zeros(5), seeds=(3,)) == Estimate(
+        1.0, n=5, seeds=(3,)
+    )
     with pytest.raises(ValueError, match="at least one"):
         mean_estimate(torch.empty(0))
 
@@ -267,27 +270,30 @@ def test_rollout_of_the_true_dynamics_is_the_clip(store):
 def test_copy_last_frame_equals_its_own_baseline(store):
     card = judge(CopyLastFrame(ACTIONS, (3, SIZE, SIZE)), store)
     for row in card.fidelity.at:
-        assert row.psnr == row.psnr_copy
-        assert row.ssim == row.ssim_copy
-        assert row.psnr_gain == Estimate(0.0, 0.0, 0.0)
-        assert row.feature_distance == row.feature_distance_copy
+        drawn = {"n": row.clips, "seeds": (0, 1)}
+        assert row.score == replace(row.baseline, seeds=(0, 1)) and row.baseline.n == row.clips
+        assert row.gain == Estimate(0.0, 0.0, 0.0, **drawn)
+        for measure in row.more:
+            assert measure.score == replace(measure.baseline, seeds=(0, 1))
     for row in card.controllability.at:
-        assert row.delta == Estimate(0.0, 0.0, 0.0)
-    assert card.fidelity.curve.dream == card.fidelity.curve.copy
+        assert row.delta == Estimate(0.0, 0.0, 0.0, n=row.clips, seeds=(0, 1))
+    curve = card.fidelity.curve
+    assert curve.score == tuple(replace(e, seeds=(0, 1)) for e in curve.baseline)
+    assert card.fidelity.baseline == "copy last frame" and card.fidelity.unit == "dB"
     assert judge(Deaf(), store).controllability.at[0].delta.value == 0
 
 
 def test_oracle_is_perfect_and_controllable(store):
     card = judge(Oracle(), store, probe_steps=250)
     for row in card.fidelity.at:
-        assert row.psnr.value == pytest.approx(MAX_PSNR)
-        assert row.ssim.value == pytest.approx(1)
-        assert row.feature_distance.value == pytest.approx(0, abs=1e-6)
-        assert row.psnr_gain.value > 10
+        assert row.score.value == pytest.approx(MAX_PSNR)
+        assert row.measure("SSIM").score.value == pytest.approx(1)
+        assert row.measure("Feature distance").score.value == pytest.approx(0, abs=1e-6)
+        assert row.gain.value > 10
     assert all(row.delta.low > 10 for row in card.controllability.at)
-    assert len(card.fidelity.curve.dream) == len(card.fidelity.curve.other_actions) == 8
+    assert len(card.fidelity.curve.score) == len(card.fidelity.curve.other_actions) == 8
     probe = card.controllability.probe
-    assert probe.real == probe.dream  # the oracle's frames are the real frames
+    assert replace(probe.real, seeds=(0, 1)) == probe.dream  # its frames are the real frames
     assert probe.real.value > 0.8 > 0.6 > probe.majority.value
     assert probe.dream_other.value > 0.8  # it obeys whatever the actions are
     assert probe.transitions == 12 * 8
@@ -301,8 +307,8 @@ def test_probe_sees_that_a_world_is_deaf(store):
 
 def test_noise_of_known_size_gives_its_psnr(store):
     row = judge(NoisyOracle(), store, horizons=(1,)).fidelity.at[0]
-    assert row.psnr.value == pytest.approx(20 * math.log10(255 / 10), abs=0.5)
-    assert row.psnr.low < row.psnr.value < row.psnr.high
+    assert row.score.value == pytest.approx(20 * math.log10(255 / 10), abs=0.5)
+    assert row.score.low < row.score.value < row.score.high
 
 
 def test_short_episodes_are_left_out_and_counted(store):
@@ -327,6 +333,8 @@ def test_evaluation_is_reproducible_and_checks_the_frame_size(store):
         probe_steps=0,
         cost=False,
     )
+    with pytest.raises(ValueError, match="takes a world, a trained system .* got object"):
+        judge(object(), store)
     with pytest.raises(ValueError, match=r"\[3, 16, 16\]"):
         judge(CopyLastFrame(ACTIONS, (3, 32, 32)), store)
 
@@ -339,7 +347,7 @@ def test_passive_video_has_fidelity_only(store, tmp_path):
         CopyLastFrame(ACTIONS, (3, SIZE, SIZE)), tmp_path / "video", holdout=0.5, cost=True
     )
     assert card.controllability is None and card.cost is None
-    assert card.fidelity.at[0].psnr_gain.value == 0
+    assert card.fidelity.at[0].gain.value == 0
     text = str(card)
     assert "not measured" in text[text.index("\nControllability") : text.index("\nUtility")]
 
@@ -376,7 +384,8 @@ def test_ranks_of_policies_agree_between_the_game_and_its_oracle(store):
     mixtures = {str(epsilon): Mixture(Always(2), 3, epsilon) for epsilon in (0, 0.5, 1)}
     values, correlation = compare_values(mixtures, Oracle(), context, Game(), 40, steps=10)
     assert values["0"] == (10, 10)
-    assert correlation == pytest.approx(1)
+    assert correlation.value == pytest.approx(1) and correlation.n == 3
+    assert correlation.low <= 1 <= correlation.high + 1e-9
 
 
 def test_utility_stands_beside_random_and_expert(monkeypatch, store):
@@ -391,7 +400,7 @@ def test_utility_stands_beside_random_and_expert(monkeypatch, store):
     returns = {row.name: row.value.value for row in utility.returns}
     assert returns["dreamer"] == 10 and 2 < returns["random"] < 5
     assert "scripted expert" not in returns  # nobody wrote one for this game
-    assert utility.rank_correlation == pytest.approx(1) and utility.ranked == 3
+    assert utility.rank_correlation.value == pytest.approx(1) and utility.ranked == 3
 
 
 def test_rank_correlation_closed_forms():
@@ -423,7 +432,8 @@ def test_cost_counts_parameters_and_arithmetic(store):
     cost = measure_cost(ConvWorld(), store.clip([(0, 0)], 4), batch=4, repeats=1)
     assert cost.parameters == 3 * 3 * 9 + 3
     assert cost.flops_per_frame == 2 * (3 * 3 * 9) * SIZE * SIZE  # a multiply-add is 2
-    assert cost.frames_per_second > 0 and cost.frames_per_second_batch > 0
+    speeds = cost.frames_per_second, cost.frames_per_second_batch
+    assert all(speed.value > 0 and speed.n == 1 for speed in speeds)
     assert cost.threads == torch.get_num_threads() and cost.machine
     assert cost.training_minutes is None
     assert count_parameters(Oracle()) is None
@@ -434,7 +444,7 @@ def test_flops_are_those_of_the_plain_algorithms(store):
 
     class Fast(Oracle):
         def __init__(self) -> None:
-            self.conv, self.lstm = FastConv3x3(2, 2), nn.LSTM(6, 5, batch_first=True)
+            self.conv, self.lstm = FastConv3x3(2, 2, 3, padding=1), nn.LSTM(6, 5, batch_first=True)
 
         def see(self, frame, generator):
             self.conv(torch.zeros(1, 2, 64, 64))
@@ -471,15 +481,16 @@ def test_card_refuses_foreign_files(card, tmp_path):
 
     bad = {
         "not an evaluation card": lambda d: d.update(format="other"),
-        "version 2, this wmlearn reads version 1": lambda d: d.update(version=2),
+        "version 3, this wmlearn reads versions 1 and 2": lambda d: d.update(version=3),
         r"card.json: card.seeds is missing": lambda d: d.pop("seeds"),
         "card.extra is not known": lambda d: d.update(extra=1),
-        r"card.fidelity.at\[0\].psnr.value must be float": lambda d: d["fidelity"]["at"][0][
-            "psnr"
+        r"card.fidelity.at\[0\].score.value must be float": lambda d: d["fidelity"]["at"][0][
+            "score"
         ].update(value="high"),
         "card.name must be str": lambda d: d.update(name=None),
         "card.held_out must be int": lambda d: d.update(held_out=True),
         "card.fidelity.curve must be an object": lambda d: d["fidelity"].update(curve=[]),
+        "version 1 is not whole": lambda d: d.update(version=1),
     }
     for message, change in bad.items():
         with pytest.raises(ValueError, match=message):
@@ -506,17 +517,77 @@ def test_card_prints_what_is_missing_as_not_measured(card):
     assert '<th scope="col"' in html and '<th scope="row"' in html
 
 
-def test_command_line_arguments(monkeypatch, store, tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    wm.evaluation.add_arguments(parser)
-    out = tmp_path / "card.json"
-    command = f"name --data {store.path} --out {out} --clips 6 --seeds 0 --holdout 0.25"
-    args = parser.parse_args(f"{command} --horizons 1 4 --probe_steps 0".split())
-    monkeypatch.setattr("wmlearn.hub.load_world", lambda name: Oracle())
-    monkeypatch.setattr("wmlearn.hub.read_card", lambda name: {"minutes": 4.5})
+CARDS = sorted([*assets_dir().glob("evaluations/*.json"), *assets_dir().rglob("evaluation.json")])
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_shipped_card_loads_and_survives(path):
+    card = EvaluationCard.load(path)
+    assert EvaluationCard.from_json(card.to_json()) == card
+    assert str(card).startswith(card.name) and "<table>" in card._repr_html_()
+
+
+def test_a_card_of_version_1_keeps_its_figures():
+    """By name: a number that moved to another place would be read as something else."""
+    path = REFERENCES / "evaluation_v1.json"
+    old, card = json.loads(path.read_text()), EvaluationCard.load(path)
+
+    def same(new: Estimate, was: dict) -> bool:
+        return (new.value, new.low, new.high) == (was["value"], was["low"], was["high"])
+
+    for row, was in zip(card.fidelity.at, old["fidelity"]["at"], strict=True):
+        assert [row.horizon, row.clips, row.episodes] == [
+            was[k] for k in ("horizon", "clips", "episodes")
+        ]
+        assert same(row.score, was["psnr"]) and same(row.baseline, was["psnr_copy"])
+        assert same(row.gain, was["psnr_gain"]) and row.gain.seeds == (0, 1, 2)
+        for name, key in (("SSIM", "ssim"), ("Feature distance", "feature_distance")):
+            assert same(row.measure(name).score, was[key])
+            assert same(row.measure(name).baseline, was[f"{key}_copy"])
+        assert same(row.measure("Feature distance").reference, was["feature_distance_real"])
+    for row, was in zip(card.controllability.at, old["controllability"]["at"], strict=True):
+        assert same(row.other, was["psnr_other"]) and same(row.delta, was["delta"])
+    for name, was in old["controllability"]["probe"].items():
+        if isinstance(was, dict):
+            assert same(getattr(card.controllability.probe, name), was)
+    curve, was = card.fidelity.curve, old["fidelity"]["curve"]
+    for new, key in ((curve.score, "dream"), (curve.baseline, "copy")):
+        assert all(same(*pair) for pair in zip(new, was[key], strict=True))
+    assert card.cost.frames_per_second.value == old["cost"]["frames_per_second"]
+    latent, was = card.section("latent actions"), old["latent_actions"]
+    assert same(latent.value("recall"), was["recall"])
+    assert same(latent.value("accuracy, no name twice"), was["one_to_one"])
+    assert latent.row("what each code stands for").text.startswith("0 left, 1 right")
+
+
+def wmlearn_evaluate(text: str) -> int:
+    return main(["evaluate", *text.split()])
+
+
+def test_command_line_on_a_world(monkeypatch, store, tmp_path, capsys):
+    class Known(nn.Module, WorldModel):
+        card = {"minutes": 4.5, "system": "known"}
+
+        def world(self, sampler=None):
+            return Oracle()
+
+    monkeypatch.setattr("wmlearn.hub.load", lambda name: Known())
     monkeypatch.setattr("wmlearn.hub.find", Path)
-    assert wm.evaluation.run(args) is None
+    out, figure = tmp_path / "new" / "card.json", tmp_path / "other" / "card.png"
+    common = f"name --data {store.path} --clips 6 --seeds 0 --holdout 0.25"
+    assert wmlearn_evaluate(
+        f"{common} --out {out} --figure {figure} --horizons 1 4 --probe_steps 0"
+    ) == 0  # fmt: skip
     card = EvaluationCard.load(out)
     assert card.name == "name" and card.cost.training_minutes == 4.5 and card.utility is None
     assert card.seeds == (0,) and [row.horizon for row in card.fidelity.at] == [1, 4]
-    assert "58.9" in capsys.readouterr().out
+    assert figure.stat().st_size > 1000 and "58.9" in capsys.readouterr().out
+    for option, says in (
+        ("--episodes 3", "Leave out episodes: no policy is given"),
+        ("--judge goals=3", "has no option 'goals'"),
+        ("--judge goals", "NAME=VALUE"),
+        ("--policy name", "not a policy"),
+        ("--figure card.gif", "ends in .png, .webp, .svg, .pdf"),
+    ):
+        assert wmlearn_evaluate(f"{common} --horizons 1 --probe_steps 0 {option}") == 2
+        assert says in capsys.readouterr().err

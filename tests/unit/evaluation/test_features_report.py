@@ -7,9 +7,10 @@ from plane_world import Plane
 
 from wmlearn.data.clip import Clip
 from wmlearn.evaluation.features import features_at, landscape, score_landscapes
+from wmlearn.world import FeatureWorld
 
 
-class Obeys(Plane):
+class Obeys(Plane, FeatureWorld):
     """The plane, whose true moves are ten units an action."""
 
     scale = 10.0

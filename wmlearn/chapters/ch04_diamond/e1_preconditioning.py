@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, between, close, exercise, pair, require, seeded, tensor
 
 
 @exercise("04.1", "EDM's four coefficients")
-def preconditioning(coefficients: Callable, *, divisor: float = 4) -> Iterator[str]:
+def preconditioning(coefficients: Answer, *, divisor: float = 4, seed: int = 0) -> Iterator[str]:
     """``coefficients(sigma, sigma_data, sigma_offset) -> (c_in, c_out, c_skip, c_noise)``.
 
     ``divisor``: c_noise is the logarithm of the whole noise level, divided by it.
     """
-    function(coefficients, "coefficients")
-    sigma = torch.tensor([0.002, 0.1, 0.5, 1.7, 20.0], dtype=torch.float64)
+    draw = seeded(seed)
+    sigma = torch.tensor([0.002, 0.1, 0.5, 1.7, 20.0]).double() * between(draw, 0.8, 1.2, 5)
+    sigma = sigma.float().double()
     data, offset = 0.5, 0.3
-    c_in, c_out, c_skip, c_noise = _four(coefficients(sigma.clone(), data, offset), sigma)
+    c_in, c_out, c_skip, c_noise = _four(coefficients(sigma, data, offset), sigma)
     yield "four coefficients, one value for each sigma"
 
     total = sigma**2 + offset**2  # the variance of all the noise on a pixel
@@ -66,6 +68,7 @@ def preconditioning(coefficients: Callable, *, divisor: float = 4) -> Iterator[s
         )
     yield "c_skip · x is the best linear guess of the clean image"
 
+    require((c_in > 0).all() and (c_out > 0).all(), "c_in and c_out are scales: both are positive.")
     target = ((1 - c_skip) ** 2 * data**2 + c_skip**2 * total) / c_out**2
     require(
         close(target, 1),
@@ -86,19 +89,26 @@ def preconditioning(coefficients: Callable, *, divisor: float = 4) -> Iterator[s
         raise Hint(f"c_noise is {share} of the natural logarithm of the whole noise level.")
     yield "c_noise is the right share of the log of the noise level"
 
-    *_, c_skip, _ = _four(coefficients(sigma.clone(), 0.2, 0.0), sigma)
-    require(
-        close(c_skip, 0.04 / (0.04 + sigma**2)),
-        "with sigma_data = 0.2 and sigma_offset = 0 the answer is wrong: are 0.5 or 0.3 written "
-        "into the function in place of its arguments?",
-    )
+    for data, offset in ((float(between(draw, 0.15, 0.3)), 0.0), (0.9, 0.7)):
+        got = _four(coefficients(sigma, data, offset), sigma)
+        total = sigma**2 + offset**2
+        want = _exact(total, data)
+        require(
+            all(map(close, got[:3], want)) and close(got[3], total.log() / 2 / divisor),
+            f"with sigma_data = {data:.2f} and sigma_offset = {offset:.1f} the answer is wrong: "
+            "are 0.5 or 0.3 written into the function in place of its arguments?",
+        )
     yield "other values of sigma_data and sigma_offset work too"
 
 
+def _exact(total: Tensor, data: float) -> tuple[Tensor, Tensor, Tensor]:
+    """c_in, c_out and c_skip for noise of the variance ``total``."""
+    variance = total + data**2
+    return variance**-0.5, data * (total / variance).sqrt(), data**2 / variance
+
+
 def _four(answer: object, sigma: Tensor) -> list[Tensor]:
-    require(
-        isinstance(answer, tuple | list) and len(answer) == 4,
-        "return the four coefficients in this order: c_in, c_out, c_skip, c_noise.",
-    )
+    hint = "return the four coefficients in this order: c_in, c_out, c_skip, c_noise."
+    answer = pair(answer, 4, hint)
     names = ("c_in", "c_out", "c_skip", "c_noise")
     return [tensor(value, sigma.shape, name) for value, name in zip(answer, names, strict=True)]

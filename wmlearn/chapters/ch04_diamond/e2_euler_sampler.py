@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import (
+    Hint,
+    between,
+    close,
+    exercise,
+    integer,
+    normal,
+    require,
+    seeded,
+    tensor,
+)
 
 F64 = torch.float64
 
 
 @exercise("04.2", "the noise schedule and an Euler sampler")
 def euler_sampler(
-    noise_levels: Callable, euler_sample: Callable, *, rho: float = 7.0, high: float = 5.0
+    noise_levels: Answer,
+    euler_sample: Answer,
+    *,
+    rho: float = 7.0,
+    high: float = 5.0,
+    seed: int = 0,
 ) -> Iterator[str]:
     """``noise_levels(num_steps, low, high, rho)``; ``euler_sample(denoise, x, levels)``.
 
     ``rho`` and ``high`` are the defaults that this course asks for.
     """
-    function(noise_levels, "noise_levels")
-    function(euler_sample, "euler_sample")
-    low = 2e-3
-    raw = noise_levels(6, low, high, rho)
+    draw = seeded(seed)
+    low, count = 2e-3, integer(draw, 5, 8)
+    raw = noise_levels(count, low, high, rho)
     require(raw is not None, "noise_levels returned None: is a `return` missing?")
     require(
-        list(torch.as_tensor(raw).shape) != [6],
+        list(torch.as_tensor(raw).shape) != [count],
         "the schedule has no final 0: after num_steps noise levels comes one more, sigma = 0, "
         "or the last noise is never taken away.",
     )
-    levels = tensor(raw, (7,), "noise_levels(6, ...)")
+    levels = tensor(raw, (count + 1,), f"noise_levels({count}, ...)")
     require(
         levels[0] > levels[1],
         "the schedule should fall from sigma_max to 0: sampling starts with the most noise.",
     )
     require(
-        close(levels[0], high) and close(levels[5], low, 1e-6) and levels[6] == 0,
+        close(levels[0], high) and close(levels[-2], low, 1e-6) and levels[-1] == 0,
         "the schedule should start at sigma_max, come to sigma_min, and end with exactly 0.",
     )
     yield "the schedule falls from sigma_max to sigma_min, then 0"
@@ -52,13 +67,26 @@ def euler_sampler(
         "with one step the schedule is [sigma_max, 0].",
     )
     require(
-        close(tensor(noise_levels(6), (7,), "noise_levels(6)"), levels, 1e-5),
+        close(tensor(noise_levels(count), (count + 1,), f"noise_levels({count})"), levels, 1e-5),
         f"called with the number of steps alone, the schedule has sigma_max = {high:g} and "
         f"rho = {rho:g}: these are the defaults of this exercise.",
     )
+    other = between(draw, 0.02, 0.1), between(draw, 2.0, 3.0), between(draw, 2.5, 5.0)
+    least, most, root = map(float, other)
+    got = tensor(noise_levels(4, least, most, root), (5,), "noise_levels(4, ...)")
+    ramp = torch.linspace(0, 1, 4, dtype=F64)
+    want = (most ** (1 / root) + ramp * (least ** (1 / root) - most ** (1 / root))) ** root
+    require(
+        close(got[:-1], want, 1e-5) and got[-1] == 0,
+        f"noise_levels(4, {least:.2f}, {most:.2f}, {root:.2f}) is wrong: are numbers written into "
+        "the function in place of its arguments?",
+    )
     yield "equal steps in sigma**(1/rho)"
 
-    mean, std = 0.4, 0.25  # for data N(mean, std²) the perfect denoiser is known
+    mean, std = (
+        float(between(draw, 0.2, 0.6)),
+        float(between(draw, 0.2, 0.4)),
+    )  # for data N(mean, std²) the perfect denoiser is known
     seen: list[float] = []
 
     def denoise(x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -67,13 +95,7 @@ def euler_sampler(
 
     def run(levels: list[float]) -> Tensor:
         seen.clear()
-        kept = start.clone()
-        out = euler_sample(denoise, kept, torch.tensor(levels, dtype=F64))
-        require(
-            torch.equal(kept, start),
-            "the sampler changed the noise it was given (`x += ...` works in place): write "
-            "`x = x + ...`.",
-        )
+        out = euler_sample(denoise, start, torch.tensor(levels, dtype=F64))
         require(
             0.0 not in seen,
             "the denoiser was called at sigma = 0, where nothing is left to do and the slope "
@@ -81,7 +103,7 @@ def euler_sampler(
         )
         return tensor(out, (5, 1), "the sample")
 
-    start = torch.tensor([[-9.0], [-2.0], [0.1], [3.0], [8.0]], dtype=F64)
+    start = high * normal(draw, 5, 1)
     one = run([high, 0.0])
     estimate = (std**2 * start + high**2 * mean) / (std**2 + high**2)
     if not close(one, estimate):
@@ -98,13 +120,17 @@ def euler_sampler(
 
     two = run([high, 1.0, 0.0])
     require(
-        seen[0] == high,
+        close(seen[0], high),
         f"the first call of the denoiser was at sigma = {seen[0]:g}, but x has noise {high:g}: "
         "use the level at the start of the step.",
     )
     require(
         len(seen) == 2,
         f"{len(seen)} calls of the denoiser for 2 steps: Euler's method needs one for each step.",
+    )
+    require(
+        close(seen[1], 1.0),
+        f"the second call of the denoiser was at sigma = {seen[1]:g}; its x has noise 1.",
     )
     middle = start + (start - estimate) / high * (1.0 - high)
     require(

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer, Leaf
+from wmlearn.teach.checks import Hint, close, exercise, normal, require, seeded, tensor
 
 F64 = torch.float64
+GAMMA = 0.9
 
 
 @exercise("04.3", "lambda-returns")
-def lambda_returns(answer: Callable, *, time_first: bool = False) -> Iterator[str]:
-    """``answer(rewards, next_values, terminated, truncated, gamma, lam)``, all ``[B, T]``.
+def check_returns(
+    lambda_returns: Answer, *, time_first: bool = False, seed: int = 0
+) -> Iterator[str]:
+    """``lambda_returns(rewards, next_values, terminated, truncated, gamma, lam)``, ``[B, T]``.
 
     ``time_first``: the variant in which all are ``[T, B]``.
     """
-    function(answer, "lambda_returns")
-    if time_first:
-        answer = _turned(answer)
-    generator = torch.Generator().manual_seed(0)
-    shape = (3, 6)
-    rewards = torch.randn(shape, generator=generator, dtype=F64)
-    values = torch.randn(shape, generator=generator, dtype=F64)
+    draw, shape, gamma = seeded(seed), (4, 6), GAMMA
+    rewards, values = normal(draw, *shape), normal(draw, *shape)
     never = torch.zeros(shape, dtype=torch.bool)
-    gamma = 0.9
 
     def run(
         rewards: Tensor, values: Tensor, terminated: Tensor, truncated: Tensor, lam: float
     ) -> Tensor:
-        inputs = [x.clone() for x in (rewards, values, terminated, truncated)]
-        returns = answer(*inputs, gamma, lam)
-        require(
-            all(map(torch.equal, inputs, (rewards, values, terminated, truncated))),
-            "the function changed its inputs in place: work on a new tensor.",
-        )
-        return tensor(returns, shape, "the result")
+        inputs = [rewards, values, terminated, truncated]
+        if time_first:
+            turned = lambda_returns(*(x.T.contiguous() for x in inputs), gamma, lam)
+            return tensor(turned, shape[::-1], "the result").T
+        return tensor(lambda_returns(*inputs, gamma, lam), shape, "the result")
 
     one_step = run(rewards, values, never, never, 0.0)
     if not close(one_step, rewards + gamma * values):
@@ -46,7 +42,7 @@ def lambda_returns(answer: Callable, *, time_first: bool = False) -> Iterator[st
             "the discount is off by one: the reward of this step is not discounted, the value "
             "after it is discounted once.",
         )
-        before = torch.cat([torch.zeros(3, 1, dtype=F64), values[:, :-1]], dim=1)
+        before = torch.cat([torch.zeros(4, 1, dtype=F64), values[:, :-1]], dim=1)
         require(
             not close(one_step[:, 1:], (rewards + gamma * before)[:, 1:]),
             "the values are shifted by one step: next_values[:, t] already is the value after "
@@ -116,8 +112,23 @@ def lambda_returns(answer: Callable, *, time_first: bool = False) -> Iterator[st
         )
     yield "at a truncation the value takes over"
 
-    ends = torch.rand(shape, generator=generator) < 0.25
-    cuts = torch.rand(shape, generator=generator) < 0.25
+    last = never.clone()
+    last[:2, -1] = True
+    returns = run(rewards, values, last, never, 0.7)
+    require(
+        close(returns[:2, -1], rewards[:2, -1]),
+        "the very last step may end the episode as well: then nothing is added to its reward. "
+        "`terminated` counts there as everywhere.",
+    )
+    returns = run(rewards, values, never, last, 0.7)
+    require(
+        close(returns, _mixture(rewards, values, never, last, gamma, 0.7)),
+        "a cut at the very last step changes nothing: there the value takes over in any case.",
+    )
+    yield "the last step may end or be cut, too"
+
+    ends, cuts = (torch.rand(shape, generator=draw) < 0.25 for _ in range(2))
+    ends[0, 1] = cuts[0, 1] = ends[1, -1] = cuts[1, -1] = True
     require(
         close(
             run(rewards, values, ends, cuts, 0.95),
@@ -128,25 +139,16 @@ def lambda_returns(answer: Callable, *, time_first: bool = False) -> Iterator[st
     )
     yield "random ends and cuts agree with the sum over n-step returns"
 
-    weights = values.clone().requires_grad_()
-    returns = answer(rewards.clone(), weights, never, never, gamma, 0.95)
+    inputs = [rewards, values, ends, cuts]
+    inputs = [x.T.contiguous() for x in inputs] if time_first else inputs
+    leaves = [Leaf(inputs[0]), Leaf(inputs[1]), *inputs[2:]]
+    reply = lambda_returns.ask(*leaves, gamma, 0.95, pull=1.0)
     require(
-        not getattr(returns, "requires_grad", False),
-        "the returns carry a gradient: they are the critic's target, so a stop-gradient is "
-        "missing (`torch.no_grad()` or `.detach()`).",
+        not getattr(reply.value, "tracked", False),
+        "a gradient flows from the returns into the values; they are targets, so a stop-gradient "
+        "is missing: `.detach()` the result.",
     )
     yield "no gradient flows through the target"
-
-
-def _turned(answer: Callable) -> Callable:
-    """An answer for ``[T, B]`` as one for ``[B, T]``."""
-
-    def turned(*inputs: Tensor | float) -> Tensor:
-        given = [x.T if isinstance(x, Tensor) else x for x in inputs]
-        result = answer(*given)
-        return result.T if isinstance(result, Tensor) and result.ndim == 2 else result
-
-    return turned
 
 
 def _mixture(

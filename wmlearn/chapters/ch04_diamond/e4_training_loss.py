@@ -7,42 +7,48 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer, Reply
+from wmlearn.teach.checks import between, close, exercise, normal, require, seeded, tensor
 
 
 @exercise("04.4", "repair the training loss")
-def training_loss(loss: Callable, *, levels: int = 256) -> Iterator[str]:
+def training_loss(loss: Answer, *, levels: int = 256, seed: int = 0) -> Iterator[str]:
     """``loss(model, precondition, frames, actions, sigma, noise, n)``, a scalar.
 
     ``levels``: how many values a pixel has on the screen that is fed back.
     """
-    function(loss, "loss")
-    n, batch, length = 2, 3, 5
-    generator = torch.Generator().manual_seed(0)
+    n, batch, length, draw = 2, 3, 6, seeded(seed)
     half = (levels - 1) / 2
-    frames = torch.randint(0, levels, (batch, length, 1, 4, 4), generator=generator) / half - 1
-    actions = torch.randint(0, 9, (batch, length - 1), generator=generator)
-    sigma = torch.tensor([0.3, 0.8, 1.5])
-    noise = torch.randn((batch, length - n, 1, 4, 4), generator=generator)
+    shape = (batch, length, 1, 4, 4)
+    frames = (torch.randint(0, levels, shape, generator=draw) / half - 1).double()
+    actions = torch.randint(0, 9, (batch, length - 1), generator=draw)
+    sigma = (torch.tensor([0.3, 0.8, 1.5]) * between(draw, 0.8, 1.2, 3)).float().double()
+    noise = normal(draw, batch, length - n, 1, 4, 4)
     model = _Spy()
     c_in, c_out, c_skip, c_noise = _edm(sigma)
 
-    def run(frames: Tensor, output: Callable) -> Tensor:
+    def ask(frames: Tensor, output: Callable) -> Reply:
         model.watch(output)
-        given = frames.clone()
-        value = loss(model, _edm, given, actions.clone(), sigma.clone(), noise.clone(), n)
-        require(torch.equal(given, frames), "the loss changed the frames in place: copy first.")
-        require(value is not None, "the loss is None: is a `return` missing?")
+        inputs = (frames, actions, sigma, noise)
+        reply = loss.ask(model, _edm, *inputs, n, pull=1.0)
+        require(reply.value is not None, "the loss is None: is a `return` missing?")
         require(
             len(model.contexts) == length - n,
             f"{len(model.contexts)} calls of the model for {length - n} frames after the first n.",
         )
-        return value
+        return reply
 
-    value = run(frames, model.scaled)
+    def run(frames: Tensor, output: Callable) -> Tensor:
+        return tensor(ask(frames, output).value, (), "the loss")
+
+    ask(frames, model.scaled)
     require(
         all(list(context.shape) == [batch, n, 1, 4, 4] for context in model.contexts),
         f"the model's context should hold n frames, [B, n, C, H, W] = {[batch, n, 1, 4, 4]}.",
+    )
+    require(
+        all(context.isfinite().all() for context in model.contexts),
+        "the model's context contains NaN or infinity: what is fed back was divided by 0.",
     )
     require(
         not close(model.contexts[0][:, -1], frames[:, n]),
@@ -52,7 +58,7 @@ def training_loss(loss: Callable, *, levels: int = 256) -> Iterator[str]:
     first = list(model.contexts)
     other = frames.clone()
     other[:, -1] = -other[:, -1]
-    run(other, model.scaled)
+    ask(other, model.scaled)
     require(
         all(map(close, first, model.contexts)) and close(first[0], frames[:, :n]),
         "the context of a call should be the n frames before the target, oldest first, and "
@@ -60,14 +66,15 @@ def training_loss(loss: Callable, *, levels: int = 256) -> Iterator[str]:
     )
     yield "the context holds only the past"
 
-    run(frames, model.scaled)
+    ask(frames, model.scaled)
     require(
         all(torch.equal(seen, actions[:, i : i + n]) for i, seen in enumerate(model.actions)),
         "the actions do not fit the frames: frame i + n follows from actions[:, i : i + n].",
     )
-    first_noisy = frames[:, n] + _image(sigma) * noise[:, 0]
+    noisy = [frames[:, n + i] + _image(sigma) * noise[:, i] for i in range(length - n)]
     require(
-        close(model.noisy[0], c_in * first_noisy) and close(model.c_noise[0], c_noise),
+        all(close(seen, c_in * x, 1e-3) for seen, x in zip(model.noisy, noisy, strict=True))
+        and all(close(seen, c_noise) for seen in model.c_noise),
         "the model should get c_in · (clean + sigma · noise), and c_noise.",
     )
     yield "actions and noisy input are right"
@@ -75,17 +82,14 @@ def training_loss(loss: Callable, *, levels: int = 256) -> Iterator[str]:
     def perfect(noisy: Tensor, call: int) -> Tensor:
         return (frames[:, n + call] - c_skip * (noisy / c_in)) / c_out
 
-    best = tensor(run(frames, perfect), (), "the loss")
+    best = run(frames, perfect)
     require(
         best.abs() < 1e-6,
         f"a model that knows the clean frame should have loss 0, but has {best:.3g}: the target "
         "is (clean - c_skip · noisy) / c_out, with the clean frame in it.",
     )
-    silent = tensor(run(frames, lambda noisy, call: torch.zeros_like(noisy)), (), "the loss")
-    targets = [
-        (frames[:, n + i] - c_skip * (frames[:, n + i] + _image(sigma) * noise[:, i])) / c_out
-        for i in range(length - n)
-    ]
+    silent = run(frames, lambda noisy, call: torch.zeros_like(noisy))
+    targets = [(frames[:, n + i] - c_skip * x) / c_out for i, x in enumerate(noisy)]
     want = torch.stack(targets).square().mean()
     require(
         close(silent, want),
@@ -94,42 +98,57 @@ def training_loss(loss: Callable, *, levels: int = 256) -> Iterator[str]:
     )
     yield "the loss is 0 for a perfect model, and right for a silent one"
 
-    value = run(frames, model.scaled)
-    fed = model.contexts[1][:, -1]
-    estimate = (c_skip * first_noisy + c_out * model.scaled(c_in * first_noisy, 0)).detach()
+    reply = ask(frames, model.scaled)
+    for i in range(1, length - n):
+        fed = model.contexts[i][:, -1]
+        estimate = c_skip * noisy[i - 1] + c_out * 1.5 * c_in * noisy[i - 1]
+        require(
+            not close(fed, frames[:, n + i - 1]),
+            "the second context holds the true frame; the model should learn from its own "
+            "estimate, as it has to when it dreams.",
+        )
+        require(
+            fed.abs().max() <= 1 + 1e-5,
+            f"a frame of value {fed.abs().max():.2f} is fed back; frames lie in [-1, 1], so clamp.",
+        )
+        grid = (fed + 1) * half
+        require(
+            close(grid, grid.round(), 1e-4),
+            f"what is fed back is not quantized: a screen has {levels} levels, so the next context "
+            "should have them too, or it looks like no frame of the data.",
+        )
+        off = (fed - estimate.clamp(-1, 1)).abs().max() * half
+        require(
+            off < 1.01,
+            f"what is fed back is not the estimate c_skip · noisy + c_out · output ({levels} "
+            "levels).",
+        )
     require(
-        not close(fed, frames[:, n]),
-        "the second context holds the true frame; the model should learn from its own estimate, "
-        "as it has to when it dreams.",
-    )
-    require(
-        fed.abs().max() <= 1 + 1e-5,
-        f"a frame of value {fed.abs().max():.2f} is fed back; frames lie in [-1, 1], so clamp.",
-    )
-    grid = (fed + 1) * half
-    require(
-        close(grid, grid.round(), 1e-4),
-        f"what is fed back is not quantized: a screen has {levels} levels, so the next context "
-        "should have them too, or it looks like no frame of the data.",
-    )
-    require(
-        (fed - estimate.clamp(-1, 1)).abs().max() < 1.01 / half,
-        f"what is fed back is not the estimate c_skip · noisy + c_out · output ({levels} levels).",
-    )
-    require(
-        close(model.contexts[1][:, :-1], frames[:, 1:n]),
-        "in the second context only the newest frame should come from the model.",
+        close(model.contexts[1][:, :-1], frames[:, 1:n])
+        and close(model.contexts[2][:, 0], model.contexts[1][:, -1]),
+        "in the second context only the newest frame should come from the model; in the third, "
+        "the one before it as well.",
     )
     yield "the estimate, on the screen's levels, is fed back"
 
     require(
-        not any(context.requires_grad for context in model.contexts),
+        not any(context.tracked for context in model.contexts),
         "the fed-back frame carries a gradient through time: a stop-gradient is missing "
         "(`.detach()`), as the paper's code has one.",
     )
     require(
-        getattr(value, "requires_grad", False),
+        getattr(reply.value, "tracked", False),
         "the loss has no gradient at all: only what is fed back should be detached.",
+    )
+    got = float(model.weight.grad)
+    slopes = [
+        2 * ((1.5 * c_in * x - y) * c_in * x).mean() for x, y in zip(noisy, targets, strict=True)
+    ]
+    want = float(torch.stack(slopes).mean())
+    require(
+        close(got, want, 1e-3),
+        f"the gradient of the loss with respect to a weight of the model is {got:.4f}, but should "
+        f"be {want:.4f}: every call of the model counts, and none is detached in the loss itself.",
     )
     yield "the gradient stops where the estimate is fed back"
 
@@ -137,22 +156,20 @@ def training_loss(loss: Callable, *, levels: int = 256) -> Iterator[str]:
 class _Spy:
     """A model that records what it is given, and answers as it is told."""
 
-    def __init__(self) -> None:
-        self.weight = torch.tensor(1.5, requires_grad=True)
-
     def scaled(self, noisy: Tensor, call: int) -> Tensor:
         return self.weight * noisy
 
     def watch(self, output: Callable) -> None:
+        self.weight = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
         self.output = output
         self.noisy, self.c_noise, self.contexts, self.actions = [], [], [], []
 
     def __call__(self, noisy: Tensor, c_noise: Tensor, context: Tensor, actions: Tensor) -> Tensor:
         call = len(self.noisy)
-        self.noisy.append(noisy.detach().clone())
+        self.noisy.append(noisy.detach())
         self.c_noise.append(c_noise)
-        self.contexts.append(context.clone())
-        self.actions.append(actions.clone())
+        self.contexts.append(context)
+        self.actions.append(actions)
         return self.output(noisy, call)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from wmlearn.teach.checks import exercise, function, require
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import exercise, require
 
 
 @exercise("04.6", "which world would you train in?")
 def judgment(
-    choose: Callable, *, best: str = "B", deaf: str = "A", still: str = "C"
+    choose: Answer, *, best: str = "B", deaf: str = "A", still: str = "C", seed: int = 0
 ) -> Iterator[str]:
     """``choose() -> {"train_in": "A" | "B" | "C", "because": ..., "settled_by": ...}``.
 
     ``best``, ``deaf`` and ``still`` name the world to choose, the one that ignores actions, and
-    the one that copies the last frame.
+    the one that copies the last frame. ``seed`` changes nothing: there is nothing to draw.
     """
-    answer = function(choose, "choose")()
+    answer = choose()
     measures = ("fidelity", "controllability", "utility", "cost")
     require(
         isinstance(answer, dict) and set(answer) == {"train_in", "because", "settled_by"},

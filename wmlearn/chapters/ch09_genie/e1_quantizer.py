@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
-
-F64 = torch.float64
+from wmlearn.teach.answers import Answer, Leaf, Reply
+from wmlearn.teach.checks import Hint, close, exercise, normal, pair, require, seeded, tensor
 
 
 @exercise("09.1", "a quantizer that lets gradients through")
-def quantizer(quantize: Callable) -> Iterator[str]:
+def quantizer(quantize: Answer, *, seed: int = 0) -> Iterator[str]:
     """``quantize(x, codebook, beta) -> (vectors, codes, loss)`` for x [N, D], codebook [K, D]."""
-    function(quantize, "quantize")
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(7, 3, generator=generator, dtype=F64)
-    codebook = torch.randn(5, 3, generator=generator, dtype=F64)
-    codebook[0] *= 6  # a long code, which wins every product but no distance
-    beta = 0.25
+    draw = seeded(seed)
+    x, codebook = _points(draw)
+    beta, down = 0.25, normal(draw, 7, 3)
 
-    def run(beta: float = beta) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        here, book = x.clone().requires_grad_(), codebook.clone().requires_grad_()
-        result = quantize(here, book, beta)
-        require(
-            isinstance(result, tuple | list) and len(result) == 3,
-            "return three things in this order: vectors, codes, loss.",
-        )
-        return *result, here, book
+    def run(pull: tuple, beta: float = beta) -> tuple[tuple, Reply]:
+        reply = quantize.ask(Leaf(x), Leaf(codebook), beta, pull=pull)
+        hint = "return three things in this order: vectors, codes, loss."
+        return pair(reply.value, 3, hint), reply
 
-    vectors, codes, loss, here, book = run()
+    (vectors, codes, loss), reply = run((down, None, None))
     distance = torch.cdist(x, codebook)
     nearest = distance.argmin(dim=1)
     got = tensor(codes, (7,), "codes")
@@ -45,6 +37,11 @@ def quantizer(quantize: Callable) -> Iterator[str]:
             "the largest product is not the nearest code: a long code wins every product. "
             "Compare squared distances.",
         )
+        require(
+            not close(got, torch.cdist(x, codebook, p=1).argmin(dim=1)),
+            "these are the nearest by the sum of absolute differences (L1): the distance is the "
+            "Euclidean one, whose square the loss takes too.",
+        )
         raise Hint("codes[i] should be the number of the codebook's row that is nearest to x[i].")
     yield "each vector gets its nearest code"
 
@@ -54,14 +51,14 @@ def quantizer(quantize: Callable) -> Iterator[str]:
     )
     yield "the vectors are the codes' own"
 
-    gx, gbook = _gradients(vectors.sum() if torch.is_tensor(vectors) else None, here, book)
+    gx, gbook, _ = reply.gradients
     require(
         gx is not None and gx.abs().sum() > 0,
         "no gradient reaches x, so an encoder would never learn: the choice of a code has none. "
         "Let it pass straight through: add to x the difference to its code, without gradient.",
     )
     require(
-        close(gx, torch.ones_like(x)),
+        close(gx, down),
         "the gradient should pass straight through: that of vectors is that of x, unchanged.",
     )
     require(
@@ -71,7 +68,6 @@ def quantizer(quantize: Callable) -> Iterator[str]:
     )
     yield "the gradient passes straight through to x, and only there"
 
-    vectors, codes, loss, here, book = run()
     squares = (x - codebook[nearest]).square().sum(dim=1)
     value = tensor(loss, (), "loss")
     if not close(value, (1 + beta) * squares.mean()):
@@ -89,7 +85,7 @@ def quantizer(quantize: Callable) -> Iterator[str]:
             f"value that is (1 + beta) times the mean squared distance, {1.25 * squares.mean():.4f}"
             f", yours is {value:.4f}."
         )
-    gx, gbook = _gradients(loss, here, book)
+    gx, gbook, _ = run((None, None, 1.0))[1].gradients
     pull = torch.zeros_like(codebook).index_add_(0, nearest, 2 * (codebook[nearest] - x) / 7)
     push = 2 * beta * (x - codebook[nearest]) / 7
     gx = torch.zeros_like(x) if gx is None else gx
@@ -116,7 +112,7 @@ def quantizer(quantize: Callable) -> Iterator[str]:
     )
     yield "one term moves the codes, the other, weighed by beta, moves x"
 
-    vectors, codes, loss, here, book = run(0.0)
+    (_, _, loss), _ = run((None, None, None), 0.0)
     require(
         close(tensor(loss, (), "loss"), squares.mean()),
         "with beta = 0 the commitment should vanish: is 0.25 written into the function?",
@@ -124,7 +120,14 @@ def quantizer(quantize: Callable) -> Iterator[str]:
     yield "other values of beta work too"
 
 
-def _gradients(value: Tensor | None, *leaves: Tensor) -> list[Tensor | None]:
-    if not torch.is_tensor(value) or not value.requires_grad:
-        return [None for _ in leaves]
-    return list(torch.autograd.grad(value, leaves, allow_unused=True))
+def _points(draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Vectors [7, 3] and codes [8, 3]. For the last two vectors another distance finds another
+    code: the sum of absolute differences for one, the largest of them for the other."""
+    x, codebook = normal(draw, 7, 3), normal(draw, 8, 3)
+    codebook[0] *= 6  # a long code, which wins every product but no distance
+    x[5], x[6] = 8.0, -8.0
+    codebook[4] = x[5] + torch.tensor([0.875, -0.875, 0.875])
+    codebook[5] = x[5] + torch.tensor([1.75, 0.125, 0.0])
+    codebook[6] = x[6] + torch.tensor([1.0, 1.0, -1.0])
+    codebook[7] = x[6] + torch.tensor([0.0, 1.5, 0.0])
+    return x, codebook

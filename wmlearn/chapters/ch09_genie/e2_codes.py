@@ -3,113 +3,142 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, close, exercise, integer, require, seeded, tensor
+
+# How often each latent (a row) went with each action. Rows 1 and 2 have the same name, row 5 never
+# occurred, and the most frequent action is another one in the test data.
+TRAIN = [[2, 1, 0, 0], [0, 4, 1, 0], [0, 3, 0, 1], [0, 0, 4, 3], [4, 0, 0, 6], [0, 0, 0, 0]]
+TEST = [[3, 1, 0, 0], [2, 2, 0, 0], [2, 2, 0, 0], [1, 0, 2, 0], [2, 1, 0, 1], [0, 0, 0, 0]]
+RIGHT, COUNT = 3 + 2 + 2 + 2 + 1, 19
+ONE_EACH = 3 + 2 + 0 + 2 + 1  # if an action may be the name of one latent only
 
 
 @exercise("09.2", "is the codebook alive, and what do its codes mean?")
-def codes_worth(perplexity: Callable, mapped_accuracy: Callable) -> Iterator[str]:
+def codes_worth(perplexity: Answer, mapped_accuracy: Answer, *, seed: int = 0) -> Iterator[str]:
     """``perplexity(codes, num_codes)``; ``mapped_accuracy(train..., test..., nl, na)``."""
-    function(perplexity, "perplexity")
-    function(mapped_accuracy, "mapped_accuracy")
-    even = torch.arange(8).repeat(5).view(4, 10)
+    draw = seeded(seed)
+    size = integer(draw, 7, 9)
 
-    def many(codes: Tensor, num_codes: int = 8) -> float:
-        return float(tensor(perplexity(codes, num_codes), (), "perplexity"))
+    def many(codes: Tensor) -> float:
+        return float(tensor(perplexity(codes, size), (), "perplexity"))
 
-    if not close(many(even), 8):
+    even = torch.arange(size).repeat(5)[torch.randperm(5 * size, generator=draw)].view(5, size)
+    value = many(even)
+    if not close(value, size):
         require(
-            not close(many(even), 1),
-            "8 codes that are used alike should have perplexity 8, but have 1, and so would any: "
-            "average over all the codes first, then take the entropy of that one distribution.",
+            not close(value, 1),
+            f"{size} codes that are used alike should have perplexity {size}, but have 1, and so "
+            "would any: average over all the codes first, then take the entropy of that one "
+            "distribution.",
         )
         require(
-            not close(many(even), math.log(8)),
+            not close(value, math.log(size)),
             "this is the entropy; the perplexity is its exponential.",
         )
         require(
-            not close(many(even), math.exp(3)),
+            not close(value, math.exp(math.log2(size))),
             "the logarithm has base 2 and the exponential base e: take the same base twice.",
         )
-        raise Hint(f"8 codes that are used alike should have perplexity 8; you give {many(even)}.")
+        raise Hint(
+            f"{size} codes that are used alike should have perplexity {size}; you give {value}."
+        )
     yield "all codes used alike: K"
     require(
-        close(many(torch.full((3, 4), 5)), 1),
+        close(many(torch.full((3, 4), integer(draw, 1, size - 1))), 1),
         "a collapsed codebook, where every code is the same, should have perplexity 1. Does "
         "0 · log 0 give NaN in your function? It counts as 0.",
     )
     yield "one code for everything: 1"
-    skewed = torch.tensor([0] * 90 + [1] * 5 + [2] * 5)
-    want = math.exp(-0.9 * math.log(0.9) - 0.1 * math.log(0.05))
+    rare = integer(draw, 4, 6)
+    skewed = torch.tensor([0] * (100 - 2 * rare) + [1] * rare + [2] * rare)
+    small, large = rare / 100, 1 - 2 * rare / 100
+    want = math.exp(-large * math.log(large) - 2 * small * math.log(small))
+    value = many(skewed)
     require(
-        not close(many(skewed), 3),
-        "you count the codes that occur: rare ones should count for less. Ninety, five and five "
-        f"of a hundred have perplexity {want:.2f}, not 3.",
+        not close(value, 3),
+        f"you count the codes that occur: rare ones should count for less. {100 - 2 * rare}, "
+        f"{rare} and {rare} of a hundred have perplexity {want:.2f}, not 3.",
     )
     require(
-        close(many(skewed), want),
-        f"shares of 0.9, 0.05 and 0.05 should give exp of their entropy, {want:.3f}; you give "
-        f"{many(skewed):.3f}.",
+        close(value, want),
+        f"shares of {large:.2f}, {small:.2f} and {small:.2f} should give exp of their entropy, "
+        f"{want:.3f}; you give {value:.3f}.",
     )
     yield "rare codes count for less"
 
-    train_latents = torch.tensor([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 2])
-    train_actions = torch.tensor([2, 2, 1, 0, 0, 2, 2, 2, 2, 1, 1, 2, 2])
-    test_latents = torch.tensor([0, 0, 0, 1, 1, 2, 3, 3])
-    test_actions = torch.tensor([2, 1, 1, 0, 2, 2, 1, 1])
+    train, test = _pairs(TRAIN, draw), _pairs(TEST, draw)
 
-    def share(*data: Tensor, sizes: tuple[int, int] = (5, 3)) -> float:
-        given = [part.clone() for part in data]
-        return float(tensor(mapped_accuracy(*given, *sizes), (), "the accuracy"))
+    def share(train: tuple, test: tuple) -> float:
+        return float(tensor(mapped_accuracy(*train, *test, 6, 4), (), "the accuracy"))
 
-    data = (train_latents, train_actions, test_latents, test_actions)
-    value = share(*data)
-    if not close(value, 5 / 8):
+    value = share(train, test)
+    if not close(value, RIGHT / COUNT):
+        table = torch.tensor(TEST)
         require(
-            not close(value, 6 / 8),
+            not close(value, int(table.max(1).values.sum()) / COUNT),
             "the map was made with the test data: it then flatters itself, most of all where a "
             "latent is rare. Make it from the training data only.",
         )
+        seen = torch.tensor(TRAIN)
         require(
-            not close(value, 10 / 13),
+            not close(value, float(seen.max(1).values.sum() / seen.sum())),
             "this is the accuracy on the training data: count on the test data.",
         )
         require(
-            not close(value, float((test_latents == test_actions).float().mean())),
+            not close(value, float((test[0] == test[1]).float().mean())),
             "latents are compared with actions directly; but latent 2 need not mean action 2. "
             "First map each latent to the action that goes with it most often.",
         )
-        backwards = _backwards(train_latents, train_actions)
         require(
-            not close(value, float((backwards[test_actions] == test_latents).float().mean())),
-            "the map goes from action to latent. We are given a latent and have to name the "
-            "action, and several latents may mean the same one.",
+            not close(value, ONE_EACH / COUNT),
+            "two latents may mean the same action: each latent is named alone, whatever the others "
+            "are called.",
+        )
+        backwards = seen.argmax(0)
+        require(
+            not close(value, sum(TEST[int(backwards[a])][a] for a in range(4)) / COUNT),
+            "the map goes from action to latent, so each action belongs to one latent only. We are "
+            "given a latent and have to name the action, and several latents may mean the same.",
         )
         raise Hint(
             "map each latent to the action that is most frequent with it in the training data, "
-            f"and count how often that is right in the test data: 5 of 8; you give {value:.3f}."
+            f"and count how often that is right in the test data: {RIGHT} of {COUNT}; you give "
+            f"{value:.3f}."
         )
     yield "each latent means its most frequent action, counted on other data"
-    unseen = share(train_latents, train_actions, torch.tensor([4, 4]), torch.tensor([2, 2]))
+    only = [[0] * 4] * 5 + [[0, 3, 0, 1]]
+    value = share(train, _pairs(only, draw))
     require(
-        close(unseen, 1.0),
+        not close(value, 3 / 4),
+        "a latent that never occurred in training gets the most frequent action of the *test* "
+        "data: nothing may be learned there. Take the most frequent one of the training data.",
+    )
+    require(
+        close(value, 1 / 4),
         "a latent that never occurred in training has no action of its own: take the action that "
         "is most frequent of all there.",
     )
     yield "a latent that was never seen gets the most frequent action"
-    swap = torch.tensor([4, 2, 0, 1, 3])
+    latents, actions = (torch.randperm(n, generator=draw) for n in (6, 4))
+    renamed = [(latents[a], actions[b]) for a, b in (train, _pairs(TEST, draw))]
     require(
-        close(share(swap[data[0]], data[1], swap[data[2]], data[3]), 5 / 8),
-        "other numbers for the same latents should change nothing.",
+        close(share(*renamed), RIGHT / COUNT),
+        "other numbers for the same latents and actions, in another order, should change nothing.",
     )
     yield "the latents' numbers do not matter"
 
 
-def _backwards(latents: Tensor, actions: Tensor) -> Tensor:
-    """For each action the latent that goes with it most often."""
-    table = torch.zeros(3, 5).index_put_((actions, latents), torch.tensor(1.0), accumulate=True)
-    return table.argmax(dim=1)
+def _pairs(counts: list[list[int]], draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Latents and actions, in a random order, that occur together so often."""
+    table = torch.tensor(counts)
+    latents, actions = table.nonzero().T
+    times = table[latents, actions]
+    latents, actions = latents.repeat_interleave(times), actions.repeat_interleave(times)
+    order = torch.randperm(len(latents), generator=draw)
+    return latents[order], actions[order]

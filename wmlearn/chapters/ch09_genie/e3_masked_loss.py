@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
-
-F64 = torch.float64
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, between, close, exercise, normal, require, seeded, tensor
 
 
 @exercise("09.3", "repair the masked loss")
-def masked_loss(loss: Callable) -> Iterator[str]:
+def masked_loss(loss: Answer, *, seed: int = 0) -> Iterator[str]:
     """``loss(model, tokens, actions, rate, uniform, mask_token)``, a scalar."""
-    function(loss, "loss")
-    batch, time, space, vocabulary = 3, 4, 6, 5
-    generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(0, vocabulary, (batch, time, space), generator=generator)
-    actions = torch.randint(0, 8, (batch, time - 1), generator=generator)
-    rate = torch.tensor([0.3, 0.6, 0.9])
-    uniform = torch.rand((batch, time, space), generator=generator)
+    batch, time, space, vocabulary = 4, 4, 6, 5
+    draw = seeded(seed)
+    tokens = torch.randint(0, vocabulary, (batch, time, space), generator=draw)
+    actions = torch.randint(0, 8, (batch, time - 1), generator=draw)
+    rate = (torch.tensor([0.25, 0.5, 0.875, 0.0]) + between(draw, 0, 0.1, 4)).float().double()
+    rate[3] = 0.0  # in this clip nothing is hidden, not even where the draw is exactly 0
+    uniform = torch.rand((batch, time, space), generator=draw).double()
+    uniform[3, 1, 2] = uniform[3, 2, 1] = 0.0
     mask = uniform < rate[:, None, None]
     mask[:, 0] = False
-    some = torch.randn((batch, time, space, vocabulary + 1), generator=generator, dtype=F64)
+    some = normal(draw, batch, time, space, vocabulary + 1)
     seen: list[tuple[Tensor, Tensor]] = []
 
-    def run(logits: Tensor) -> Tensor:
+    def run(logits: Tensor, pull: float | None = None) -> object:
         seen.clear()
 
         def model(hidden: Tensor, pressed: Tensor) -> Tensor:
-            seen.append((hidden.clone(), pressed.clone()))
+            seen.append((hidden, pressed))
             return logits
 
-        given = tokens.clone()
-        value = loss(model, given, actions.clone(), rate.clone(), uniform.clone(), vocabulary)
+        value = loss.ask(model, tokens, actions, rate, uniform, vocabulary, pull=pull).value
         require(value is not None, "the loss is None: is a `return` missing?")
         require(len(seen) == 1, f"the model was called {len(seen)} times; once is enough.")
-        require(
-            torch.equal(given, tokens),
-            "the function writes the mask into the true tokens it was given: make a new tensor, "
-            "for instance with torch.where.",
-        )
         return value
 
     value = run(some.clone().requires_grad_())
     hidden, pressed = seen[0]
     require(
-        hidden.shape == tokens.shape and torch.equal(pressed, actions),
+        isinstance(hidden, Tensor)
+        and hidden.shape == tokens.shape
+        and isinstance(pressed, Tensor)
+        and torch.equal(pressed, actions),
         "the model gets the tokens with the mask in them, [B, T, S], and the actions as they are.",
     )
     require(
@@ -57,15 +54,22 @@ def masked_loss(loss: Callable) -> Iterator[str]:
         "the first frame is masked: at play it is the picture that you start from, and nothing "
         "before it could tell what it shows. Leave it whole.",
     )
-    if not torch.equal(hidden[:, 1:] == vocabulary, mask[:, 1:]):
+    covered = hidden[:, 1:] == vocabulary
+    if not torch.equal(covered, mask[:, 1:]):
         require(
-            not torch.equal(hidden[:, 1:] == vocabulary, ~mask[:, 1:]),
+            not torch.equal(covered, (uniform > rate[:, None, None])[:, 1:])
+            and not torch.equal(covered, ~mask[:, 1:]),
             "the mask is upside down: a token is hidden where uniform is below the rate.",
         )
         alike = uniform < rate.mean()
         require(
-            not torch.equal(hidden[:, 1:] == vocabulary, alike[:, 1:]),
+            not torch.equal(covered, alike[:, 1:]),
             "each clip has a rate of its own: rate[b] belongs to uniform[b].",
+        )
+        require(
+            not torch.equal(covered, (uniform <= rate[:, None, None])[:, 1:]),
+            "a clip of rate 0 has a hidden token: hide where uniform is *below* the rate, `<`. The "
+            "draw may be exactly 0.",
         )
         raise Hint("hide tokens[b, t, s] where uniform[b, t, s] < rate[b], in all frames but one.")
     require(
@@ -112,10 +116,15 @@ def masked_loss(loss: Callable) -> Iterator[str]:
         )
     yield "only hidden tokens count, each the same"
 
-    logits = some.clone().requires_grad_()
-    result = run(logits)
+    logits, twin = some.clone().requires_grad_(), some.clone().requires_grad_()
+    run(logits, pull=1.0)
     require(
-        torch.is_tensor(result) and result.requires_grad,
+        logits.grad is not None,
         "no gradient reaches the model: is there a detach() or no_grad() too many?",
+    )
+    F.cross_entropy(twin[mask], tokens[mask]).backward()
+    require(
+        close(logits.grad, twin.grad),
+        "the gradient that reaches the model is not that of the loss: is a part of it detached?",
     )
     yield "the gradient reaches the model"

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
-
-F64 = torch.float64
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, close, exercise, integer, normal, require, seeded, tensor
 
 
 @exercise("09.4", "attention over time")
-def attention_over_time(temporal_attention: Callable) -> Iterator[str]:
+def attention_over_time(temporal_attention: Answer, *, seed: int = 0) -> Iterator[str]:
     """``temporal_attention(q, k, v)``, all ``[B, T, S, D]``."""
-    function(temporal_attention, "temporal_attention")
-    generator = torch.Generator().manual_seed(0)
-    shape = (2, 5, 3, 4)
-    q, k, v = torch.randn((3, *shape), generator=generator, dtype=F64)
+    draw = seeded(seed)
+    shape = (2, 5, 3, integer(draw, 6, 8))
+    q, k, v = normal(draw, 3, *shape)
 
     def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        result = temporal_attention(q.clone(), k.clone(), v.clone())
+        result = temporal_attention(q, k, v)
         if torch.is_tensor(result) and result.shape == shape and result[:, 0].isnan().any():
             raise Hint(
                 "the first frame gives NaN: it has nothing to look at. A frame also sees itself, "

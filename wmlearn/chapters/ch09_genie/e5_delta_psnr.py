@@ -8,20 +8,19 @@ import torch
 from torch import Tensor
 
 from wmlearn.metrics import psnr
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, close, exercise, require, seeded, tensor
+
+CLIPS, STEPS, CODES = 24, 5, 8
 
 
 @exercise("09.5", "does the world listen?")
-def listens(delta_psnr: Callable) -> Iterator[str]:
+def listens(delta_psnr: Answer, *, seed: int = 0) -> Iterator[str]:
     """``delta_psnr(dream, frames, inferred, step, num_actions, generator)``, in dB."""
-    function(delta_psnr, "delta_psnr")
-    clips, steps, codes = 6, 5, 8
-    draw = torch.Generator().manual_seed(0)
-    inferred = torch.randint(0, codes, (clips, steps), generator=draw)
+    draw = seeded(seed + 500)
+    inferred = torch.randint(0, CODES, (CLIPS, STEPS), generator=draw)
     inferred[:2] = 3  # two clips in which one key is held
-    first = torch.randint(0, 60, (clips, 1, 1, 4, 4), generator=draw, dtype=torch.uint8)
-    moved = 3 * inferred.cumsum(1)[:, :, None, None, None]
-    frames = torch.cat([first, (first + moved).to(torch.uint8)], dim=1)
+    frames = _video(inferred, draw)
     asked: list[Tensor] = []
 
     def dream(listening: bool) -> Callable[[Tensor, Tensor], Tensor]:
@@ -29,39 +28,99 @@ def listens(delta_psnr: Callable) -> Iterator[str]:
 
         def play(start: Tensor, latents: Tensor) -> Tensor:
             require(
-                torch.equal(start, frames[:, 0]),
+                isinstance(start, Tensor)
+                and start.shape == frames[:, 0].shape
+                and torch.equal(start, frames[:, 0]),
                 "both dreams should start from the first real frame, frames[:, 0].",
             )
             require(
-                latents.shape == inferred.shape and not latents.is_floating_point(),
-                f"dream was given latents of shape {list(latents.shape)}: one for each step, "
+                isinstance(latents, Tensor)
+                and latents.ndim == 2
+                and len(latents) == CLIPS
+                and not latents.is_floating_point(),
+                "dream was given latents of shape "
+                f"{list(getattr(latents, 'shape', []))}: one whole number for each clip and step, "
                 f"{list(inferred.shape)}.",
             )
-            asked.append(latents.clone())
-            own = 3 * latents.cumsum(1) + torch.arange(1, steps + 1)  # drifts by one level a step
-            own = own if listening else torch.arange(1, steps + 1).expand(clips, -1)
-            return (start[:, None] + own[:, :, None, None, None]).clamp(max=255).to(torch.uint8)
+            asked.append(latents)
+            return _play(start, latents, listening)
 
         return play
 
-    def run(listening: bool, step: int, seed: int = 0) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        play = dream(listening)
-        value = delta_psnr(play, frames.clone(), inferred.clone(), step, codes, generator)
+    def run(listening: bool, step: int, draws: int = 0) -> Tensor:
+        generator = seeded(1000 * seed + 77 + draws)
+        value = delta_psnr(dream(listening), frames, inferred, step, CODES, generator)
         return tensor(value, (), "delta PSNR")
 
     value = run(True, 4)
+    other = _look_at(asked, inferred, 4)
+    yield "one dream under inferred, one under random latents"
+
+    _judge_value(value, frames, inferred, other, 4)
+    for step in (1, STEPS):
+        value_there = run(True, step)
+        _judge_value(value_there, frames, inferred, _look_at(asked, inferred, step), step)
+    yield "inferred minus random, at the step that was asked for"
+
+    require(close(run(False, 4), 0.0), "a world that ignores its latents should get 0.")
+    yield "a world that does not listen gets 0"
     require(
-        len(asked) == 2 and any(torch.equal(latents, inferred) for latents in asked),
+        not close(run(True, 4, draws=1), value),
+        "another seed gives the same number: draw with the generator that was given.",
+    )
+    require(
+        close(run(True, 4), value),
+        "the same seed gives another number: draw with the generator that was given.",
+    )
+    yield "the generator alone decides what is drawn"
+
+
+def _video(inferred: Tensor, draw: torch.Generator) -> Tensor:
+    """Real frames [B, T + 1, 1, 4, 4] that follow the inferred latents; but in the last third of
+    the clips the inference was wrong: nothing moves there, and random latents do better."""
+    inferred[-CLIPS // 3 :, : STEPS - 1] = torch.randint(
+        5, CODES, (CLIPS // 3, STEPS - 1), generator=draw
+    )
+    first = torch.randint(0, 60, (CLIPS, 1, 1, 4, 4), generator=draw, dtype=torch.uint8)
+    moved = 3 * inferred.cumsum(1)
+    moved[-CLIPS // 3 :] = 0
+    grain = torch.randint(0, 3, (CLIPS, STEPS, 1, 4, 4), generator=draw)
+    later = first + moved[:, :, None, None, None] + grain
+    return torch.cat([first, later.to(torch.uint8)], dim=1)
+
+
+def _play(start: Tensor, latents: Tensor, listening: bool) -> Tensor:
+    steps = latents.shape[1]
+    own = torch.arange(1, steps + 1).expand(CLIPS, -1)  # drifts by one level a step
+    own = own + 3 * latents.cumsum(1) if listening else own
+    return (start[:, None] + own[:, :, None, None, None]).clamp(0, 255).to(torch.uint8)
+
+
+def _look_at(asked: list[Tensor], inferred: Tensor, step: int) -> Tensor:
+    """The random latents [B, n] among those that were asked for, if they are really random."""
+    long_enough = all(latents.shape[1] >= step for latents in asked)
+    require(
+        len(asked) >= 2 and long_enough,
+        f"dream twice, at least {step} steps far: once under the inferred latents, once under "
+        "random ones.",
+    )
+    mine = [x for x in asked if not torch.equal(x, inferred[:, : x.shape[1]])]
+    require(
+        mine and len(mine) < len(asked),
         "dream twice: once under the inferred latents, once under random ones.",
     )
-    other = next(latents for latents in asked if not torch.equal(latents, inferred))
+    other = mine[0]
     require(
-        int(other.min()) >= 0 and int(other.max()) < codes,
-        f"random latents should be numbers from 0 to {codes - 1}.",
+        all(torch.equal(x[:, :step], other[:, :step]) for x in mine),
+        "you dreamed under several random latents; the measure takes one draw for each clip.",
     )
-    shuffled = all(torch.equal(row.sort().values, own) for row, own in _rows(other, inferred))
-    batch = torch.equal(other.flatten().sort().values, inferred.flatten().sort().values)
+    seen = inferred[:, : other.shape[1]]
+    require(
+        int(other.min()) >= 0 and int(other.max()) < CODES,
+        f"random latents should be numbers from 0 to {CODES - 1}.",
+    )
+    shuffled = torch.equal(other.sort(1).values, seen.sort(1).values)
+    batch = torch.equal(other.flatten().sort().values, seen.flatten().sort().values)
     require(
         not (shuffled or batch),
         "your other latents are the inferred ones in another order: where one key is held they "
@@ -71,67 +130,86 @@ def listens(delta_psnr: Callable) -> Iterator[str]:
         not torch.equal(other, other[:1].expand_as(other)),
         "all clips get the same random latents: draw one for each clip and step.",
     )
+    steps = other.shape[1]
     require(
-        len(other.unique()) > codes // 2,
+        steps == 1 or (other != other[:, :1]).any(1).sum() > CLIPS // 2,
+        "one random latent is held for a whole clip: draw one for each clip and *step*.",
+    )
+    require(
+        not (other == seen).all(0).any(),
+        "some steps keep their inferred latents: draw random ones for all steps, since the first "
+        "dreamed frame on.",
+    )
+    often = (other == seen).float().mean()
+    require(
+        often > 0,
+        "the random latents never equal the inferred ones: all codes are equally likely, the "
+        "inferred one among them.",
+    )
+    require(
+        often < 0.5,
+        f"{often:.0%} of the random latents are the inferred ones: draw each anew.",
+    )
+    counts = torch.bincount(other.flatten(), minlength=CODES) / other.numel()
+    require(
+        counts[[0, -1]].min() > 0 or steps == 1,
         "the random latents leave out some codes: draw all of them, equally likely.",
     )
-    yield "one dream under inferred, one under random latents"
+    require(
+        (counts > 0).sum() > CODES // 2 and counts.max() < 0.45,
+        "the random latents leave out some codes: draw all of them, equally likely.",
+    )
+    return other
 
-    target, right, wrong = frames[:, 1:], dream(True)(frames[:, 0], inferred), None
-    wrong = dream(True)(frames[:, 0], other)
+
+def _judge_value(value: Tensor, frames: Tensor, inferred: Tensor, other: Tensor, step: int) -> None:
+    right, wrong = (_play(frames[:, 0], x, True) for x in (inferred, other))
+    steps = min(right.shape[1], wrong.shape[1])
+    right, wrong, target = right[:, :steps], wrong[:, :steps], frames[:, 1 : steps + 1]
     gain = psnr(right, target) - psnr(wrong, target)  # [clips, steps]
-    want = gain[:, 3].mean()
-    if not close(value, want):
-        require(
-            not close(value, -want),
-            "the sign is turned: inferred minus random, so that a world that listens gets a "
-            "positive number.",
-        )
-        require(
-            not close(value, gain.mean()) and not close(value, gain[:, :4].mean()),
-            "you average over the steps; the paper looks at one step, the fourth.",
-        )
-        late = psnr(right[:, 4], frames[:, 4]) - psnr(wrong[:, 4], frames[:, 4])
-        require(
-            not close(value, gain[:, 4].mean()) and not close(value, late.mean()),
-            "the step is off by one: step 1 is the first dreamed frame, [:, 0], and the real "
-            "frame beside it is frames[:, 1].",
-        )
-        pooled = _pooled(right[:, 3], target[:, 3]) - _pooled(wrong[:, 3], target[:, 3])
-        require(
-            not close(value, pooled),
-            "the errors of all clips are pooled before the logarithm: take the PSNR of each clip, "
-            "then the mean, or the worst clip decides alone.",
-        )
-        between = -psnr(right[:, 3], wrong[:, 3]).mean()
-        require(
-            not close(value, between) and not close(value, -between),
-            "you compare the two dreams with each other; compare each with the real frame.",
-        )
-        raise Hint(
-            "PSNR of the dream under inferred latents minus PSNR of the dream under random ones, "
-            f"both against the real frame at that step: {want:.3f} dB, yours is {value:.3f} dB."
-        )
-    yield "inferred minus random, at the step that was asked for"
-
+    at = step - 1
+    want = gain[:, at].mean()
+    if close(value, want):
+        return
     require(
-        close(run(False, 4), 0.0),
-        "a world that ignores its latents should get 0.",
-    )
-    yield "a world that does not listen gets 0"
-    require(
-        not close(run(True, 4, seed=1), value),
-        "another seed gives the same number: draw with the generator that was given.",
+        not close(value, -want),
+        "the sign is turned: inferred minus random, so that a world that listens gets a "
+        "positive number.",
     )
     require(
-        close(run(True, 4, seed=0), value),
-        "the same seed gives another number: draw with the generator that was given.",
+        not close(value, gain[:, at].abs().mean()),
+        "a clip in which the random dream comes nearer counts as a gain: take no absolute value; "
+        "there the difference is negative.",
     )
-    yield "the generator alone decides what is drawn"
-
-
-def _rows(a: Tensor, b: Tensor) -> list[tuple[Tensor, Tensor]]:
-    return [(x, y.sort().values) for x, y in zip(a, b, strict=True)]
+    require(
+        not close(value, gain.mean()) and not close(value, gain[:, :step].mean()),
+        f"you average over the steps; the paper looks at one step, here number {step}.",
+    )
+    late = [gain[:, i].mean() for i in range(steps) if i != at]
+    late += [
+        (psnr(right[:, i], frames[:, i]) - psnr(wrong[:, i], frames[:, i])).mean()
+        for i in range(steps)
+    ]
+    require(
+        not any(close(value, x) for x in late),
+        "the step is off by one: step 1 is the first dreamed frame, [:, 0], and the real "
+        "frame beside it is frames[:, 1].",
+    )
+    pooled = _pooled(right[:, at], target[:, at]) - _pooled(wrong[:, at], target[:, at])
+    require(
+        not close(value, pooled),
+        "the errors of all clips are pooled before the logarithm: take the PSNR of each clip, "
+        "then the mean, or the worst clip decides alone.",
+    )
+    between = -psnr(right[:, at], wrong[:, at]).mean()
+    require(
+        not close(value, between) and not close(value, -between),
+        "you compare the two dreams with each other; compare each with the real frame.",
+    )
+    raise Hint(
+        "PSNR of the dream under inferred latents minus PSNR of the dream under random ones, "
+        f"both against the real frame at step {step}: {want:.3f} dB, yours is {value:.3f} dB."
+    )
 
 
 def _pooled(a: Tensor, b: Tensor) -> Tensor:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, exercise, function, require
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, exercise, integer, require, seeded
 
 
 @exercise("11.2", "a mask over the full duration")
-def tube_mask(answer: Callable) -> Iterator[str]:
-    """``answer(grid, blocks) -> (visible [M], hidden [K])``, numbers of tubelets, ascending."""
-    function(answer, "tube_mask")
-    times, height, width = grid = (3, 4, 5)
-    blocks = [(0, 1, 2, 2), (1, 2, 3, 2)]
-    result = answer(grid, list(blocks))
+def check_mask(tube_mask: Answer, *, seed: int = 0) -> Iterator[str]:
+    """``tube_mask(grid, blocks) -> (visible [M], hidden [K])``, numbers of tubelets, ascending."""
+    draw = seeded(seed)
+    times, height, width = grid = (integer(draw, 3, 4), 4, integer(draw, 6, 7))
+    left = integer(draw, 1, 2)
+    blocks = [(0, left, 2, 3), (1, left + 2, 3, 2)]  # the two overlap
+    result = tube_mask(grid, blocks)
     require(
         isinstance(result, tuple | list) and len(result) == 2,
         "return two tensors: the numbers of the visible tubelets, and those of the hidden ones.",
     )
-    visible, hidden = map(_numbers, result, ("visible", "hidden"))
+    visible, hidden = map(numbers, result, ("visible", "hidden"))
     yield "two lists of numbers"
 
     inside = torch.zeros(height, width, dtype=torch.bool)
@@ -75,11 +77,16 @@ def tube_mask(answer: Callable) -> Iterator[str]:
         torch.equal(visible, rest) and torch.equal(hidden, want),
         "give both lists in ascending order, so that a number's place is known.",
     )
-    single = answer((2, 3, 3), [(1, 1, 1, 1)])
+    single = tube_mask((2, 3, 3), [(1, 1, 1, 1)])
     require(
-        torch.equal(_numbers(single[1], "hidden"), torch.tensor([4, 13])),
+        torch.equal(numbers(single[1], "hidden"), torch.tensor([4, 13])),
         "with a grid of (2, 3, 3) and one block of one place in the middle, tubelets 4 and 13 are "
         "hidden.",
+    )
+    full = tube_mask((1, 2, 3), [(0, 0, 2, 2), (0, 2, 2, 1)])
+    require(
+        len(numbers(full[0], "visible")) == 0 and len(numbers(full[1], "hidden")) == 6,
+        "where the blocks cover everything nothing is visible: of (1, 2, 3) all six are hidden.",
     )
     yield "ascending, on another grid too"
 
@@ -90,7 +97,7 @@ _SWAPPED = (
 _LONGER = "the blocks are one row and one column too large: `top : top + rows`, the end excluded."
 
 
-def _numbers(value: object, name: str) -> Tensor:
+def numbers(value: object, name: str) -> Tensor:
     """A list of tubelet numbers as int64; otherwise a hint."""
     require(value is not None, f"{name} is None: is a `return` missing?")
     try:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, between, close, exercise, normal, require, seeded, tensor
 
 F64 = torch.float64
 
 
 @exercise("11.3", "two gauges of collapse")
-def gauges(feature_std: Callable, effective_rank: Callable) -> Iterator[str]:
+def gauges(feature_std: Answer, effective_rank: Answer, *, seed: int = 0) -> Iterator[str]:
     """``feature_std(features [n, D])`` and ``effective_rank(features [n, D])``, scalars."""
-    function(feature_std, "feature_std")
-    function(effective_rank, "effective_rank")
+    draw = seeded(seed)
 
     def spread(x: Tensor) -> Tensor:
-        return tensor(feature_std(x.clone()), (), "feature_std(features)")
+        return tensor(feature_std(x), (), "feature_std(features)")
 
-    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(0), dtype=F64)
-    x = x * torch.tensor([1.0, 2, 3, 4, 5, 6], dtype=F64) + torch.arange(6, dtype=F64) * 10
+    scales = torch.tensor([1.0, 1, 1, 2, 4, 9], dtype=F64)
+    x = normal(draw, 40, 6) * scales + torch.arange(6, dtype=F64) * 10
     got = spread(x)
     if not close(got, x.std(0).mean(), 0.03):
         require(
@@ -40,17 +40,14 @@ def gauges(feature_std: Callable, effective_rank: Callable) -> Iterator[str]:
             "that is a variance: take its square root before the mean over channels.",
         )
         raise Hint("feature_std is the standard deviation over tokens, averaged over channels.")
-    same = torch.randn(1, 6, generator=torch.Generator().manual_seed(1), dtype=F64).expand(40, 6)
-    require(spread(same) < 1e-6, "when all tokens are equal the spread is 0: that is a collapse.")
+    same = normal(draw, 1, 6).expand(40, 6)
+    require(spread(same) < 1e-5, "when all tokens are equal the spread is 0: that is a collapse.")
     yield "the spread over tokens; 0 when all are equal"
 
     def rank(x: Tensor) -> Tensor:
-        kept = x.clone()
-        value = tensor(effective_rank(kept), (), "effective_rank(features)")
-        require(torch.equal(kept, x), "effective_rank changed the features in place.")
-        return value
+        return tensor(effective_rank(x), (), "effective_rank(features)")
 
-    equal = _with_variances(torch.tensor([1.0] * 8, dtype=F64))
+    equal = _with_variances(torch.tensor([1.0] * 8, dtype=F64), draw)
     full = rank(equal)
     require(
         not close(full, torch.tensor(8.0).log(), 1e-3),
@@ -64,7 +61,7 @@ def gauges(feature_std: Callable, effective_rank: Callable) -> Iterator[str]:
     )
     yield "8 equal directions have rank 8"
 
-    few = _with_variances(torch.tensor([1.0, 1, 1, 0, 0, 0, 0, 0], dtype=F64))
+    few = _with_variances(torch.tensor([1.0, 1, 1, 0, 0, 0, 0, 0], dtype=F64), draw)
     try:
         three = rank(few)
     except Hint as hint:
@@ -81,15 +78,15 @@ def gauges(feature_std: Callable, effective_rank: Callable) -> Iterator[str]:
     yield "3 of 8 equal directions have rank 3"
 
     require(
-        close(rank(few + 7.0), 3.0, 1e-2),
+        close(rank(few + 7.0 * normal(draw, 1, 8)), 3.0, 1e-2),
         "adding the same vector to all features changed the rank: subtract the mean over tokens "
         "first, or the mean counts as a direction.",
     )
     yield "where the features lie does not matter"
 
-    variances = torch.tensor([16.0, 4.0, 1.0, 0.25], dtype=F64)
+    variances = torch.tensor([16.0, 4.0, 1.0, 0.25], dtype=F64) * between(draw, 0.8, 1.2, 4)
     share = variances / variances.sum()
-    uneven, want = rank(_with_variances(variances)), torch.exp(-(share * share.log()).sum())
+    uneven, want = rank(_with_variances(variances, draw)), torch.exp(-(share * share.log()).sum())
     if not close(uneven, want, 1e-3):
         root = variances.sqrt() / variances.sqrt().sum()
         square = variances.square() / variances.square().sum()
@@ -113,15 +110,29 @@ def gauges(feature_std: Callable, effective_rank: Callable) -> Iterator[str]:
             "that counts directions; a direction with a hundredth of the variance should count "
             "for less than a whole one.",
         )
-        raise Hint(f"with variances 16, 4, 1, 1/4 the rank is {want:.3f}; yours is {uneven:.3f}.")
+        raise Hint(
+            f"with variances of about 16, 4, 1, 1/4 the rank is {want:.3f}; yours is {uneven:.3f}."
+        )
     yield "unequal directions count by their share of variance"
 
+    zeros = torch.zeros(20, 5, dtype=F64)
+    zeros[:, 2] = normal(draw, 20)
+    try:
+        one = rank(zeros)
+    except Hint:
+        one = torch.tensor(torch.nan)
+    require(
+        close(one, 1.0, 1e-2),
+        "features with a single channel that varies, and zeros in the others, have effective rank "
+        f"1; yours is {one:.3f}. A share of 0 counts nothing: 0 · log 0 is 0.",
+    )
+    yield "a channel without variance counts nothing"
 
-def _with_variances(variances: Tensor, tokens: int = 64) -> Tensor:
+
+def _with_variances(variances: Tensor, draw: torch.Generator, tokens: int = 64) -> Tensor:
     """Features ``[tokens, D]`` whose covariance has exactly these eigenvalues, in some basis."""
-    generator = torch.Generator().manual_seed(3)
     dim = len(variances)
-    raw = torch.randn(tokens, dim, generator=generator, dtype=F64)
+    raw = normal(draw, tokens, dim)
     q, _ = torch.linalg.qr(raw - raw.mean(0))
-    basis, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator, dtype=F64))
+    basis, _ = torch.linalg.qr(normal(draw, dim, dim))
     return (q * variances.sqrt() * (tokens - 1) ** 0.5) @ basis

@@ -6,57 +6,57 @@ from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer, Net, Reply
+from wmlearn.teach.checks import Hint, close, exercise, normal, require, seeded, tensor
 
 BATCH, TOKENS, NUMBERS, DIM = 2, 9, 5, 4
 
 
 @exercise("11.4", "repair the loss")
-def feature_loss(loss: Callable, follow: Callable) -> Iterator[str]:
+def feature_loss(loss: Answer, follow: Answer, *, seed: int = 0) -> Iterator[str]:
     """``loss(encoder, predictor, target, patches, visible, hidden)``; ``follow(target, encoder,
     momentum)`` changes the target in place."""
-    function(loss, "loss")
-    function(follow, "follow")
-    generator = torch.Generator().manual_seed(0)
-    encoder, target = _Encoder(generator), _Encoder(generator)
-    patches = torch.randn(BATCH, TOKENS, NUMBERS, generator=generator)
-    order = torch.stack([torch.randperm(TOKENS, generator=generator) for _ in range(BATCH)])
+    draw = seeded(seed)
+    encoder, target = (_parameters(draw) for _ in range(2))
+    patches = normal(draw, BATCH, TOKENS, NUMBERS)
+    order = torch.stack([torch.randperm(TOKENS, generator=draw) for _ in range(BATCH)])
     visible, hidden = order[:, :4], order[:, 4:]
     everything = torch.arange(TOKENS).expand(BATCH, -1)
-    scale = torch.tensor(0.3, requires_grad=True)
     asked: list[tuple[Tensor, Tensor, Tensor]] = []
+    scale = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)  # the predictor's own
 
-    def run(predict: Callable, clip: Tensor = patches) -> Tensor:
+    def run(predict: Callable, clip: Tensor = patches, pull: float | None = None) -> Reply:
         def predictor(features: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
-            asked.append((features, visible, hidden))
+            asked.append((features.detach(), visible, hidden))
             return predict(features, hidden)
 
         asked.clear()
-        encoder.seen.clear()
-        target.seen.clear()
-        encoder.zero_grad()
-        target.zero_grad()
-        value = loss(encoder, predictor, target, clip.clone(), visible, hidden)
+        nets = Net(encoder, _features), Net(target, _features)
+        reply = loss.ask(nets[0], predictor, nets[1], clip, visible, hidden, pull=pull)
+        value = reply.value
         require(value is not None, "the loss is None: is a `return` missing?")
         require(
-            isinstance(value, Tensor) and value.ndim == 0,
+            not isinstance(value, Tensor) or value.ndim == 0,
             "the loss should be one number, shape [].",
         )
         require(len(asked) == 1, f"the predictor was called {len(asked)} times; once is enough.")
-        return value
+        return reply
+
+    def number(predict: Callable) -> Tensor:
+        return tensor(run(predict).value, (), "the loss")
 
     def mean_guess(features: Tensor, hidden: Tensor) -> Tensor:
         return scale * features.mean(1, keepdim=True).expand(-1, hidden.shape[1], -1)
 
     run(mean_guess)
-    first = asked[0][0].detach().clone()
+    first = asked[0][0]
     other = patches.clone()
     other.scatter_(1, hidden[..., None].expand(-1, -1, NUMBERS), 9.0)
     run(mean_guess, other)
     require(
-        close(first, asked[0][0].detach()),
+        close(first, asked[0][0]),
         "the mask leaks: the predictor's input changes when hidden tubelets change. Give the "
         "encoder only the visible ones, `encoder(patches, visible)`; to cut them out afterwards "
         "is too late, they have been looked at.",
@@ -66,32 +66,36 @@ def feature_loss(loss: Callable, follow: Callable) -> Iterator[str]:
         "the predictor should get the features of the visible tubelets, and their numbers.",
     )
     require(
+        close(first, _features(encoder, patches, visible)),
+        "the predictor's input is not `encoder(patches, visible)`: an encoder that is given zeros "
+        "in place of the hidden tubelets sees that many tokens more.",
+    )
+    require(
         torch.equal(asked[0][2], hidden),
         "the loss is over the wrong tokens: the predictor should be asked for the hidden "
         "tubelets, since what is visible can be copied.",
     )
     yield "the encoder sees the visible part, the predictor is asked for the hidden one"
 
-    with torch.no_grad():
-        raw = _take(target.plain(patches, everything), hidden)
-        alone = F.layer_norm(target.plain(patches, hidden), (DIM,))
+    raw = _take(_features(target, patches, everything), hidden)
+    alone = F.layer_norm(_features(target, patches, hidden), (DIM,))
     goal = F.layer_norm(raw, (DIM,))
-    silent = tensor(run(lambda features, hidden: 0 * scale + torch.zeros(BATCH, 5, DIM)), (), "it")
-    best = tensor(run(lambda features, hidden: goal + 0 * scale), (), "the loss")
+    silent = number(lambda features, hidden: torch.zeros(BATCH, 5, DIM))
+    best = number(lambda features, hidden: goal)
     if best.abs() > 1e-5:
         require(
-            tensor(run(lambda f, h: alone + 0 * scale), (), "the loss").abs() > 1e-5,
+            number(lambda f, h: alone).abs() > 1e-5,
             "the target network sees the hidden part alone; it should see the whole clip, so that "
             "its features know what is around them.",
         )
         require(
-            tensor(run(lambda f, h: raw + 0 * scale), (), "the loss").abs() > 1e-5,
+            number(lambda f, h: raw).abs() > 1e-5,
             "the target is not normalized: layer-norm its features over the channels, or they can "
             "shrink to make the task easy.",
         )
-        mine = F.layer_norm(encoder.plain(patches, everything), (DIM,)).detach()
+        mine = F.layer_norm(_features(encoder, patches, everything), (DIM,))
         require(
-            tensor(run(lambda f, h: _take(mine, hidden)), (), "the loss").abs() > 1e-5,
+            number(lambda f, h: _take(mine, hidden)).abs() > 1e-5,
             "the target comes from the encoder itself; it should come from the target network, "
             "the running average.",
         )
@@ -110,53 +114,65 @@ def feature_loss(loss: Callable, follow: Callable) -> Iterator[str]:
         )
     yield "0 for a perfect guess; the mean L1 distance otherwise"
 
-    value = run(mean_guess)
-    require(value.requires_grad, "the loss has no gradient at all: only the target should stop it.")
-    value.backward()
+    reply = run(mean_guess, pull=1.0)
+    to_encoder, _, to_target = reply.gradients[:3]
     require(
-        target.weight.grad is None or not target.weight.grad.any(),
+        getattr(reply.value, "tracked", False),
+        "the loss has no gradient at all: only the target should stop it.",
+    )
+    require(
+        not any(g is not None and g.any() for g in to_target.values()),
         "a stop-gradient is missing: the target network gets a gradient, so both can agree on "
         "features that say nothing. Use `torch.no_grad()` or `.detach()`.",
     )
     require(
-        encoder.weight.grad is not None and bool(encoder.weight.grad.any()),
+        all(g is not None and g.any() for g in to_encoder.values()),
         "the encoder gets no gradient: stop it at the target, not at the encoder's features.",
     )
     yield "the gradient reaches the encoder, and stops at the target"
 
-    old, new = target.weight.detach().clone(), encoder.weight.detach().clone()
-    follow(target, encoder, 0.9)
-    require(torch.equal(encoder.weight.detach(), new), "follow changed the encoder: only the "
-            "target follows.")  # fmt: skip
-    got = target.weight.detach()
-    require(not torch.equal(got, old), "follow did not change the target: it works in place.")
+    for momentum in (0.9, 0.75):
+        _judge_follow(follow, target, encoder, momentum)
+    yield "the target follows slowly"
+
+
+def _judge_follow(follow: Answer, target: dict, encoder: dict, momentum: float) -> None:
+    nets = Net(target, _features), Net(encoder, _features)
+    reply = follow.ask(*nets, momentum, writes=(0, 1))
+    got, after = reply.arguments[:2]
+    old, new = ({k: v.float() for k, v in net.items()} for net in (target, encoder))
     require(
-        not close(got, 0.1 * old + 0.9 * new, 1e-5),
+        all(torch.equal(after[name], new[name]) for name in new),
+        "follow changed the encoder: only the target follows.",
+    )
+    same = [name for name in old if torch.equal(got[name], old[name])]
+    require(len(same) < len(old), "follow did not change the target: it works in place.")
+    require(
+        not same,
+        f"follow left the parameter `{same[0] if same else ''}` as it was: every parameter of the "
+        "target follows, not only the first.",
+    )
+    turned = all(close(got[k], (1 - momentum) * old[k] + momentum * new[k], 1e-5) for k in old)
+    require(
+        not turned,
         "the average is the wrong way round: with momentum 0.9 the target keeps nine tenths of "
         "itself and takes one tenth of the encoder.",
     )
     require(
-        close(got, 0.9 * old + 0.1 * new, 1e-5),
+        all(close(got[k], momentum * old[k] + (1 - momentum) * new[k], 1e-5) for k in old),
         "after follow, target = momentum · target + (1 - momentum) · encoder, for each parameter.",
     )
-    yield "the target follows slowly"
 
 
-class _Encoder(nn.Module):
-    """Features that depend on all tubelets that are seen; it records which."""
+def _parameters(draw: torch.Generator) -> dict[str, Tensor]:
+    return {"weight": normal(draw, NUMBERS, DIM), "bias": normal(draw, DIM)}
 
-    def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(NUMBERS, DIM, generator=generator))
-        self.seen: list[Tensor] = []
 
-    def forward(self, patches: Tensor, index: Tensor) -> Tensor:
-        self.seen.append(index)
-        return self.plain(patches, index)
-
-    def plain(self, patches: Tensor, index: Tensor) -> Tensor:
-        x = _take(patches, index)
-        return torch.tanh((x + x.mean(1, keepdim=True)) @ self.weight)
+def _features(parameters: dict[str, Tensor], patches: Tensor, index: Tensor) -> Tensor:
+    """Features [B, n, DIM] that depend on all tubelets that are seen, and on how many they are."""
+    x = _take(patches, index)
+    seen = x.mean(1, keepdim=True) + 0.1 * index.shape[1]
+    return torch.tanh((x + seen) @ parameters["weight"] + parameters["bias"])
 
 
 def _take(x: Tensor, index: Tensor) -> Tensor:

@@ -14,16 +14,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from wmlearn import hub
+from wmlearn.chapters.ch11_vjepa.judge import probe_section, with_seeds
 from wmlearn.chapters.ch11_vjepa.motion import (
     MotionClips,
     both_ways,
@@ -35,10 +36,17 @@ from wmlearn.chapters.ch11_vjepa.motion import (
 )
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.evaluation import Section, evaluate
 from wmlearn.systems.vjepa import VJEPA
 
 FEW = 10  # labelled clips of a class, each both ways; there are 60
 RATES = (1e-3, 3e-3)  # of the probe
+HOLDOUT = 0.25  # of the episodes, as in pre-training
+NAMES = {
+    "features": "the encoder",
+    "random": "  never trained",
+    "pixels": "  its twin, which predicts pixels",
+}
 KEPT = ("tier", "env", "data", "frames", "steps", "batch_size", "minutes", "seed",
         "hardware", "platform", "torch", "commit")  # fmt: skip
 
@@ -105,6 +113,19 @@ def measure(
     return table(scores) | {"rate": rate}
 
 
+def whole_section(scores: Mapping[str, Mapping], seeds: Sequence[int]) -> Section:
+    """All that was measured, for the card: ``{encoder: {test: {"pairs" or "all": ...}}}``."""
+    tests = list(dict.fromkeys(test for each in scores.values() for test in each))
+    rows = {
+        f"{NAMES[encoder]}, {test}": with_seeds(scores[encoder][test], seeds)
+        for test in tests
+        for encoder in scores
+        if test in scores[encoder]
+    }
+    note = "Frozen features; ten labelled clips of a motion, each also backwards, or all of them."
+    return probe_section(rows, note)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("name", help="the name it is shipped under")
@@ -116,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the probes")
     args = parser.parse_args()
     system, twin = hub.load(args.runs[-1]), hub.load(args.twin[-1])
-    clips = motion_clips(EpisodeStore(args.data))
+    clips = motion_clips(EpisodeStore(args.data), holdout=HOLDOUT)
     encoders = {"features": system, "random": VJEPA(system.config).eval(), "pixels": twin}
     scores = {
         name: measure(encoder, clips, args.seeds, one_frame=encoder is system)
@@ -151,14 +172,9 @@ def ship(args: argparse.Namespace, system: VJEPA, twin: VJEPA, clips: MotionClip
     }
     target = hub.assets_dir() / "checkpoints" / args.name
     hub.save(target, system, "vjepa", card, dtype=torch.float16)
-    evaluation = {
-        name: {
-            test: {kind: vars(value) for kind, value in kinds.items()}
-            for test, kinds in each.items()
-        }
-        for name, each in scores.items()
-    }
-    (target / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n")
+    evaluation = evaluate(target, args.data, holdout=HOLDOUT, judge={"probe": False})
+    section = whole_section(scores, args.seeds)
+    replace(evaluation, sections=(section,)).save(target / "evaluation.json")
     for name, each in scores.items():
         for test, kinds in each.items():
             pairs, motions = (kinds[kind].format(3) for kind in ("pairs", "all"))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
-
-F64 = torch.float64
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, close, exercise, integer, normal, require, seeded, tensor
 
 
 @exercise("12.1", "tokens in order, and who may see whom")
-def tokens_and_mask(interleave: Callable, frame_mask: Callable) -> Iterator[str]:
+def tokens_and_mask(interleave: Answer, frame_mask: Answer, *, seed: int = 0) -> Iterator[str]:
     """``interleave(actions, states, patches)`` [B, T(2 + N), D]; ``frame_mask(frames, tokens)``."""
-    function(interleave, "interleave")
-    function(frame_mask, "frame_mask")
-    batch, time, count, dim = 2, 3, 4, 5
-    number = torch.arange(batch * time * count * dim, dtype=F64)
-    patches = number.view(batch, time, count, dim)
-    actions = -1 - number[: batch * time * dim].view(batch, time, dim)
-    states = -1000 - number[: batch * time * dim].view(batch, time, dim)
-    raw = interleave(actions.clone(), states.clone(), patches.clone())
+    draw = seeded(seed)
+    batch, time, count, dim = 2, 3, integer(draw, 4, 6), 5
+    patches = normal(draw, batch, time, count, dim)
+    actions, states = normal(draw, 2, batch, time, dim)
+    raw = interleave(actions, states, patches)
     got = tensor(raw, (batch, time * (2 + count), dim), "interleave(...)")
     want = torch.cat([actions[:, :, None], states[:, :, None], patches], 2).flatten(1, 2)
     if not close(got, want):
@@ -34,7 +30,7 @@ def tokens_and_mask(interleave: Callable, frame_mask: Callable) -> Iterator[str]
     _explain_mask(mask, frames, tokens)
     yield "a token sees its whole frame and those before, and nothing later"
 
-    for frames, tokens in ((1, 5), (4, 1), (2, 6)):
+    for frames, tokens in ((1, 5), (4, 1), (2, integer(draw, 5, 8)), (5, 3)):
         mask = _mask(frame_mask(frames, tokens), frames * tokens)
         require(
             torch.equal(mask, _block_causal(frames, tokens)),
@@ -74,8 +70,12 @@ def _explain_order(got: Tensor, actions: Tensor, states: Tensor, patches: Tensor
 
 def _mask(raw: object, length: int) -> Tensor:
     require(raw is not None, "frame_mask returned None: is a `return` missing?")
+    try:
+        raw = torch.as_tensor(raw)
+    except (TypeError, ValueError, RuntimeError):
+        raise Hint("the mask should be a tensor of bool.") from None
     require(
-        isinstance(raw, Tensor) and raw.dtype == torch.bool,
+        raw.dtype == torch.bool,
         "the mask should be a tensor of bool: true where a row may look at a column. A mask of "
         "floats would be *added* to the attention.",
     )

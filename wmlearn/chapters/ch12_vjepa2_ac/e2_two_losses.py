@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, close, exercise, normal, pair, require, seeded, tensor
 
 F64 = torch.float64
 
 
 @exercise("12.2", "teacher forcing and rollout")
-def two_losses(losses: Callable) -> Iterator[str]:
+def two_losses(losses: Answer, *, seed: int = 0) -> Iterator[str]:
     """``losses(predict, z, actions, states, ahead) -> (teacher_forcing, rollout)``."""
-    function(losses, "losses")
-    draw = torch.Generator().manual_seed(0)
+    draw = seeded(seed)
     batch, time, ahead = 2, 5, 3
-    z = torch.randn(batch, time, 2, 3, generator=draw, dtype=F64)
-    actions = torch.randn(batch, time - 1, 1, generator=draw, dtype=F64)
-    states = torch.randn(batch, time, 1, generator=draw, dtype=F64)
+    z = normal(draw, batch, time, 2, 3)
+    actions, states = normal(draw, batch, time - 1, 1), normal(draw, batch, time, 1)
     spy = _Spy()
 
-    def run(z: Tensor, ahead: int) -> tuple[Tensor, Tensor]:
+    def run(ahead: int, pull: tuple | None = None) -> tuple[Tensor, Tensor]:
         spy.calls.clear()
-        answer = losses(spy, z.clone(), actions.clone(), states.clone(), ahead)
-        require(
-            isinstance(answer, tuple | list) and len(answer) == 2,
-            "return two numbers: the loss of teacher forcing, and that of the rollout.",
-        )
-        for name, value in zip(("teacher forcing", "rollout"), answer, strict=True):
+        value = losses.ask(spy, z, actions, states, ahead, pull=pull).value
+        hint = "return two numbers: the loss of teacher forcing, and that of the rollout."
+        value = pair(value, 2, hint)
+        for name, part in zip(("teacher forcing", "rollout"), value, strict=True):
             require(
-                isinstance(value, Tensor) and value.ndim == 0,
+                not isinstance(part, Tensor) or part.ndim == 0,
                 f"the loss of {name} should be one number; take the mean over all axes.",
             )
-        return tuple(answer)
+        names = ("the loss of teacher forcing", "the loss of the rollout")
+        return tuple(tensor(x, (), name) for x, name in zip(value, names, strict=True))
 
-    forced, rolled = run(z, ahead)
+    forced, rolled = run(ahead)
     yield "two numbers"
 
     want = (_next(z[:, :-1], actions) - z[:, 1:]).abs().mean()
@@ -57,7 +55,7 @@ def two_losses(losses: Callable) -> Iterator[str]:
             "the loss does not grow with the picture.",
         )
         raise Hint(
-            f"for this clip teacher forcing should cost {want:.4f}; yours is {forced.item():.4f}. "
+            f"for this clip teacher forcing should cost {want:.4f}; yours is {forced:.4f}. "
             "All frames but the last go in, with their actions and states; all but the first "
             "are targets."
         )
@@ -93,15 +91,15 @@ def two_losses(losses: Callable) -> Iterator[str]:
             "weigh more.",
         )
         raise Hint(
-            f"for this clip the rollout should cost {want:.4f}, yours is {rolled.item():.4f}: "
+            f"for this clip the rollout should cost {want:.4f}, yours is {rolled:.4f}: "
             "begin with z[:, :1], append each newest guess, and give the model actions[:, :k] and "
             "states[:, :k] with it."
         )
     yield "rollout: from frame 2 on, from its own guesses"
 
-    longest = [call for call in spy.calls if not close(call[0][:, 1:], z[:, 1 : call[0].shape[1]])]
+    own = [c for c in spy.calls if not close(c[0][:, 1:], z[:, 1 : c[0].shape[1]])]
     require(
-        longest and max(call[0].shape[1] for call in longest) == ahead,
+        own and max(call[0].shape[1] for call in own) == ahead,
         "the model should be given all that the rollout has so far, not the newest guess alone: it "
         "looks back on the frames before.",
     )
@@ -112,18 +110,39 @@ def two_losses(losses: Callable) -> Iterator[str]:
     )
     yield "the model sees the whole rollout, with its actions and states"
 
-    spy.weight.grad = None
-    run(z, 2)[1].backward()
-    through = spy.weight.grad.item()
-    weight = spy.weight.detach().clone().requires_grad_()
-    one = _next(z[:, :1], actions[:, :1], weight)
-    (_next(one, actions[:, 1:2], weight) - z[:, 2:3]).abs().mean().backward()
-    require(
-        close(through, weight.grad.item()),
-        "the gradient stops at the model's own guess (a `detach` or `no_grad`): here it should "
-        "flow through both steps, so that the first guess learns to be of use to the second.",
-    )
+    for which, name in enumerate(("teacher forcing", "the rollout")):
+        for steps in (2, ahead):
+            spy.weight.grad = None
+            run(steps, pull=(1.0, None) if which == 0 else (None, 1.0))
+            want = _slopes(z, actions, steps)[which]
+            got = spy.weight.grad
+            require(
+                got is not None,
+                f"no gradient of {name} reaches the model: is there a `detach` or `no_grad`?",
+            )
+            require(
+                which == 1 or close(got, want),
+                "the gradient of teacher forcing is not that of its loss: is a part detached?",
+            )
+            require(
+                close(got, want),
+                "the gradient stops at the model's own guess (a `detach` or `no_grad`): here it "
+                "should flow through all steps, so that the first guess learns to be of use to the "
+                "second.",
+            )
     yield "the gradient flows through the whole rollout"
+
+
+def _slopes(z: Tensor, actions: Tensor, ahead: int) -> list[Tensor]:
+    """The slopes of both losses with respect to the model's weight."""
+    weight = torch.tensor(0.7, dtype=F64, requires_grad=True)
+    forced = (_next(z[:, :-1], actions, weight) - z[:, 1:]).abs().mean()
+    path, errors = z[:, :1], []
+    for k in range(1, ahead + 1):
+        path = _next(path, actions[:, k - 1 : k], weight)
+        errors.append((path - z[:, k : k + 1]).abs().mean())
+    rolled = torch.stack(errors[1:]).mean()
+    return [torch.autograd.grad(loss, weight)[0] for loss in (forced, rolled)]
 
 
 def _next(z: Tensor, actions: Tensor, weight: Tensor | float = 0.7) -> Tensor:
@@ -145,5 +164,5 @@ class _Spy:
             f"the model was given {count} frames, {actions.shape[1]} actions and "
             f"{states.shape[1]} states; there is one of each for every frame.",
         )
-        self.calls.append((z.detach().clone(), actions.clone(), states.clone()))
+        self.calls.append((z.detach(), actions, states))
         return _next(z, actions, self.weight)

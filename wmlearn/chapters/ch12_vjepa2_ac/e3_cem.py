@@ -7,44 +7,27 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import Hint, close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import Hint, between, close, exercise, pair, require, seeded, tensor
 
 F64 = torch.float64
 
 
 @exercise("12.3", "the cross-entropy method")
-def cross_entropy_method(cem: Callable) -> Iterator[str]:
+def cross_entropy_method(cem: Answer, *, seed: int = 0) -> Iterator[str]:
     """``cem(energy, mean, std, samples, elites, iterations, least, generator)`` -> mean, std."""
-    function(cem, "cem")
-    best = torch.tensor([[0.6, -0.2], [0.1, 0.9]], dtype=F64)
-    asked: list[Tensor] = []
+    draw = seeded(seed)
+    best = between(draw, -0.6, 0.6, 3, 2)
+    bowl = lambda plans, turn: (plans - best).square().sum((1, 2))  # noqa: E731
+    search = _Search(cem, best, 1000 * seed)
 
-    def energy(plans: Tensor) -> Tensor:
-        require(
-            isinstance(plans, Tensor) and plans.ndim == 3 and plans.shape[1:] == (2, 2),
-            "energy() is asked about many plans at once: a tensor [samples, H, A].",
-        )
-        asked.append(plans.detach().clone())
-        return (plans - best).square().sum((1, 2))
-
-    def run(samples: int, elites: int, iterations: int, least: float = 1e-3, seed: int = 0):
-        asked.clear()
-        mean, std = torch.zeros(2, 2, dtype=F64), torch.full((2, 2), 0.7, dtype=F64)
-        draw = torch.Generator().manual_seed(seed)
-        answer = cem(energy, mean.clone(), std.clone(), samples, elites, iterations, least, draw)
-        require(
-            isinstance(answer, tuple | list) and len(answer) == 2,
-            "return two tensors: the mean of the plans, and their standard deviation.",
-        )
-        return tensor(answer[0], (2, 2), "the mean"), tensor(answer[1], (2, 2), "the std")
-
-    mean, std = run(50, 5, 1)
+    mean, std = search.run(bowl, 50, 5, 1)
     require(
-        len(asked) == 1 and len(asked[0]) == 50,
+        len(search.asked) == 1 and len(search.asked[0]) == 50,
         "one round should ask for the energy once, of all samples together; it was asked "
-        f"{len(asked)} times.",
+        f"{len(search.asked)} times.",
     )
-    plans = asked[0]
+    plans = search.asked[0]
     require(
         plans.abs().max() <= 1,
         f"an action of {plans.abs().max():.2f} was tried; the arm takes actions from -1 to 1, so "
@@ -55,13 +38,36 @@ def cross_entropy_method(cem: Callable) -> Iterator[str]:
         "all plans of a round are the same: draw noise of shape [samples, H, A].",
     )
     require(
-        0.35 < plans.std(0).mean() < 0.75 and plans.mean().abs() < 0.2,
-        f"the plans are drawn with a spread of {plans.std(0).mean():.2f} around "
-        f"{plans.mean():.2f}; it should be std · noise around the mean.",
+        not close(plans[:, 0], plans[:, 1]) and not close(plans[:, :, 0], plans[:, :, 1]),
+        "all steps or all numbers of a plan get the same noise: draw for each of them alone.",
+    )
+    spread = plans.std(0).mean()
+    require(
+        0.35 < spread < 0.75 and plans.mean().abs() < 0.2,
+        f"the plans are drawn with a spread of {spread:.2f} around {plans.mean():.2f}; it should "
+        "be std · noise around the mean.",
+    )
+    require(
+        (plans.abs() == 1).any(),
+        "no plan lies on the edge of the box though many draws leave it: *clamp* them to -1 and 1, "
+        "without scaling the others.",
+    )
+    at, wide = between(draw, -0.4, 0.4, 3, 2), between(draw, 0.05, 0.2, 3, 2)
+    search.run(bowl, 800, 5, 1, mean=at, std=wide)
+    drawn = search.asked[0]
+    require(
+        ((drawn.mean(0) - at).abs() < 0.25 * wide).all(),
+        "the plans are not drawn around the mean that was given, each step and each number around "
+        "its own.",
+    )
+    require(
+        ((drawn.std(0) / wide - 1).abs() < 0.2).all(),
+        "the plans are not drawn with the spread that was given, each step and each number with "
+        "its own: mean + std · noise.",
     )
     yield "a round draws plans around the mean, inside the box"
 
-    order = energy(plans).argsort()
+    order = bowl(plans, 0).argsort()
     elite, worst = plans[order[:5]], plans[order[-5:]]
     if not close(mean, elite.mean(0)):
         require(
@@ -82,7 +88,7 @@ def cross_entropy_method(cem: Callable) -> Iterator[str]:
 
     if not close(std, elite.std(0, correction=0)):
         require(
-            not close(std, torch.full((2, 2), 0.7, dtype=F64)),
+            not close(std, torch.full((3, 2), 0.7, dtype=F64)),
             "the spread stays as it was; set it to the elites' own, so that the search narrows.",
         )
         require(
@@ -100,27 +106,111 @@ def cross_entropy_method(cem: Callable) -> Iterator[str]:
         raise Hint("the new spread should be the elites' standard deviation (correction=0).")
     yield "the spread becomes the elites'"
 
-    _, std = run(20, 1, 3, least=0.05)
+    _, std = search.run(bowl, 20, 1, 3, least=0.05)
     require(
-        std.min() > 0.05 - 1e-9,
+        std.min() > 0.05 - 1e-6,
         f"the spread falls to {std.min():.3g} though it shall stay at least 0.05: clamp it, or the "
         "search stands still for good.",
     )
-    require(close(std, 0.05), "with one elite the spread should be exactly `least`.")
+    require(close(std, 0.05, 1e-6), "with one elite the spread should be exactly `least`.")
     yield "the spread never falls below `least`"
 
-    mean, _ = run(200, 20, 12)
+    mean, _ = search.run(bowl, 200, 20, 12)
     require(
-        len(asked) == 12,
-        f"12 rounds should ask for the energy 12 times, not {len(asked)}.",
+        len(search.asked) == 12,
+        f"12 rounds should ask for the energy 12 times, not {len(search.asked)}.",
     )
+    counts = {len(plans) for plans in search.asked}
     require(
-        not close(asked[0], asked[1]),
-        "the second round tries the plans of the first again: draw anew around the new mean.",
+        counts == {200},
+        f"every round draws 200 plans; yours were asked about {sorted(counts)} at once.",
     )
+    search.judge_rounds(20)
     require(
         close(mean, best, 0.02),
         "after 12 rounds on a quadratic bowl the mean should be at its minimum; yours is off by "
         f"{(mean - best).abs().max():.2f}. Does each round begin with the last one's result?",
     )
     yield "twelve rounds find the minimum of a bowl"
+
+    rising = lambda plans, turn: bowl(plans, 0) + 5 * turn  # noqa: E731
+    mean, std = search.run(rising, 40, 4, 3)
+    last = search.asked[-1]
+    elite = last[bowl(last, 0).argsort()[:4]]
+    require(
+        close(mean, elite.mean(0)) and close(std, elite.std(0, correction=0).clamp(min=1e-3)),
+        "the result should be that of the *last* round, even where the energies of an earlier one "
+        "were lower: they are only compared within a round.",
+    )
+    again, _ = search.run(rising, 40, 4, 3)
+    other, _ = search.run(rising, 40, 4, 3, shift=1)
+    require(
+        close(mean, again) and not close(mean, other),
+        "the generator does not decide alone: the same seed should give the same plan, and another "
+        "seed another one.",
+    )
+    yield "the last round counts, and the generator alone decides"
+
+
+class _Search:
+    """Runs the answer and remembers which plans it asked about."""
+
+    def __init__(self, cem: Answer, best: Tensor, seed: int) -> None:
+        self.cem, self.best, self.seed = cem, best, seed
+        self.asked: list[Tensor] = []
+
+    def run(
+        self,
+        energy: Callable[[Tensor, int], Tensor],
+        samples: int,
+        elites: int,
+        iterations: int,
+        least: float = 1e-3,
+        mean: Tensor | None = None,
+        std: Tensor | None = None,
+        shift: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        self.asked.clear()
+        self.start = (
+            torch.zeros(3, 2, dtype=F64) if mean is None else mean,
+            torch.full((3, 2), 0.7, dtype=F64) if std is None else std,
+        )
+
+        def counted(plans: Tensor) -> Tensor:
+            require(
+                isinstance(plans, Tensor) and plans.ndim == 3 and plans.shape[1:] == (3, 2),
+                "energy() is asked about many plans at once: a tensor [samples, H, A].",
+            )
+            self.asked.append(plans.detach())
+            return energy(plans, len(self.asked))
+
+        generator = seeded(self.seed + shift)
+        answer = self.cem(counted, *self.start, samples, elites, iterations, least, generator)
+        hint = "return two tensors: the mean of the plans, and their standard deviation."
+        answer = pair(answer, 2, hint)
+        return tensor(answer[0], (3, 2), "the mean"), tensor(answer[1], (3, 2), "the std")
+
+    def judge_rounds(self, elites: int) -> None:
+        """Each round draws anew, around what the last one found."""
+        mean, std = self.start
+        noises: list[Tensor] = []
+        for number, plans in enumerate(self.asked[:4]):
+            noise = (plans - mean) / std
+            noise[plans.abs() == 1] = torch.nan  # clamped
+            require(
+                0.7 < noise[~noise.isnan()].std() < 1.4
+                and noise[~noise.isnan()].mean().abs() < 0.25,
+                f"round {number + 1} does not draw around the mean that round {number} found, with "
+                "its spread. Does each round begin with the last one's result?",
+            )
+            for earlier in noises:
+                both = ~(noise.isnan() | earlier.isnan())
+                require(
+                    not close(noise[both], earlier[both], 1e-2),
+                    f"round {number + 1} uses the noise of an earlier round again: draw anew in "
+                    "each round.",
+                )
+            noises.append(noise)
+            order = (plans - self.best).square().sum((1, 2)).argsort()
+            elite = plans[order[:elites]]
+            mean, std = elite.mean(0), elite.std(0, correction=0).clamp(min=1e-3)

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from wmlearn.teach.checks import close, exercise, function, require, tensor
+from wmlearn.teach.answers import Answer
+from wmlearn.teach.checks import (
+    Hint,
+    between,
+    close,
+    exercise,
+    integer,
+    pair,
+    require,
+    seeded,
+    tensor,
+)
 
 F64 = torch.float64
+_THREE = "return three things: the tables promised and real, and the largest trusted limit."
 
 
 @exercise("12.5", "the planner finds the hole")
-def holes(experiment: Callable) -> Iterator[str]:
+def holes(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
     """``experiment(episode, limits, horizons, tolerance) -> (promised, real, trusted)``."""
-    function(experiment, "experiment")
+    draw = seeded(seed)
     limits, horizons, calls = [0.5, 1.0, 2.0, 4.0], [1, 3], []
+    starts = integer(draw, 5, 8)
+    skew = between(draw, 0.0, 1.0, starts).sort().values
+    skew[-1] = 3.0
+    skew = skew / skew.mean()
+
+    def play(limit: float, horizon: int) -> tuple[Tensor, Tensor]:
+        promised = 0.1 / horizon + 0.01 * skew
+        miss = max(0.0, limit * horizon - 3.0) / 10 + 0.3 * (limit > 3)  # 0 up to a reach of 3
+        return promised, promised + 0.02 * skew + miss * skew
 
     def episode(limit: float, horizon: int) -> tuple[Tensor, Tensor]:
         calls.append((float(limit), int(horizon)))
-        return _episode(limit, horizon)
+        return play(limit, horizon)
 
-    answer = experiment(episode, list(limits), list(horizons), 0.25)
-    require(
-        isinstance(answer, tuple | list) and len(answer) == 3,
-        "return three things: the tables promised and real, and the largest trusted limit.",
-    )
+    answer = pair(experiment(episode, limits, horizons, 0.25), 3, _THREE)
     shape = (len(limits), len(horizons))
     promised = tensor(answer[0], shape, "promised")
     real = tensor(answer[1], shape, "real")
@@ -38,19 +55,19 @@ def holes(experiment: Callable) -> Iterator[str]:
     )
     yield "every pair was tried"
 
-    want = [_tables(limits, horizons, i) for i in (0, 1)]
+    runs = [[play(a, h) for h in horizons] for a in limits]
+    want = [torch.tensor([[float(r[i].mean()) for r in row] for row in runs]) for i in (0, 1)]
     require(
         not (close(promised, want[1]) and close(real, want[0])),
         "the two tables are swapped: episode gives (promised, real).",
     )
-    ends = torch.stack([torch.stack([_episode(a, h)[1][-1] for h in horizons]) for a in limits])
-    require(
-        not close(real, ends),
-        "real holds the distance of one start only; take the mean over all of them.",
-    )
-    middle = torch.stack(
-        [torch.stack([_episode(a, h)[1].median() for h in horizons]) for a in limits]
-    )
+    for which in (0, -1):
+        one = torch.tensor([[float(r[1][which]) for r in row] for row in runs])
+        require(
+            not close(real, one),
+            "real holds the distance of one start only; take the mean over all of them.",
+        )
+    middle = torch.tensor([[float(r[1].median()) for r in row] for row in runs])
     require(
         not close(real, middle),
         "real holds medians; a hole shows in few starts, and a median does not see it: take means.",
@@ -59,11 +76,7 @@ def holes(experiment: Callable) -> Iterator[str]:
     require(close(real, want[1]), "real should hold the mean distance at which the arm ended.")
     yield "the tables hold means over the starts"
 
-    trusted = answer[2]
-    require(
-        trusted is None or isinstance(trusted, int | float),
-        "trusted should be one of the limits, or None if there is none.",
-    )
+    trusted = _limit(answer[2])
     require(
         trusted != 4.0,
         "you trust a limit of 4.0, where the plan promises what the arm does not do: look at "
@@ -84,29 +97,58 @@ def holes(experiment: Callable) -> Iterator[str]:
     )
     yield "the largest limit at which promise and deed agree"
 
-    none = experiment(lambda a, h: (torch.zeros(4), torch.ones(4)), [1.0, 2.0], [1], 0.25)[2]
+    shift = integer(draw, 1, 6) / 8
+
+    def trust(gaps: list[list[float]], tolerance: float) -> float | None:
+        """The limit trusted where real - promised is so large, by limit and horizon."""
+
+        def episode(limit: float, horizon: int) -> tuple[Tensor, Tensor]:
+            gap = gaps[round(float(limit)) - 1][int(horizon) - 1]
+            return torch.full((4,), 4.0 + shift), torch.full((4,), 4.0 + shift + gap)
+
+        names = [float(i + 1) for i in range(len(gaps))]
+        times = list(range(1, len(gaps[0]) + 1))
+        answer = pair(experiment(episode, names, times, tolerance), 3, _THREE)
+        return _limit(answer[2])
+
+    none = trust([[1.0], [2.0]], 0.25)
+    require(none is None, f"where no limit can be trusted the answer is None, not {none}.")
+    hole = trust([[0.0], [1.0], [0.0]], 0.25)
     require(
-        none is None,
-        f"where no limit can be trusted the answer is None, not {none}.",
-    )
-    hole = experiment(
-        lambda a, h: (torch.zeros(4), torch.full((4,), float(a == 1.0))), [0.5, 1.0, 2.0], [1], 0.25
-    )[2]
-    require(
-        hole == 0.5,
+        hole == 1.0,
         "a limit counts only if all smaller ones can be trusted too: a planner with the larger "
         "limit may choose small actions as well.",
     )
+    short = trust([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]], 0.25)
+    require(
+        short == 1.0,
+        "a limit is trusted that fails at the *shortest* horizon: every horizon counts, not only "
+        "the longest.",
+    )
+    inner = trust([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]], 0.25)
+    require(inner == 1.0, "a limit is trusted that fails at a horizon in the middle: all count.")
+    better = trust([[0.0, -2.0], [-3.0, 0.125], [-1.0, -1.0]], 0.25)
+    require(
+        better == 3.0,
+        "a limit is refused where the arm ends *nearer* than the plan promised: real - promised is "
+        "then negative, and that is at most the tolerance. Take no absolute value.",
+    )
+    exact = trust([[0.125], [0.25], [0.375]], 0.25)
+    require(
+        exact == 2.0,
+        "a gap of exactly the tolerance is *at most* the tolerance: such a limit can be trusted.",
+    )
+    wide = trust([[0.125], [0.25], [0.375], [0.75]], 0.5)
+    require(wide == 3.0, "with a tolerance of 0.5 the answer is wrong: is 0.25 or 0.05 written in?")
     yield "None where nothing can be trusted, and a hole in between ends the trust"
 
 
-def _episode(limit: float, horizon: int) -> tuple[Tensor, Tensor]:
-    promised = torch.full((5,), 0.1, dtype=F64) / horizon
-    miss = max(0.0, limit * horizon - 3.0) / 10 + 0.3 * (limit > 3)  # 0 up to a reach of 3
-    skew = torch.tensor([0.0, 0.5, 0.5, 1.0, 3.0], dtype=F64)
-    return promised, promised + 0.02 + miss * skew
-
-
-def _tables(limits: list[float], horizons: list[int], which: int) -> Tensor:
-    rows = [torch.stack([_episode(a, h)[which].mean() for h in horizons]) for a in limits]
-    return torch.stack(rows)
+def _limit(value: object) -> float | None:
+    if value is None:
+        return None
+    hint = "trusted should be one of the limits, or None if there is none."
+    require(not isinstance(value, bool), hint)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise Hint(hint) from None

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from wmlearn.agents.cem import CEMConfig, feature_distance, plan
 from wmlearn.data.clip import Clip
-from wmlearn.world import Step, World
+from wmlearn.world import FeatureWorld, Step, World
 
 if TYPE_CHECKING:
     from wmlearn.chapters.ch12_vjepa2_ac.goal_widget import GoalButtons, GoalPicker
@@ -39,12 +39,12 @@ class NearestFrame:
     It is only for looking at. Nothing is decoded: it can show no picture that was not recorded.
 
     Args:
-        world: has ``encode``.
+        world: of features.
         clips: real clips; at most ``most`` of their frames are kept.
         most: how many.
     """
 
-    def __init__(self, world: World, clips: Clip, most: int = 600) -> None:
+    def __init__(self, world: FeatureWorld, clips: Clip, most: int = 600) -> None:
         frames = clips.frames.flatten(0, 1)
         keep = torch.linspace(0, len(frames) - 1, min(most, len(frames))).long()
         self.frames = frames[keep]
@@ -100,7 +100,7 @@ class GoalSession:
 
     def __init__(
         self,
-        world: World,
+        world: FeatureWorld,
         clips: Clip,
         env_id: str | None = "fetch/reach",
         steps: int = 8,
@@ -202,18 +202,21 @@ class GoalSession:
         return GoalView(step, real, imagined, 100 * float(metres), seconds, step >= self.steps)
 
 
-class _Imagined:
+class _Imagined(World):
     """A world that goes on from a state of its own, whatever it is shown."""
 
     def __init__(self, world: World, state: Any) -> None:
-        self.action_space, self.state, self.step = world.action_space, state, world.step
+        self.action_space, self.state, self._world = world.action_space, state, world
 
     def reset(self, context: Clip) -> Any:
         return self.state
 
+    def step(self, state: Any, action: Tensor, generator=None) -> tuple[Any, Step]:
+        return self._world.step(state, action, generator)
+
 
 def pick_goal(
-    world: World,
+    world: FeatureWorld,
     clips: Clip,
     env_id: str | None = "fetch/reach",
     *,

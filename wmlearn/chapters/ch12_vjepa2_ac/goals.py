@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -130,6 +131,15 @@ def _push_goal(env: FetchEnv, seed: int, strokes: int) -> ImageGoal:
     return ImageGoal(seed, _images([image for image, _ in seen]), tuple(until), place)
 
 
+@runtime_checkable
+class GoalActor(Protocol):
+    """Acts towards goal images, and wants to know when an episode begins."""
+
+    def reset(self) -> None: ...
+
+    def __call__(self, seen: Clip, goal: Tensor) -> np.ndarray: ...
+
+
 def pursue(
     env: FetchEnv, goals: list[ImageGoal], act: Callable[[Clip, Tensor], np.ndarray]
 ) -> GoalResults:
@@ -138,14 +148,14 @@ def pursue(
     Args:
         env: the arm.
         goals: of ``draw_goals``.
-        act: what was seen so far, and the goal image uint8 ``[1, C, H, W]`` -> action; e.g. an
-            ``ImageGoalPlanner``. If it has ``reset()``, that is called before each episode.
+        act: what was seen so far, and the goal image uint8 ``[1, C, H, W]`` -> action; a function
+            or, like ``ImageGoalPlanner``, a :class:`GoalActor`.
     """
     starts, ends, seconds, chosen = [], [], 0.0, 0
     for goal in goals:
         frame, info = env.reset(seed=goal.seed)
         env.goal = goal.place
-        if hasattr(act, "reset"):
+        if isinstance(act, GoalActor):
             act.reset()
         frames, actions, states, over = [frame], [], [info["state"]], False
         starts.append(_distance(states[-1], goal))

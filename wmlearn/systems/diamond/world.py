@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import torch
@@ -12,8 +14,9 @@ from torch import Tensor
 from wmlearn.data.clip import Clip
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_float, to_uint8
+from wmlearn.systems.diamond.config import SamplerConfig
 from wmlearn.systems.diamond.sampler import sample
-from wmlearn.world import Step
+from wmlearn.world import Step, World, choose_sampler
 
 
 @dataclass(frozen=True)
@@ -31,22 +34,18 @@ class DiamondState:
     memory: tuple[Tensor, Tensor]
 
 
-class DiamondWorld:
+class DiamondWorld(World):
     """Dreams frame by frame; the same generator gives the same dream.
 
     Args:
         system: a trained :class:`Diamond`.
-        num_steps: denoising steps a frame; default is the system's.
-        order: 1 Euler, 2 Heun; default is the system's.
+        sampler: how a frame is drawn, or what differs from the system's own way.
     """
 
-    def __init__(self, system, num_steps: int | None = None, order: int | None = None) -> None:
+    def __init__(self, system, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> None:
         config = system.config
         self.system = system.eval()
-        changes = {"num_steps": num_steps, "order": order}
-        self.sampler = replace(
-            config.sampler, **{name: value for name, value in changes.items() if value is not None}
-        )
+        self.sampler = choose_sampler(config.sampler, sampler)
         self.context_frames = config.denoiser.context_frames
         self.action_space = gymnasium.spaces.Discrete(config.denoiser.num_actions)
         side = config.reward_end.image_size
@@ -101,22 +100,17 @@ class DiamondWorld:
         ended = self._choose(ends, generator) == 1
         frames = torch.cat([state.frames[:, 1:], frame[:, None]], dim=1)
         state = DiamondState(frames, actions[:, 1:], _batch_first(memory))
-        expected_sign = signs[:, 2] - signs[:, 0]
-        return state, Step(frame, reward, ended, expected_sign, ends[:, 1])
-
-    @property
-    def device(self) -> torch.device:
-        return self.system.device
+        return state, Step(frame, reward, ended, signs, ends[:, 1])
 
     def _draw(self, function, shape, generator: torch.Generator | None) -> Tensor:
         """Random numbers from the generator's own device, moved to the world's."""
         source = generator.device if generator is not None else self.device
         return function(shape, generator=generator, device=source).to(self.device)
 
-    def _choose(self, odds: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _choose(self, probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
         """Samples a class [B] with probabilities [B, K] (inverse of the distribution function)."""
-        cumulative = odds.cumsum(dim=-1)
-        uniform = self._draw(torch.rand, (len(odds), 1), generator)
+        cumulative = probabilities.cumsum(dim=-1)
+        uniform = self._draw(torch.rand, (len(probabilities), 1), generator)
         return (uniform > cumulative[:, :-1]).sum(dim=-1)
 
     def _precision(self):

@@ -5,6 +5,7 @@ from wmlearn.systems.genie.config import (
     DynamicsConfig,
     GenieConfig,
     LatentActionConfig,
+    SamplerConfig,
     TokenizerConfig,
 )
 from wmlearn.systems.genie.dynamics import Dynamics, training_mask
@@ -24,6 +25,7 @@ __all__ = [
     "LatentActionConfig",
     "LatentActionModel",
     "LatentActions",
+    "SamplerConfig",
     "Tokenized",
     "Tokenizer",
     "TokenizerConfig",

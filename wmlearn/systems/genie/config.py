@@ -131,6 +131,19 @@ class DynamicsConfig:
 
 
 @dataclass(frozen=True)
+class SamplerConfig:
+    """How a frame's tokens are drawn at play.
+
+    Attributes:
+        steps: MaskGIT passes in which they are filled in.
+        temperature: of the tokens' probabilities; 0 takes the likeliest.
+    """
+
+    steps: int
+    temperature: float
+
+
+@dataclass(frozen=True)
 class GenieConfig:
     """All of Genie, and how it is optimized.
 
@@ -173,6 +186,11 @@ class GenieConfig:
     def tokens_per_frame(self) -> int:
         """S of the tokenizer and the dynamics."""
         return (self.image_size // self.tokenizer.patch) ** 2
+
+    @property
+    def sampler(self) -> SamplerConfig:
+        """How the dynamics draws a frame's tokens, if nothing else is asked for."""
+        return SamplerConfig(self.dynamics.steps, self.dynamics.temperature)
 
 
 PAPER = GenieConfig()

@@ -6,17 +6,20 @@ the dynamics model (on tokens) together. The config's stretches (``*_span``) dec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import lightning as L
 import torch
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
-from wmlearn.metrics import psnr
+from wmlearn.metrics import code_counts, fraction_used, perplexity, psnr
 from wmlearn.nn.noise import SampleNoise
-from wmlearn.nn.quantize import VectorQuantizer, code_counts, fraction_used, perplexity
+from wmlearn.nn.quantize import VectorQuantizer
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
-from wmlearn.systems.genie.config import GenieConfig
+from wmlearn.systems.genie.config import GenieConfig, SamplerConfig
 from wmlearn.systems.genie.dynamics import Dynamics, training_mask
 from wmlearn.systems.genie.latent_action import (
     LatentActionModel,
@@ -24,11 +27,12 @@ from wmlearn.systems.genie.latent_action import (
     action_view_shape,
 )
 from wmlearn.systems.genie.tokenizer import Tokenizer
+from wmlearn.world import World, WorldModel
 
 PARTS = ("tokenizer", "actions", "dynamics")
 
 
-class Genie(L.LightningModule):
+class Genie(L.LightningModule, WorldModel):
     """The tokenizer, the latent action model and the dynamics model.
 
     It learns from clips without actions; what a clip holds beside its frames is never looked at.
@@ -218,13 +222,15 @@ class Genie(L.LightningModule):
     def _part(self, name: str) -> nn.Module:
         return getattr(self, name)
 
-    def world(self, steps: int | None = None, temperature: float | None = None):
+    Sampler = SamplerConfig
+
+    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
         """The learned world, played with latent actions (a :class:`GenieWorld`).
 
         Args:
-            steps: MaskGIT passes a frame; default is the config's.
-            temperature: of the tokens' odds, 0 for the likeliest; default is the config's.
+            sampler: how a frame's tokens are drawn, or what differs from the config's own way:
+                ``{"steps": 8, "temperature": 1.0}``.
         """
         from wmlearn.systems.genie.world import GenieWorld
 
-        return GenieWorld(self, steps=steps, temperature=temperature)
+        return GenieWorld(self, sampler)

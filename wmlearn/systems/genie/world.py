@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import gymnasium
 import torch
@@ -11,7 +13,8 @@ from torch import Tensor
 
 from wmlearn.data.clip import Clip
 from wmlearn.pixels import to_float, to_uint8
-from wmlearn.world import Step
+from wmlearn.systems.genie.config import SamplerConfig
+from wmlearn.world import LatentActionWorld, Step, choose_sampler
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class GenieState:
     shown: Tensor
 
 
-class GenieWorld:
+class GenieWorld(LatentActionWorld):
     """Dreams frame by frame; the same generator gives the same dream.
 
     An action is one of the latent actions, 0 .. 7: what each means was found by the model, not
@@ -41,18 +44,16 @@ class GenieWorld:
 
     Args:
         system: a trained :class:`Genie`.
-        steps: MaskGIT passes a frame; default is the system's.
-        temperature: of the tokens' odds; default is the system's.
+        sampler: how a frame's tokens are drawn, or what differs from the system's own way.
     """
 
     context_frames = 1
-    latent_actions = True  # `infer_actions` names those of a real clip
+    predicts_reward = False
 
-    def __init__(self, system, steps: int | None = None, temperature: float | None = None) -> None:
+    def __init__(self, system, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> None:
         config = system.config
         self.system = system.eval()
-        self.steps = config.dynamics.steps if steps is None else steps
-        self.temperature = config.dynamics.temperature if temperature is None else temperature
+        self.sampler = choose_sampler(config.sampler, sampler)
         self.action_space = gymnasium.spaces.Discrete(config.actions.num_actions)
         self.frame_shape = (config.image_channels, config.image_size, config.image_size)
 
@@ -98,10 +99,15 @@ class GenieWorld:
         system, batch = self.system, len(state.time)
         pressed = system.actions.quantizer.vectors(action.to(self.device))
         source = generator.device if generator is not None else self.device
-        shape = (self.steps, batch, system.config.tokens_per_frame, 2)
+        shape = (self.sampler.steps, batch, system.config.tokens_per_frame, 2)
         uniform = torch.rand(shape, generator=generator, device=source).to(self.device)
         tokens = system.dynamics.sample(
-            pressed, state.time, state.dynamics, uniform, self.steps, self.temperature
+            pressed,
+            state.time,
+            state.dynamics,
+            uniform,
+            self.sampler.steps,
+            self.sampler.temperature,
         )
         state = self._remember(state, tokens, pressed)
         nothing = torch.zeros(batch, device=self.device)
@@ -111,15 +117,11 @@ class GenieWorld:
         """The state after a frame of these tokens ``[B, S]``."""
         dynamics, tokenizer = self.system.dynamics, self.system.tokenizer
         config = self.system.config.tokenizer
-        _, seen = dynamics.step_logits(tokens, pressed, state.time, state.dynamics)
+        seen = dynamics.remember(tokens, pressed, state.time, state.dynamics)
         picture, drawn = tokenizer.decode_step(tokens, state.time, state.decoder)
         decoded = to_uint8(picture)
         shown = keep_still(state.shown, state.decoded, decoded, config.patch, config.still_below)
         return GenieState(state.time + 1, seen, drawn, decoded, shown)
-
-    @property
-    def device(self) -> torch.device:
-        return self.system.device
 
 
 def keep_still(

@@ -15,10 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.nn.masked import masked_mean
 from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
 from wmlearn.systems.vjepa.encoder import Encoder, normalize
 from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
 from wmlearn.systems.vjepa2_ac.predictor import ACPredictor
+from wmlearn.world import World, WorldModel, choose_sampler
 
 MEASURED = 20  # training batches for the features' mean and spread
 
@@ -38,7 +40,7 @@ class InverseDynamics(nn.Module):
         return self.head(self.narrow(torch.cat([before, after], dim=-1)).flatten(-2))
 
 
-class VJEPA2AC(L.LightningModule):
+class VJEPA2AC(L.LightningModule, WorldModel):
     """A frozen V-JEPA encoder, and a predictor of what an action does to its features.
 
     Args:
@@ -119,7 +121,7 @@ class VJEPA2AC(L.LightningModule):
             losses["rollout"] = error / (ahead - 1)
         if self.inverse is not None:
             seen = self.inverse(z[:, :steps], z[:, 1:]), self.inverse(z[:, :steps], guess)
-            errors = [((a - actions).square().mean(-1) * real).mean() for a in seen]
+            errors = [masked_mean((a - actions).square().mean(-1), real) for a in seen]
             losses["inverse"] = self.config.inverse_weight * sum(errors)
         return losses
 
@@ -158,13 +160,18 @@ class VJEPA2AC(L.LightningModule):
         if self.config.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
 
-    def world(self):
-        """The learned world of features, to plan in (a :class:`VJEPA2ACWorld`)."""
+    def world(self, sampler: None = None) -> World:
+        """The learned world of features, to plan in (a :class:`VJEPA2ACWorld`).
+
+        Args:
+            sampler: must be ``None``, as nothing is drawn at random.
+        """
+        choose_sampler(None, sampler)
         from wmlearn.systems.vjepa2_ac.world import VJEPA2ACWorld
 
         return VJEPA2ACWorld(self)
 
 
 def _l1(guess: Tensor, target: Tensor, real: Tensor) -> Tensor:
-    """Mean absolute difference of ``[B, T, N, D]``; only where ``real`` [B, T]."""
-    return ((guess - target).abs().mean((-2, -1)) * real).sum() / real.sum().clamp(min=1)
+    """Mean absolute difference of ``[B, T, N, D]``; padding, not ``real`` [B, T], counts as 0."""
+    return masked_mean((guess - target).abs().mean((-2, -1)), real)
