@@ -444,7 +444,7 @@ def test_flops_are_those_of_the_plain_algorithms(store):
 
     class Fast(Oracle):
         def __init__(self) -> None:
-            self.conv, self.lstm = FastConv3x3(2, 2), nn.LSTM(6, 5, batch_first=True)
+            self.conv, self.lstm = FastConv3x3(2, 2, 3, padding=1), nn.LSTM(6, 5, batch_first=True)
 
         def see(self, frame, generator):
             self.conv(torch.zeros(1, 2, 64, 64))

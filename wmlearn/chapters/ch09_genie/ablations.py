@@ -23,8 +23,7 @@ import torch
 from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.evaluation import evaluate
 from wmlearn.evaluation.latent_actions import score_latent_actions
-from wmlearn.metrics import psnr
-from wmlearn.nn.quantize import code_counts, fraction_used, perplexity
+from wmlearn.metrics import code_counts, fraction_used, perplexity, psnr
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.train.fit import fit
 
