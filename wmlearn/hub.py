@@ -1,4 +1,6 @@
-"""Checkpoints: save and load by name, as safetensors and JSON only. Nothing is unpickled.
+"""Checkpoints: save and load by name, as safetensors and JSON only; and published weights.
+
+Nothing is unpickled.
 
 A checkpoint is a folder::
 
@@ -12,9 +14,11 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import platform
 import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,9 +27,10 @@ import torch
 from jsonargparse import ArgumentParser
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.fast import speed_up
 from wmlearn.files import assets_dir, cache_dir, fetch, sha256, weights_address, write_whole
 from wmlearn.world import World, WorldModel
 
@@ -130,9 +135,7 @@ def save(
         **({} if starts is None else {"files": {STARTS: sha256(folder / STARTS)}}),
         **card,
     }
-    write_whole(
-        folder / "card.json", lambda path: path.write_text(json.dumps(card, indent=2) + "\n")
-    )
+    write_whole(folder / "card.json", json.dumps(card, indent=2) + "\n")
     return folder
 
 
@@ -181,7 +184,7 @@ def load(name: str | Path) -> nn.Module:
             f"The weights in {path} do not fit the config in card.json; fetch the checkpoint again."
         ) from error
     module.card = card
-    return module.eval()
+    return speed_up(module.eval())
 
 
 def load_world(name: str | Path, sampler: Any = None) -> World:
@@ -212,6 +215,52 @@ def load_starts(name: str | Path) -> Clip:
         return Clip(tensors["frames"], tensors["actions"], state=tensors.get("state"))
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
+
+
+def read_published(path: str | Path) -> dict[str, Any]:
+    """What a file of the authors' holds by name; code inside a pickle is refused, not run.
+
+    Args:
+        path: ``.safetensors``, or ``.pt`` as ``torch.save`` wrote it (weights only).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is truncated, foreign, or holds more than tensors and numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No checkpoint at {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{path} cannot be read as plain weights (truncated, or not a weights-only file); "
+            "download it again from the authors."
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no named tensors; expected a checkpoint of the authors'.")
+    return found
+
+
+def part_of(weights: Mapping[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it.
+
+    Args:
+        source: whose checkpoints have such names, for the error's sentence.
+    """
+    part = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if not part:
+        raise ValueError(f"No weights named '{prefix}...' in this file; is it {source}?")
+    return part
+
+
+def renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
+    """A published name in our words: each rule (pattern, ours) in turn, as ``re.sub`` does it."""
+    for pattern, ours in rules:
+        name = re.sub(pattern, ours, name)
+    return name
 
 
 def run_facts() -> dict[str, Any]:

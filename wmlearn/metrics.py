@@ -1,4 +1,4 @@
-"""What is measured, written once: PSNR, SSIM, feature distance, and estimates with intervals.
+"""What is measured, written once: PSNR, SSIM, feature distance, code usage, and estimates.
 
 Definitions (frames are uint8, 0..255):
 
@@ -12,6 +12,8 @@ Definitions (frames are uint8, 0..255):
   so that the features are those of a small convolutional net with fixed *random* weights, defined
   below. It sees blur, noise and wrong colors, not meaning; its values compare only with other
   values of this same extractor, at the same number of frames.
+- Code usage: of a quantizer's K codes, the share that occurs, and the perplexity of their
+  distribution.
 - Estimate: a mean with its 95% interval from a bootstrap over whole episodes (cluster bootstrap).
 """
 
@@ -153,6 +155,24 @@ def _gaussian(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     values = values.clamp(min=0)
     root = (vectors * values.sqrt()[:, None, :]) @ vectors.mT
     return mean + center, root, values.sum(-1)
+
+
+def code_counts(codes: Tensor, num_codes: int) -> Tensor:
+    """How often each code occurs: int64 ``[...]`` -> float32 ``[K]``."""
+    counts = torch.zeros(num_codes, device=codes.device)
+    flat = codes.flatten()
+    return counts.index_add_(0, flat, torch.ones_like(flat, dtype=torch.float32))
+
+
+def perplexity(counts: Tensor) -> Tensor:
+    """exp of the entropy of the codes' distribution: K if all are used alike, 1 if collapsed."""
+    share = counts / counts.sum().clamp(min=1)
+    return torch.special.entr(share).sum().exp()
+
+
+def fraction_used(counts: Tensor) -> Tensor:
+    """Share of the K codes that occur at all."""
+    return (counts > 0).float().mean()
 
 
 def _check(prediction: Tensor, target: Tensor) -> None:

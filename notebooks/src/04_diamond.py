@@ -1510,6 +1510,15 @@ evaluation
 evaluation.figure()
 
 # %% [markdown]
+# The dream over the horizon once more: **point at** a step to read all three lines there, with their
+# intervals in the table below.
+
+# %%
+from wmlearn.evaluation.figures import horizon_curve
+
+horizon_curve(evaluation)
+
+# %% [markdown]
 # **The paper's own figure.** On Atari 100k (26 games, 100,000 real steps each), the mean
 # human-normalised score of agents trained only in DIAMOND is **1.46**, where 0 is random play and
 # 1 a human tester; the same table lists DreamerV3, which dreams in codes instead of pixels, at

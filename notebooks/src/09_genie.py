@@ -105,7 +105,7 @@ began = time.monotonic()
 
 # %%
 from wmlearn.data.datamodule import ClipDataModule
-from wmlearn.data.packed import find_clips, unpack
+from wmlearn.data.shipped import find_clips, unpack
 
 packed = find_clips("procgen/coinrun", "mixed", size["frames"], 64)  # needs no game
 store = unpack(packed, f"data/coinrun-{size['frames']}", size["frames"])
@@ -417,7 +417,7 @@ assert torch.autograd.grad(loss, book)[0].abs().sum() > 0
 # the **perplexity** is $K$ if all are used alike, and 1 if a single one does all the work.
 
 # %%
-from wmlearn.nn.quantize import code_counts, fraction_used, perplexity
+from wmlearn.metrics import code_counts, fraction_used, perplexity
 
 even, one, two = torch.arange(8), torch.zeros(8).long(), torch.tensor([0, 5] * 4)
 for name, codes in {"all alike": even, "two of them": two, "collapsed": one}.items():
@@ -1522,6 +1522,15 @@ def shipped_card(name):
 
 evaluation = shipped_card("genie-coinrun")
 evaluation if evaluation else print("No card is shipped: wmlearn evaluate genie-coinrun")
+
+# %% [markdown]
+# Over the horizon: **point at** a step to read the three lines there, with their intervals in the table
+# below.
+
+# %%
+from wmlearn.evaluation.figures import horizon_curve
+
+horizon_curve(evaluation) if evaluation else None
 
 # %% [markdown]
 # Beside it, DIAMOND's, the opposite corner of the map: *told* the actions, and judged on the same

@@ -395,7 +395,8 @@ assert not torch.equal(mask, torch.ones(18, 18).tril().bool())
 # stays as it is.
 
 # %%
-from wmlearn.systems.vjepa.rope import EPS, Block, rope_table
+from wmlearn.nn.attention import Block
+from wmlearn.systems.vjepa.rope import EPS, rope_table
 
 
 class Predictor(nn.Module):
@@ -404,7 +405,8 @@ class Predictor(nn.Module):
         self.patch = nn.Linear(c.feature_dim, c.dim)
         self.action = nn.Linear(c.action_dim, c.dim)
         self.state = nn.Linear(c.state_dim, c.dim)
-        self.blocks = nn.ModuleList(Block(c.dim, c.heads) for _ in range(c.depth))
+        self.blocks = nn.ModuleList(Block(c.dim, c.heads, pairing="interleaved")
+                                    for _ in range(c.depth))
         self.norm = nn.LayerNorm(c.dim, eps=EPS)
         self.out = nn.Linear(c.dim, c.feature_dim)
         self.table = rope_table(positions(c.frames, c.grid_side), c.dim // c.heads)
@@ -681,8 +683,8 @@ for name, features in {"real features": world.encode(film.frames[:, 1:9])[0],
 # The question that users of the official code asked
 # ([facebookresearch/vjepa2, issue 54](https://github.com/facebookresearch/vjepa2/issues/54)): if the goal
 # image is simply the next frame, the energy should be lowest at the action that was really taken. Is it?
-# Two numbers of the action vary, the third is held. The cross is the true action, the dot is the lowest
-# energy. **Predict first**: move the sliders only when you have said where the dot will be.
+# Two numbers of the action vary, the third is held at its true value. The world's energy over them is a
+# surface: **turn it** with the mouse. Green is the true action, orange the lowest energy.
 
 # %%
 def landscape(world, clip, height, points=15):
@@ -696,38 +698,58 @@ def landscape(world, clip, height, points=15):
     return library_cem.rollout_energy(world, root, actions, energy).view_as(x), grid
 
 
-def draw_landscape(axis, energy, grid, true):
-    lowest = divmod(int(energy.argmin()), len(grid))
-    axis.imshow(energy.T, origin="lower", extent=(-1, 1, -1, 1), cmap="viridis")
-    axis.plot(*true[:2].tolist(), "+", color="white", ms=14, mew=2.5)
-    axis.plot(*grid[list(lowest)].tolist(), "o", color=wm.viz.DREAM, mec="white")
-    axis.grid(False)
-    axis.set(xlabel="x", ylabel="y")
+def lowest_place(energy, grid):
+    """x and y of the lowest energy."""
+    return grid[list(divmod(int(energy.argmin()), len(grid)))].tolist()
+
+
+def energy_surface(clip, height):
+    """The landscape of a pair of frames, to turn."""
+    energy, grid = landscape(world, clip, height)
+    true, lowest = clip.actions[0, 0, :2].tolist(), lowest_place(energy, grid)
+    points = {"true action": wm.viz.Point(*true, wm.viz.REAL),
+              "lowest energy": wm.viz.Point(*lowest, wm.viz.DREAM)}
+    return wm.viz.surface(energy.tolist(), grid.tolist(), grid.tolist(), xlabel="x",
+                          ylabel="y", zlabel="energy", points=points,
+                          alt="Energy over x and y of the action: lowest at "
+                              "({:.2f}, {:.2f}); the true action is at "
+                              "({:.2f}, {:.2f}).".format(*lowest, *true))
+
+
+two = held[:1].time(6, 8)
+energy_surface(two, two.actions[0, 0, 2].item())
+
+# %% [markdown]
+# Any other pair of frames, and any height. **Predict first**: move the sliders only when you have said
+# where the orange point will be.
 
 # %%
 from ipywidgets import FloatSlider, IntSlider, interact
 
 
 def explore(clip, frame, z):
-    two = held[clip : clip + 1].time(frame, frame + 2)
-    energy, grid = landscape(world, two, z)
-    true = two.actions[0, 0]
-    with wm.viz.style():
-        figure, axis = plt.subplots(figsize=(2.8, 2.8))
-        plt.close(figure)
-        draw_landscape(axis, energy, grid, true)
-    print(f"true action {[round(v, 2) for v in true.tolist()]}")
-    return wm.viz.Figure(figure, "Energy over x and y of the action: a white cross at "
-                                 "the true action, a dot where the energy is lowest.")
+    pair = held[clip : clip + 1].time(frame, frame + 2)
+    true = [round(v, 2) for v in pair.actions[0, 0].tolist()]
+    print(f"true action {true}")
+    return energy_surface(pair, z)
 
 
 _ = interact(explore, clip=IntSlider(0, 0, len(held) - 1), frame=IntSlider(4, 0, 24),
              z=FloatSlider(0.0, min=-1, max=1, step=0.1))
 
 # %% [markdown]
-# Six of them side by side, with the third number at its true value, each from another held-out clip.
+# Six of them side by side as maps, with the third number at its true value, each from another held-out
+# clip. A white cross is the true action, the orange dot the lowest energy.
 
 # %%
+def draw_landscape(axis, energy, grid, true):
+    axis.imshow(energy.T, origin="lower", extent=(-1, 1, -1, 1), cmap="viridis")
+    axis.plot(*true[:2].tolist(), "+", color="white", ms=14, mew=2.5)
+    axis.plot(*lowest_place(energy, grid), "o", color=wm.viz.DREAM, mec="white")
+    axis.grid(False)
+    axis.set(xlabel="x", ylabel="y")
+
+
 with wm.viz.style():
     figure, axes = plt.subplots(2, 3, figsize=(7, 4.8))
     plt.close(figure)

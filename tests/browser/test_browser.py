@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from play_fakes import STRIDE, SquareEnv, SquareWorld
 
 import wmlearn
 from wmlearn.player import PlaySession
+from wmlearn.player.page import script, styles
 from wmlearn.player.widget import poster
 
 PLAY_SQUARE = """\
@@ -31,7 +33,11 @@ PLAY_DOOM = """\
 import wmlearn as wm
 player = wm.play("diamond-doom-basic", env="doom/basic", sampler={"num_steps": 1})
 player"""
-PLAYER = Path(wmlearn.__file__).parent / "player"
+DRAW_LINES = """\
+from wmlearn import viz
+viz.lines({"dream": viz.Line([30, 20.5, 10], [28, 19, 9], [31, 22, 12]),
+           "copy": viz.Line([9, 8, 7], color=viz.NEUTRAL)}, xlabel="steps", ylabel="dB")"""
+PLAYER = Path(wmlearn.__file__).parent / "player/js"
 
 
 @pytest.fixture(scope="module")
@@ -140,12 +146,33 @@ def test_running_a_notebook_does_not_start_the_game(square_notebook):
     assert page.locator(".wm-player").get_attribute("data-drawn") == drawn == "1"
 
 
+def test_a_plotly_figure_is_drawn_without_a_network(browser, lab):
+    """In JupyterLab, where only its own server is reached; points answer; the table lies below."""
+    folder, address = lab
+    write_notebook(folder / "notebooks" / "lines.ipynb", [DRAW_LINES])
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_notebook(page, address.format("lines.ipynb"))
+    run_all(page)
+    page.wait_for_selector(".js-plotly-plot .scatterlayer .trace", timeout=60_000)
+    assert page.locator(".js-plotly-plot .legendtext").all_text_contents() == ["dream", "copy"]
+    page.locator(".js-plotly-plot .nsewdrag").first.hover()
+    page.wait_for_selector(".js-plotly-plot .hoverlayer text", timeout=20_000)
+    page.get_by_text("The figure in words and numbers").click()
+    assert page.get_by_role("cell", name="20.5 [19, 22]").is_visible()
+    here = re.compile(r"(data|blob):|\w+://(127\.0\.0\.1|localhost)\b")
+    outside = [url for url in asked if not here.match(url)]
+    assert outside == []
+    page.close()
+
+
 def test_a_page_without_kernel_shows_the_first_frame(browser, tmp_path):
     """The widget's file in a bare page, with a model that nobody answers; narrow and dark."""
     view = PlaySession(SquareWorld(), SquareEnv()).view
     page = browser.new_page(viewport={"width": 400, "height": 620}, color_scheme="dark")
     page.set_content("<style>body { background: #14171c; margin: 8px }</style><div id=here></div>")
-    page.add_style_tag(path=PLAYER / "player.css")
+    page.add_style_tag(content=styles(PLAYER / "player.css"))
     config = {"shape": [64, 64], "real": True, "fps": 30, "width": 256, "used": ["Space"]}
     config["actions"] = [{"name": "shoot", "key": "Space", "index": 3}]
     page.evaluate(
@@ -157,7 +184,7 @@ def test_a_page_without_kernel_shows_the_first_frame(browser, tmp_path):
             const model = { get: (name) => values[name], send() {}, on() {}, off() {} };
             window.leave = widget.render({ model, el: document.querySelector("#here") });
         }""",
-        [(PLAYER / "player.js").read_text(), config, base64.b64encode(poster(view)).decode()],
+        [script(PLAYER / "player.js"), config, base64.b64encode(poster(view)).decode()],
     )
     page.wait_for_selector(".wm-player[data-poster]")
     assert column(page, "real") == column(page, "dream") == 24

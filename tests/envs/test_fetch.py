@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from wmlearn.data.record import record
-from wmlearn.data.shipped import pack_clips, unpack_clips
+from wmlearn.data.shipped import pack_clips, unpack
 from wmlearn.envs import make
 from wmlearn.envs.experts import ExpertPolicy
 
@@ -72,11 +72,10 @@ def test_recordings_and_clip_sets_keep_actions_and_states(tmp_path, monkeypatch)
     assert torch.equal(clip.state[1, 0], clip.state[1, 2]) and clip.padded[1, :2].all()
 
     folder = tmp_path / "assets" / "clips" / "arm"
-    info = {"state_names": store.info["state_names"]}
-    card = dict(licence="MIT", attribution="a test", info=info)
-    pack_clips(store, [(0, 0), (1, 1)], 20, folder, card, quality=80)
+    about = dict(licence="MIT", attribution="a test")
+    pack_clips(store, [(0, 0), (1, 1)], 20, folder, about, quality=80)
     monkeypatch.setenv("WMLEARN_ASSETS", str(tmp_path / "assets"))
-    back = unpack_clips("clips/arm", tmp_path / "back", progress=False)
+    back = unpack("clips/arm", tmp_path / "back")
     assert back.action_space == store.action_space
     assert np.array_equal(back[1].state, store[1].state[1:21])
     assert np.array_equal(back[1].actions, store[1].actions[1:20])

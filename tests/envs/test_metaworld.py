@@ -60,15 +60,16 @@ def test_a_changed_or_unknown_set_is_refused(shipped, tmp_path, monkeypatch):
     monkeypatch.setenv("WMLEARN_ASSETS", str(tmp_path))
     with pytest.raises(EpisodeError, match="no clip set 'clips/nothing'"):
         wm.record("clips/nothing", tmp_path / "x", progress=False)
-    card = {"licence": "MIT", "attribution": "ours", "info": {"classes": CLASSES}}
-    folder = pack_clips(shipped, [(0, 0), (1, 4)], 8, tmp_path / "clips" / "two", card)
+    about = {"licence": "MIT", "attribution": "ours"}
+    two = tmp_path / "clips" / "two"
+    folder = pack_clips(shipped, [(0, 0), (1, 4)], 8, two, about, keep=["classes"])
     store = wm.record("clips/two", tmp_path / "two", progress=False)
     assert len(store) == 2 and set(store.lengths) == {8}
     near = np.abs(store[1].frames.astype(int) - shipped[1].frames[4:12])
     assert near.mean() < 8
     file = folder / "clips.safetensors"
     file.write_bytes(file.read_bytes()[:-1])
-    with pytest.raises(EpisodeError, match="missing or changed"):
+    with pytest.raises(EpisodeError, match="missing, truncated or changed"):
         wm.record("clips/two", tmp_path / "again", progress=False)
 
 

@@ -106,7 +106,7 @@ def test_every_figure_shows_itself_with_alt_text(film, card):
             {"real": real[:3], "dream": dream[:3]}, list("abc"), alt="three rows"
         ),
         "dB over steps: a from 1 to 2": viz.curves({"a": [1, 2]}, xlabel="steps", ylabel="dB"),
-        "25.0 dB at horizon 8 (copy last frame 20.0)": horizon_curve(card),
+        "25.0 dB at horizon 8 (copy last frame 20.0)": horizon_curve(card).still,
         "dreamer 25 and random 20": card.figure(),
     }
     for words, figure in figures.items():
@@ -165,13 +165,16 @@ def test_frames_of_the_wrong_kind_are_refused(film):
 
 
 def test_horizon_curve_draws_the_card(card):
-    axes = horizon_curve(card).figure.axes[0]
-    lines = {line.get_label(): line for line in axes.lines}
-    assert set(lines) == {"dream", "dream, other actions", "copy last frame"}
-    assert lines["dream"].get_ydata().tolist() == [25.0] * 8
-    assert lines["dream"].get_xdata().tolist() == list(range(1, 9))
-    assert lines["dream"].get_color() == viz.DREAM
-    assert len(axes.collections) == 3  # the bands
+    shown = horizon_curve(card)
+    bands = [trace for trace in shown.figure.data if trace.fill == "toself"]
+    lines = {trace.name: trace for trace in shown.figure.data if trace.name}
+    assert set(lines) == {"dream", "dream, other actions", "copy last frame"} and len(bands) == 3
+    assert list(lines["dream"].y) == [25.0] * 8 and list(lines["dream"].x) == list(range(1, 9))
+    assert lines["dream"].line.color == viz.DREAM and max(bands[0].y) == 26
+    axes = shown.still.figure.axes[0]
+    assert [line.get_label() for line in axes.lines] == list(lines)
+    assert axes.lines[0].get_ydata().tolist() == [25.0] * 8 and len(axes.collections) == 3
+    assert shown.rows[7] == [8, "25 [24, 26]", "20 [19, 21]", "20 [19, 21]"]
 
 
 def test_animation_is_written_and_shown(film, tmp_path):

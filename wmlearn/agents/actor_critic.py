@@ -98,7 +98,7 @@ class ActorCritic(nn.Module):
         seen = torch.cat([memory[0], F.silu(x)], dim=1) if self.config.lstm_skip else memory[0]
         return self.actor(seen), self.critic(seen).squeeze(-1), memory
 
-    def watch(self, frames: Tensor) -> tuple[Tensor, Tensor, Memory]:
+    def unroll(self, frames: Tensor) -> tuple[Tensor, Tensor, Memory]:
         """As ``forward`` for the last of ``frames`` uint8 [B, K, C, H, W], K >= 1, seen in turn."""
         memory = self.initial_memory(len(frames))
         for frame in frames.unbind(1):
@@ -131,7 +131,7 @@ class Player:
         if self.memory is None:
             repeats = self.network.config.context_frames
             seen = frames[:, None].expand(-1, repeats, -1, -1, -1)
-            logits, _, self.memory = self.network.watch(seen)
+            logits, _, self.memory = self.network.unroll(seen)
         else:
             logits, _, self.memory = self.network(frames, self.memory)
         if self.greedy:

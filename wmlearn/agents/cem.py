@@ -115,11 +115,11 @@ def plan(
     root = world.reset(start)
     best, best_energy, history = None, float("inf"), []
     for count in config.counts():
-        actions = search.draw(count, generator)
+        actions = search.sample(count, generator)
         state = expand_state(root, count)
         paid = rollout_energy(world, state, actions, energy, config.sum_over_steps, generator)
         elite = paid.topk(config.elites, largest=False)
-        search.learn(actions[elite.indices])
+        search.fit(actions[elite.indices])
         history.append(elite.values.mean())
         if (lowest := float(elite.values[0])) < best_energy:
             best, best_energy = actions[elite.indices[0]], lowest
@@ -212,14 +212,14 @@ class _Gaussian:
         self.mean = _begin(self.still, guess)
         self.std = config.spread * self.half.expand_as(self.mean)
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
         noise = torch.randn(count, *self.mean.shape, generator=generator)
         plans = self.mean + self.std * noise
         if self.config.still and len(plans) > 2:
             plans[0], plans[1] = self.mean, self.still
         return plans.clamp(self.low, self.high)
 
-    def learn(self, elites: Tensor) -> None:
+    def fit(self, elites: Tensor) -> None:
         keep = self.config.momentum
         self.mean = keep * self.mean + (1 - keep) * elites.mean(0)
         self.std = elites.std(0, correction=0).clamp(min=self.config.least_spread * self.half)
@@ -233,19 +233,19 @@ class _Categorical:
 
     def __init__(self, space: Discrete, config: CEMConfig, guess: Tensor | None) -> None:
         self.config, self.count = config, int(space.n)
-        self.odds = torch.full((config.horizon, self.count), 1 / self.count)
+        self.probabilities = torch.full((config.horizon, self.count), 1 / self.count)
         if guess is not None:
             known = torch.nn.functional.one_hot(guess[: config.horizon], self.count).float()
-            self.odds[: len(known)] = 0.5 * self.odds[: len(known)] + 0.5 * known
+            self.probabilities[: len(known)] = 0.5 * self.probabilities[: len(known)] + 0.5 * known
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        return torch.multinomial(self.odds, count, replacement=True, generator=generator).T
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.multinomial(self.probabilities, count, replacement=True, generator=generator).T
 
-    def learn(self, elites: Tensor) -> None:
+    def fit(self, elites: Tensor) -> None:
         share = torch.nn.functional.one_hot(elites, self.count).float().mean(0)
         keep, floor = self.config.momentum, self.config.least_spread / self.count
-        odds = (keep * self.odds + (1 - keep) * share).clamp(min=floor)
-        self.odds = odds / odds.sum(-1, keepdim=True)
+        probabilities = (keep * self.probabilities + (1 - keep) * share).clamp(min=floor)
+        self.probabilities = probabilities / probabilities.sum(-1, keepdim=True)
 
     def answer(self, best: Tensor) -> Tensor:
         return best.clone()

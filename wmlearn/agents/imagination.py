@@ -143,7 +143,7 @@ class ImaginedActorCritic(L.LightningModule):
         """T steps in the world under the current policy."""
         world, network = self._world[0], self.actor_critic
         state = world.reset(context)
-        logits, _, memory = network.watch(context.frames)  # it remembers how the dream began
+        logits, _, memory = network.unroll(context.frames)  # it remembers how the dream began
         frames, columns = list(context.frames.unbind(1)), []
         alive = torch.ones(len(context), device=logits.device)
         for _ in range(self.config.horizon):

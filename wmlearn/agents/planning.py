@@ -102,7 +102,7 @@ class _Branch:
     Attributes:
         state: of the world, where the plan leads to.
         value: [B], what it has earned, discounted.
-        weight: [B], the discount from here on, times the odds of being alive.
+        weight: [B], the discount from here on, times the probability of being alive.
     """
 
     state: Any
@@ -176,7 +176,7 @@ class SearchedPolicy(L.LightningModule):
 
         Args: ``frames`` uint8 [B, K, C, H, W], ``values`` [B, A].
         """
-        logits, value, _ = self.actor_critic.watch(frames)
+        logits, value, _ = self.actor_critic.unroll(frames)
         target = (values / self.config.temperature).softmax(-1)
         best = values.amax(-1)
         losses = {

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from wmlearn.data.clip import Clip
+from wmlearn.files import write_whole
 
 FORMAT, VERSION = "wmlearn-episodes", 1
 _DTYPES = {"U8": np.uint8, "BOOL": np.bool_, "I64": np.int64, "F32": np.float32}
@@ -98,7 +99,7 @@ class EpisodeWriter:
                     f"{self.path} is not empty and holds no dataset.json: choose a new directory."
                 )
             text = json.dumps(self.info, indent=2) + "\n"
-            _write_atomically(self.path / "dataset.json", text.encode())
+            write_whole(self.path / "dataset.json", text)
         store = EpisodeStore(self.path)
         self._action_space = store.action_space
         self.num_frames = store.num_frames
@@ -118,7 +119,7 @@ class EpisodeWriter:
         _check_arrays(path, shapes, self.info, self._action_space)
         _check_actions(path, episode.actions, self._action_space)
         data = save(tensors, metadata={FORMAT: str(VERSION)})  # one key: two come in any order
-        _write_atomically(path, data)
+        write_whole(path, data)
         self._taken.add(self.next_index)
         self._go_to_free_index()
         self.num_frames += len(episode.frames)
@@ -376,20 +377,6 @@ def _check_actions(path: Path, actions: NDArray | None, space: gymnasium.Space |
                 f"{path} has actions from {actions.min()} to {actions.max()}, but dataset.json "
                 f"says 0 to {space.n - 1}: correct one of them."
             )
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _index(path: Path) -> int:

@@ -57,7 +57,7 @@ def record(
         EpisodeError: ``out`` holds something else, or a dataset with other settings.
     """
     if env_id.startswith(shipped.PREFIX):
-        return shipped.unpack_clips(env_id, out, progress)
+        return shipped.unpack(env_id, out, progress=progress)
     if env_id == "metaworld/pairs":
         from wmlearn.data.motions import record_motions
 

@@ -269,10 +269,7 @@ class EvaluationCard:
 
     def save(self, path: str | Path) -> Path:
         """Writes the card as JSON; the file appears whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda part: part.write_text(self.to_json(), encoding="utf-8"))
-        return path
+        return write_whole(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> EvaluationCard:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure as MplFigure
 
 from wmlearn.evaluation.card import EvaluationCard, Section
-from wmlearn.viz import DREAM, NEUTRAL, REAL, Figure, listed, style
+from wmlearn.metrics import Estimate
+from wmlearn.viz import DREAM, NEUTRAL, REAL, Figure, Interactive, Line, lines, listed, style
+from wmlearn.viz.interactive import draw_lines
 
 
-def horizon_curve(card: EvaluationCard, *, alt: str | None = None) -> Figure:
+def horizon_curve(card: EvaluationCard, *, alt: str | None = None) -> Interactive:
     """The score over the horizon: dream, dream under other actions, baseline.
 
     Bands are the card's 95% intervals; all three see the same clips.
@@ -22,10 +24,8 @@ def horizon_curve(card: EvaluationCard, *, alt: str | None = None) -> Figure:
     """
     if card.fidelity is None or card.fidelity.curve is None:
         raise ValueError(f"The card of {card.name} has no curve over the horizon.")
-    with style():
-        figure = MplFigure(figsize=(6, 3))
-        _draw_horizon(figure.subplots(), card)
-    return Figure(figure, alt or _fidelity_alt(card))
+    words = {"xlabel": "horizon (steps ahead)", "ylabel": _label(card), "title": _seen(card)}
+    return lines(_horizon_lines(card), **words, alt=alt or _fidelity_alt(card))
 
 
 def card_figure(card: EvaluationCard, *, alt: str | None = None) -> Figure:
@@ -80,24 +80,31 @@ def card_figure(card: EvaluationCard, *, alt: str | None = None) -> Figure:
 
 
 def _draw_horizon(axes: Any, card: EvaluationCard) -> None:
-    curve = card.fidelity.curve
-    lines = [
-        ("dream", curve.score, DREAM, "-"),
-        (card.fidelity.baseline, curve.baseline, NEUTRAL, "--"),
-    ]
-    if curve.other_actions is not None:
-        lines.insert(1, ("dream, other actions", curve.other_actions, DREAM, ":"))
-    for name, estimates, color, dash in lines:
-        x = range(1, len(estimates) + 1)
-        marker = "o" if len(estimates) == 1 else None
-        axes.plot(x, [e.value for e in estimates], dash, color=color, label=name, marker=marker)
-        if all(e.low is not None for e in estimates):
-            low, high = ([getattr(e, end) for e in estimates] for end in ("low", "high"))
-            axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-    axes.legend()
+    curves = _horizon_lines(card)
+    draw_lines(axes, curves, range(1, len(card.fidelity.curve.score) + 1))
     axes.set(xlabel="horizon (steps ahead)", ylabel=_label(card))
+    axes.set_title(_seen(card), fontsize=9)
+
+
+def _horizon_lines(card: EvaluationCard) -> dict[str, Line]:
+    curve = card.fidelity.curve
+    found = {"dream": (curve.score, DREAM, "solid")}
+    if curve.other_actions is not None:
+        found["dream, other actions"] = (curve.other_actions, DREAM, "dot")
+    found[card.fidelity.baseline] = (curve.baseline, NEUTRAL, "dash")
+    return {name: _line(*parts) for name, parts in found.items()}
+
+
+def _line(estimates: Sequence[Estimate], color: str, dash: str) -> Line:
+    value, low, high = ([getattr(e, part) for e in estimates] for part in ("value", "low", "high"))
+    if None in low:
+        low = high = None
+    return Line(value, low, high, color, dash)
+
+
+def _seen(card: EvaluationCard) -> str:
     seeds = f"{len(card.seeds)} seed{'s' if len(card.seeds) > 1 else ''}"
-    axes.set_title(f"{curve.clips} held-out clips, {seeds}", fontsize=9)
+    return f"{card.fidelity.curve.clips} held-out clips, {seeds}"
 
 
 def _label(card: EvaluationCard) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -22,8 +21,13 @@ from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.card import Row, Section
 from wmlearn.evaluation.rollout import draw_windows
-from wmlearn.metrics import Estimate, bootstrap_weights, mean_estimate
-from wmlearn.nn.quantize import fraction_used, perplexity
+from wmlearn.metrics import (
+    Estimate,
+    bootstrap_weights,
+    fraction_used,
+    mean_estimate,
+    perplexity,
+)
 from wmlearn.world import LatentActionWorld
 
 MOVES = ("left", "right", "jump")
@@ -140,18 +144,12 @@ def codes_and_actions(
 def best_one_to_one(table: Tensor) -> Tensor:
     """The one-to-one map with most hits: counts ``[codes, actions]`` -> action of each code or -1.
 
-    All maps are tried, so that this is for a handful of actions only (at most 8 codes).
+    Kuhn's assignment problem; a code that no action is left for has -1.
     """
-    codes, actions = table.shape
-    small, turned = (table, False) if codes <= actions else (table.T, True)
-    rows = torch.arange(small.shape[0])
-    options = torch.tensor(list(permutations(range(small.shape[1]), small.shape[0])))
-    best = options[small[rows, options].sum(1).argmax()]
-    if not turned:
-        return best
-    result = torch.full((codes,), -1)
-    result[best] = rows
-    return result
+    from scipy.optimize import linear_sum_assignment
+
+    codes, actions = map(torch.from_numpy, linear_sum_assignment(table.numpy(), maximize=True))
+    return torch.full((len(table),), -1).scatter_(0, codes, actions)
 
 
 def mean_recall(named: Tensor, true: Tensor, groups: Tensor) -> Estimate:

@@ -108,15 +108,14 @@ def rank_correlation(first: Tensor, second: Tensor) -> float | None:
 
     ``None`` when all values of one list are equal: then there is no rank to compare.
     """
+    from scipy.stats import spearmanr
+
     first, second = (torch.as_tensor(x, dtype=torch.float64) for x in (first, second))
     if len(first) != len(second) or len(first) < 3:
         raise ValueError("A rank correlation needs two lists of the same three or more policies.")
-    ranks = torch.stack([_ranks(first), _ranks(second)])
-    ranks = ranks - ranks.mean(1, keepdim=True)
-    norms = ranks.norm(dim=1)
-    if (norms == 0).any():
+    if (first == first[0]).all() or (second == second[0]).all():
         return None
-    return (ranks[0] @ ranks[1] / norms.prod()).item()
+    return float(spearmanr(first.numpy(), second.numpy()).statistic)
 
 
 def compare_values(
@@ -211,10 +210,3 @@ def measure_utility(
         say(f"values of {len(ranked)} policies in the dream and in {env_id}")
         _, correlation = compare_values(ranked, world, starts, env_id, episodes, **options)
     return Utility(env_id, episodes, tuple(returns), correlation, len(ranked) or None)
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """Rank of each value, 0 the smallest; the mean rank where values are equal."""
-    below = (values[None] < values[:, None]).sum(1)
-    equal = (values[None] == values[:, None]).sum(1)
-    return below + (equal.double() - 1) / 2

@@ -27,8 +27,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wmlearn.files import write_whole
 from wmlearn.grading.merging import Plan, blank, merged_notebook, plan, read_submission
-from wmlearn.grading.records import key_of, load_outcome, save_outcome, write_text
+from wmlearn.grading.records import key_of, load_outcome, save_outcome
 from wmlearn.grading.releasing import read_notebook, render
 from wmlearn.grading.sandbox import find_sandbox
 from wmlearn.grading.scoring import Limits, Outcome, Report, report, run_plan, score
@@ -89,14 +90,14 @@ class Course:
         self.root.mkdir(parents=True, exist_ok=True)
         config = self.root / "nbgrader_config.py"
         if not config.exists():
-            write_text(config, CONFIG.format(name=self.root.name, root=str(self.root)))
+            write_whole(config, CONFIG.format(name=self.root.name, root=str(self.root)))
         private = self.root / "private.json"
         if not private.exists():
-            write_text(private, json.dumps({"secret": secrets.token_hex(16)}, indent=1) + "\n")
+            write_whole(private, json.dumps({"secret": secrets.token_hex(16)}, indent=1) + "\n")
             private.chmod(0o600)
         ignore = self.root / ".gitignore"
         if not ignore.exists():
-            write_text(ignore, "private.json\ngradebook.db\n.graded/\nsubmitted/\nautograded/\n")
+            write_whole(ignore, "private.json\ngradebook.db\n.graded/\nsubmitted/\nautograded/\n")
 
     @property
     def secret(self) -> str:
@@ -127,7 +128,7 @@ class Course:
         self._prove(notebook)
         folder = self.root / "source" / name
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / f"{name}.ipynb", render(notebook))
+        write_whole(folder / f"{name}.ipynb", render(notebook))
         self._call(lambda api: api.generate_assignment(name), f"release {name}")
         return name, words
 
@@ -233,14 +234,14 @@ class Course:
         target = staged / student / name
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        write_text(target / f"{name}.ipynb", merged)
+        write_whole(target / f"{name}.ipynb", merged)
         stamp = self.root / "submitted" / student / name / "timestamp.txt"
         if stamp.is_file() and not stamp.is_symlink() and stamp.stat().st_size < 1000:
             shutil.copy(stamp, target)
         self._call(
             lambda api: api.autograde(name, student), f"grade {student}", submitted=str(staged)
         )
-        write_text(mark, key)
+        write_whole(mark, key)
 
     def feedback(self, name: str) -> list[Path]:
         """Writes a page for each graded student, without hidden tests: ``feedback/...html``."""

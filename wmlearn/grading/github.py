@@ -11,8 +11,8 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 
+from wmlearn.files import write_whole
 from wmlearn.grading.course import Course
-from wmlearn.grading.records import write_text
 
 
 def write_repositories(course: Course, name: str, out: Path) -> tuple[Path, Path]:
@@ -36,9 +36,9 @@ def write_repositories(course: Course, name: str, out: Path) -> tuple[Path, Path
     shutil.copy(course.root / "source" / name / f"{name}.ipynb", target / "source" / name)
     config = (course.root / "nbgrader_config.py").read_text(encoding="utf-8")
     lines = [line for line in config.splitlines() if "CourseDirectory.root" not in line]
-    write_text(target / "nbgrader_config.py", "\n".join(lines) + "\n")
+    write_whole(target / "nbgrader_config.py", "\n".join(lines) + "\n")
     if not (grading / "students.txt").exists():
-        write_text(grading / "students.txt", "# student repository, one a line\n")
+        write_whole(grading / "students.txt", "# student repository, one a line\n")
     _workflow(grading, "grade.yml", name)
     return student, grading
 
@@ -46,4 +46,4 @@ def write_repositories(course: Course, name: str, out: Path) -> tuple[Path, Path
 def _workflow(folder: Path, template: str, name: str) -> None:
     text = (files("wmlearn.grading") / "templates" / template).read_text(encoding="utf-8")
     target = folder / ".github" / "workflows" / template
-    write_text(target, text.replace("NAME", name))
+    write_whole(target, text.replace("NAME", name))

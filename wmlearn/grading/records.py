@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 import wmlearn
+from wmlearn.files import write_whole
 from wmlearn.grading.merging import Plan, canonical
 from wmlearn.grading.sandbox import find_sandbox
 from wmlearn.grading.scoring import Limits, Outcome
@@ -26,7 +26,7 @@ def key_of(planned: Plan, limits: Limits) -> str:
 
 
 def save_outcome(store: Path, key: str, outcome: Outcome) -> None:
-    write_text(store / f"{key}.json", json.dumps(asdict(outcome), indent=1, sort_keys=True))
+    write_whole(store / f"{key}.json", json.dumps(asdict(outcome), indent=1, sort_keys=True))
 
 
 def load_outcome(store: Path, key: str) -> Outcome | None:
@@ -36,11 +36,3 @@ def load_outcome(store: Path, key: str) -> Outcome | None:
         return Outcome(**{**content, "notes": tuple(content["notes"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file in one step: a kill leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")
-    os.replace(part, path)

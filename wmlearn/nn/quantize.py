@@ -123,21 +123,3 @@ class FSQ(nn.Module):
         half = self.levels // 2
         digits = codes[..., None] // self.basis % self.levels
         return (digits - half) / half
-
-
-def code_counts(codes: Tensor, num_codes: int) -> Tensor:
-    """How often each code occurs: int64 ``[...]`` -> float32 ``[K]``."""
-    counts = torch.zeros(num_codes, device=codes.device)
-    flat = codes.flatten()
-    return counts.index_add_(0, flat, torch.ones_like(flat, dtype=torch.float32))
-
-
-def perplexity(counts: Tensor) -> Tensor:
-    """exp of the entropy of the codes' distribution: K if all are used alike, 1 if collapsed."""
-    share = counts / counts.sum().clamp(min=1)
-    return torch.special.entr(share).sum().exp()
-
-
-def fraction_used(counts: Tensor) -> Tensor:
-    """Share of the K codes that occur at all."""
-    return (counts > 0).float().mean()

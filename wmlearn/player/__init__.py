@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from wmlearn.player.keys import KeyMap
-from wmlearn.player.session import PlaySession, View, psnr
+from wmlearn.player.session import PlaySession, View
 
 if TYPE_CHECKING:
     import gymnasium
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wmlearn.player.widget import Player
     from wmlearn.world import World, WorldModel
 
-__all__ = ["KeyMap", "PlaySession", "View", "play", "psnr"]
+__all__ = ["KeyMap", "PlaySession", "View", "play"]
 
 
 def play(

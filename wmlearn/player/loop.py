@@ -196,7 +196,7 @@ class PlayLoop:
             "type": "frame",
             "seq": self.sent,
             "step": view.step,
-            "psnr": None if math.isnan(view.psnr) else min(round(view.psnr, 2), 99.0),
+            "psnr": None if math.isnan(view.psnr) else round(view.psnr, 2),
             "real": [round(view.real_return, 2), view.real_ended],
             "dream": [round(view.dream_return, 2), view.dream_ended],
             "over": view.over,

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from wmlearn.data.clip import Clip
+from wmlearn.metrics import MAX_PSNR, psnr
 from wmlearn.player.keys import controls
 from wmlearn.world import Needs, PromptedWorld, World
 
@@ -37,7 +38,7 @@ class View:
         step: number of actions since the restart; 0 is the start itself.
         real: uint8 ``[H, W, 3]``; ``None`` where only the dream is played.
         dream: uint8 ``[H, W, 3]``.
-        psnr: of the dream against the real frame, in dB (``inf`` if equal); ``nan`` without a
+        psnr: of the dream against the real frame, in dB (``MAX_PSNR`` if equal); ``nan`` without a
             real frame, and when a side has ended.
         real_reward, dream_reward: of this step.
         real_return, dream_return: sums since the restart.
@@ -67,12 +68,6 @@ class View:
         if self.dream_ended:
             return "The episode ended in the dream."
         return ""
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 pictures in dB; ``inf`` if they are equal."""
-    error = np.mean((a.astype(np.float32) - b.astype(np.float32)) ** 2)
-    return math.inf if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 class PlaySession:
@@ -172,7 +167,7 @@ class PlaySession:
         self._first_end: int | None = None
         last = _picture(clip.frames[0, -1])
         real = last if self.env is not None else None
-        self.view = View(0, real, last, math.nan if real is None else math.inf)
+        self.view = View(0, real, last, math.nan if real is None else MAX_PSNR)
         self.history.append(self.view)
         return self.view
 
@@ -211,7 +206,7 @@ class PlaySession:
             step=step,
             real=real,
             dream=dream,
-            psnr=psnr(real, dream) if both_run else math.nan,
+            psnr=_closeness(real, dream) if both_run else math.nan,
             real_reward=real_reward,
             dream_reward=dream_reward,
             real_return=old.real_return + real_reward,
@@ -275,6 +270,11 @@ class PlaySession:
         """One of the clips of ``context``."""
         row = seed % len(self.context)
         return self.context[row : row + 1]
+
+
+def _closeness(real: np.ndarray, dream: np.ndarray) -> float:
+    """PSNR in dB of two pictures uint8 ``[H, W, 3]``, by the definition of every card."""
+    return psnr(*(torch.from_numpy(picture).permute(2, 0, 1) for picture in (dream, real))).item()
 
 
 def _picture(frame: torch.Tensor) -> np.ndarray:

@@ -14,10 +14,11 @@ import traitlets
 from PIL import Image
 
 from wmlearn.player.loop import PlayLoop
+from wmlearn.player.page import script, styles
 from wmlearn.player.picture import gif
 from wmlearn.player.session import PlaySession, View
 
-_HERE = Path(__file__).parent
+_JS = Path(__file__).parent / "js"
 _MOST_OPEN = 4  # players that keep their thread and environment; older ones are closed
 _open: list[weakref.ref[Player]] = []
 
@@ -34,8 +35,8 @@ class Player(anywidget.AnyWidget):
         width: width of each picture on the page, in CSS pixels.
     """
 
-    _esm = _HERE / "player.js"
-    _css = _HERE / "player.css"
+    _esm = script(_JS / "player.js")
+    _css = styles(_JS / "player.css")
     config = traitlets.Dict().tag(sync=True)
     poster = traitlets.Bytes(b"").tag(sync=True)
 

@@ -10,9 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from wmlearn.data.episodes import EpisodeError, EpisodeStore
-from wmlearn.data.packed import find_clips, unpack
 from wmlearn.data.record import record
-from wmlearn.data.shipped import PREFIX
+from wmlearn.data.shipped import PREFIX, find_clips, unpack
 from wmlearn.recipes.run import RunConfig
 
 FIELDS = ("env", "policy", "hold", "image_size", "frames")

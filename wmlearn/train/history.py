@@ -65,7 +65,7 @@ class History(L.Callback):
         rows = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
         kept = "".join(line for line in rows if json.loads(line)["step"] <= after)
         if kept != text:
-            write_whole(self.path, lambda path: path.write_text(kept))
+            write_whole(self.path, kept)
 
     def _write(self, trainer: L.Trainer, metrics: dict[str, Any]) -> None:
         if not trainer.is_global_zero or not metrics:

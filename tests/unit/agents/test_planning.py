@@ -26,8 +26,8 @@ class Corridor(World):
     action_space = gymnasium.spaces.Discrete(3)
     frame_shape = (3, 16, 16)
 
-    def __init__(self, knows_odds: bool = False) -> None:
-        self.knows_odds = knows_odds
+    def __init__(self, knows_probabilities: bool = False) -> None:
+        self.knows_probabilities = knows_probabilities
 
     def reset(self, context: Clip) -> torch.Tensor:
         return (context.frames[:, -1].float().mean((1, 2, 3)) - 128) / 8
@@ -37,7 +37,7 @@ class Corridor(World):
         state = state + (action == RIGHT).float() - (action == LEFT).float()
         frame = (128 + 8 * state).byte()[:, None, None, None].expand(-1, 3, 16, 16)
         reward = torch.where(hit, 5.0, -1.0)
-        if self.knows_odds:  # a hit counts only with 3 of 4
+        if self.knows_probabilities:  # a hit counts only with 3 of 4
             odds = hit.float() * 0.75
             signs = torch.stack([1 - odds, torch.zeros_like(odds), odds], 1)
             return state, Step(frame, reward, hit, signs, odds)
@@ -69,8 +69,8 @@ def test_the_best_plan_walks_to_the_target_and_shoots():
     assert values[1, RIGHT].item() == pytest.approx(never, rel=1e-5)
 
 
-def test_luck_plays_no_part_where_the_odds_are_known():
-    values = search([0], Corridor(knows_odds=True))
+def test_known_probabilities_take_the_place_of_a_sample():
+    values = search([0], Corridor(knows_probabilities=True))
     # Five shots, the longest first stroke; after it each step costs 1, for ever.
     alive, expected = 1.0, 0.0
     for _ in range(5):

@@ -6,7 +6,7 @@ import gymnasium
 import pytest
 import torch
 
-from wmlearn.chapters.ch09_genie.scroll import KINDS, kinds_of, same_motion, scroll
+from wmlearn.chapters.ch09_genie.scroll import MOTIONS, classify_motion, same_motion, scroll
 from wmlearn.data.clip import Clip
 from wmlearn.world import Step, World
 
@@ -34,7 +34,7 @@ def test_of_equal_shifts_the_shortest_counts():
 def test_films_are_named_by_their_mean_motion(landscape):
     films = [[(0, 0), (2, 0), (4, 0)], [(0, 0), (0, -9), (0, -14)], [(0, 0), (1, 0), (1, 0)]]
     films = torch.cat([torch.stack([view(landscape, *at) for at in film], 1) for film in films])
-    assert [KINDS[i] for i in kinds_of(films)] == ["right", "up", "still"]
+    assert [MOTIONS[i] for i in classify_motion(films)] == ["right", "up", "still"]
 
 
 class Scroller(World):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from wmlearn.chapters.ch09_genie import sketch
 from wmlearn.chapters.ch09_genie.sketch import GRID, LEVEL, TILES, as_clip, paint, rows, to_level
+from wmlearn.player.page import script
 
 ROOF = "\n".join(["#" * GRID] + ["." * GRID] * (GRID - 1))
 
@@ -94,12 +95,12 @@ def test_the_editor_paints_by_mouse_and_by_keyboard(tmp_path):
         "grid": GRID,
         "hero": list(sketch.HERO),
     }
-    script = _PAGE.replace("CONFIG", json.dumps(config)).replace(
+    page = _PAGE.replace("CONFIG", json.dumps(config)).replace(
         "LEVEL", json.dumps("\n".join(rows(LEVEL)))
     )
-    source = (sketch.Path(sketch.__file__).parent / "sketch.js").read_text()
+    source = script(sketch.Path(sketch.__file__).parent / "sketch.js")
     (tmp_path / "sketch.mjs").write_text(source)
-    (tmp_path / "page.mjs").write_text(script)
+    (tmp_path / "page.mjs").write_text(page)
     run = subprocess.run(
         ["node", str(tmp_path / "page.mjs")], capture_output=True, text=True, timeout=60
     )

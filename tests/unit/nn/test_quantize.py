@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wmlearn.nn.quantize import FSQ, VectorQuantizer, code_counts, fraction_used, perplexity
+from wmlearn.metrics import code_counts, fraction_used, perplexity
+from wmlearn.nn.quantize import FSQ, VectorQuantizer
 
 
 def test_usage_of_an_even_and_of_a_collapsed_codebook():

@@ -67,7 +67,7 @@ def train_classifier(
 
 
 class _Blind(nn.Module):
-    """The odds of some labels, whatever the frame."""
+    """The probabilities of some labels, whatever the frame."""
 
     def __init__(self, labels: Tensor, classes: int) -> None:
         super().__init__()
@@ -79,17 +79,19 @@ class _Blind(nn.Module):
 
 
 class ClonedPolicy:
-    """Plays what the network names, drawn from its odds; through a map where it names codes.
+    """Samples what the network names; through a map where it names codes.
 
     Args:
         network: frame -> logits.
-        odds: float ``[codes, actions]``, the button's odds for each latent action; none for an
-            oracle.
+        probabilities: float ``[codes, actions]``, of the actions for each latent action; none
+            for an oracle.
         seed: of the draws.
     """
 
-    def __init__(self, network: nn.Module, odds: Tensor | None = None, seed: int = 0) -> None:
-        self.network, self.odds = network, odds
+    def __init__(
+        self, network: nn.Module, probabilities: Tensor | None = None, seed: int = 0
+    ) -> None:
+        self.network, self.probabilities = network, probabilities
         self.generator = torch.Generator().manual_seed(seed)
 
     def reset(self, batch: int) -> None:
@@ -98,20 +100,22 @@ class ClonedPolicy:
     @torch.inference_mode()
     def act(self, frames: Tensor) -> Tensor:
         """uint8 ``[B, C, H, W]`` -> int64 ``[B]``."""
-        odds = self.network(frames).softmax(-1)
-        if self.odds is not None:
-            odds = odds @ self.odds
-        return torch.multinomial(odds, 1, generator=self.generator)[:, 0]
+        probabilities = self.network(frames).softmax(-1)
+        if self.probabilities is not None:
+            probabilities = probabilities @ self.probabilities
+        return torch.multinomial(probabilities, 1, generator=self.generator)[:, 0]
 
 
-def button_odds(codes: Tensor, actions: Tensor, num_codes: int, num_actions: int) -> Tensor:
-    """From labelled transitions: the odds of each button, given the latent action.
+def action_probabilities(
+    codes: Tensor, actions: Tensor, num_codes: int, num_actions: int
+) -> Tensor:
+    """From labelled transitions: the probability of each action, given the latent action.
 
     Args:
         codes, actions: int64 ``[n]``, the few labelled ones.
 
     Returns:
-        float ``[codes, actions]``; a code that was not seen takes the odds of all of them.
+        float ``[codes, actions]``; a code that was not seen takes the probabilities of all of them.
     """
     table = torch.zeros(num_codes, num_actions)
     table.index_put_((codes, actions), torch.ones(len(codes)), accumulate=True)
@@ -172,9 +176,11 @@ def clone_from_video(
     frames, codes, actions = torch.cat(frames), torch.cat(codes), torch.cat(actions)
     num_codes, num_actions = int(world.action_space.n), int(video.action_space.n)
     told = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))[:labelled]
-    odds = button_odds(codes[told], actions[told], num_codes, num_actions)
+    probabilities = action_probabilities(codes[told], actions[told], num_codes, num_actions)
     policies = {
-        "cloned": ClonedPolicy(train_classifier(frames, codes, num_codes, steps, seed), odds, seed),
+        "cloned": ClonedPolicy(
+            train_classifier(frames, codes, num_codes, steps, seed), probabilities, seed
+        ),
         "oracle": ClonedPolicy(
             train_classifier(frames, actions, num_actions, steps, seed), seed=seed
         ),

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from wmlearn.agents.sb3 import SB3Env
 from wmlearn.chapters.ch09_genie.latent_cloning import FrameClassifier
-from wmlearn.data.packed import pack
 from wmlearn.data.record import record
+from wmlearn.data.shipped import pack
 from wmlearn.envs.procgen import MOVES
 from wmlearn.files import assets_dir
 

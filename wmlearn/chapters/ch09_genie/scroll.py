@@ -14,7 +14,7 @@ from torch import Tensor
 from wmlearn.data.clip import Clip
 from wmlearn.evaluation.rollout import rollout_batches
 
-KINDS = tuple(
+MOTIONS = tuple(
     f"{x} {y}".strip() or "still" for y in ("up", "", "down") for x in ("left", "", "right")
 )
 
@@ -45,8 +45,8 @@ def scroll(before: Tensor, after: Tensor, reach: tuple[int, int] = (12, 24)) -> 
     return torch.tensor(shifts)[torch.stack(errors).argmin(0).cpu()]
 
 
-def kinds_of(films: Tensor, least: float = 1.0) -> Tensor:
-    """Which way the view goes in each film, an index into ``KINDS``.
+def classify_motion(films: Tensor, least: float = 1.0) -> Tensor:
+    """Which way the view goes in each film, an index into ``MOTIONS``.
 
     Args:
         films: uint8 ``[B, T, C, H, W]``.
@@ -66,20 +66,20 @@ class SameMotion:
     """What holding each latent action does in many levels.
 
     Attributes:
-        kinds: int64 ``[codes, levels]``, indices into ``KINDS``: which way the view went.
+        motions: int64 ``[codes, levels]``, indices into ``MOTIONS``: which way the view went.
     """
 
-    kinds: Tensor
+    motions: Tensor
 
     @property
     def usual(self) -> tuple[str, ...]:
         """Of each code, the way that the view goes in most levels."""
-        return tuple(KINDS[i] for i in self.kinds.mode(1).values.tolist())
+        return tuple(MOTIONS[i] for i in self.motions.mode(1).values.tolist())
 
     @property
     def share(self) -> Tensor:
         """Of each code, the share of levels in which it does that: float ``[codes]``, 0..1."""
-        return (self.kinds == self.kinds.mode(1).values[:, None]).float().mean(1)
+        return (self.motions == self.motions.mode(1).values[:, None]).float().mean(1)
 
 
 def same_motion(
@@ -91,14 +91,14 @@ def same_motion(
         world: has a Discrete ``action_space``; dreams from the clips' first frames.
         starts: one clip a level, ``context_frames`` long at least.
         steps: for which the action is held.
-        least: as in :func:`kinds_of`.
+        least: as in :func:`classify_motion`.
         seed: of the dream.
     """
     count, levels = int(world.action_space.n), len(starts)
     context = starts.time(0, world.context_frames)
-    kinds = []
+    motions = []
     for code in range(count):
         pressed = torch.full((levels, steps), code)
         dream = rollout_batches(world, context, seed, pressed)
-        kinds.append(kinds_of(torch.cat([context.frames[:, -1:].cpu(), dream], 1), least))
-    return SameMotion(torch.stack(kinds))
+        motions.append(classify_motion(torch.cat([context.frames[:, -1:].cpu(), dream], 1), least))
+    return SameMotion(torch.stack(motions))

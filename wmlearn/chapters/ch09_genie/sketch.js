@@ -3,14 +3,6 @@
 const PRESS = [" ", "Enter"];
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-function make(tag, className, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 function render({ model, el }) {
   const { tiles, grid, hero } = model.get("config");
   const kinds = Object.fromEntries(tiles.map((tile) => [tile[0], tile]));
@@ -36,7 +28,7 @@ function render({ model, el }) {
   for (let r = 0; r < grid; r++) {
     const row = make("div", "wm-board-row", { role: "row" });
     for (let c = 0; c < grid; c++) {
-      const cell = make("div", "wm-cell", { role: "gridcell", tabindex: "-1" });
+      const cell = make("div", "wm-cell", { role: "gridcell", tabIndex: -1 });
       const place = r * grid + c;
       cell.addEventListener("pointerdown", (event) => {
         event.preventDefault();
@@ -124,7 +116,7 @@ function render({ model, el }) {
   draw();
   show();
   const right = make("div", "wm-right", {}, seen, label);
-  el.append(make("div", "wm-sketch", {}, palette, make("div", "wm-both", {}, board, right), help));
+  el.append(make("div", "wm-page", {}, palette, make("div", "wm-both", {}, board, right), help));
   return () => {
     window.removeEventListener("pointerup", stop);
     model.off("change:level", draw);

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from wmlearn.data.clip import Clip
+from wmlearn.player.page import script, styles
 
 GRID = 13
 """Tiles across and down."""
@@ -195,8 +196,8 @@ def _widget_class() -> type:
             level: to begin with.
         """
 
-        _esm = here / "sketch.js"
-        _css = here / "sketch.css"
+        _esm = script(here / "sketch.js")
+        _css = styles(here / "sketch.css")
         config = traitlets.Dict().tag(sync=True)
         level = traitlets.Unicode().tag(sync=True)
         picture = traitlets.Bytes(b"").tag(sync=True)

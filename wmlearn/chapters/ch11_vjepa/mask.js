@@ -3,18 +3,6 @@
 const ASK_DELAY = 120; // milliseconds of rest before the kernel is asked
 const FPS = 5;
 
-function make(tag, className, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("aria-") || name.startsWith("data-") || name === "role") {
-      node.setAttribute(name, value);
-    } else node[name] = value;
-  }
-  node.append(...children);
-  return node;
-}
-
 function render({ model, el }) {
   const config = model.get("config");
   const [times, rows, columns] = config.grid;
@@ -45,12 +33,12 @@ function render({ model, el }) {
       "a place, Escape leaves.",
   }, seen.node, wrong.node);
   const button = (text, title, onclick) =>
-    make("button", "wm-mask-button", { type: "button", textContent: text, title, onclick });
+    make("button", "wm-button", { type: "button", textContent: text, title, onclick });
   const playButton = button("Pause", "Stop or go on with the film", () => {
     playing = !playing;
     playButton.textContent = playing ? "Pause" : "Play";
   });
-  const bar = make("div", "wm-mask-row", { role: "toolbar", "aria-label": "Mask" }, playButton,
+  const bar = make("div", "wm-row", { role: "toolbar", "aria-label": "Mask" }, playButton,
     button("Next clip", "Another clip, the same mask", () => {
       clip = (clip + 1) % config.clips;
       answer = null;
@@ -70,7 +58,7 @@ function render({ model, el }) {
       ask();
     }));
   const status = make("div", "wm-mask-status", { role: "status", "aria-live": "polite" });
-  const root = make("div", "wm-mask", { "data-lm-suppress-shortcuts": "true" }, stage, bar, status);
+  const root = make("div", "wm-page wm-mask", { "data-lm-suppress-shortcuts": "true" }, stage, bar, status);
   el.append(root);
 
   // ---- talking to the kernel
@@ -87,13 +75,10 @@ function render({ model, el }) {
   }
   function onAnswer(message, buffers) {
     if (message.type !== "answer" || message.id !== asked) return;
-    const bytes = new Uint8Array(buffers[0].buffer ?? buffers[0], buffers[0].byteOffset ?? 0);
+    const bytes = bytesOf(buffers[0]);
     film = [];
     for (let f = 0; f < config.frames; f++) {
-      const image = new ImageData(width, height);
-      for (let i = 0, from = f * width * height * 3; i < width * height; i++, from += 3) {
-        image.data.set([bytes[from], bytes[from + 1], bytes[from + 2], 255], 4 * i);
-      }
+      const image = fill(new ImageData(width, height), bytes, f * width * height * 3);
       const canvas = make("canvas", "", { width, height });
       canvas.getContext("2d").putImageData(image, 0, 0);
       film.push(canvas);
@@ -112,7 +97,7 @@ function render({ model, el }) {
   function draw() {
     if (!film) return;
     const style = getComputedStyle(root);
-    const gray = style.getPropertyValue("--wm-mask-hidden").trim();
+    const gray = style.getPropertyValue("--wm-neutral").trim();
     const orange = style.getPropertyValue("--wm-dream").trim();
     const w = seen.canvas.width, h = seen.canvas.height;
     const cw = w / columns, ch = h / rows;

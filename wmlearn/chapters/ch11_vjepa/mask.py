@@ -17,6 +17,7 @@ from torch import Tensor
 
 from wmlearn import viz
 from wmlearn.data.clip import Clip
+from wmlearn.player.page import script, styles
 
 if TYPE_CHECKING:
     from wmlearn.systems.vjepa import VJEPA
@@ -165,8 +166,8 @@ def _widget_class() -> type:
         Frames and errors travel as messages and are never part of the widget's saved state.
         """
 
-        _esm = _HERE / "mask.js"
-        _css = _HERE / "mask.css"
+        _esm = script(_HERE / "mask.js")
+        _css = styles(_HERE / "mask.css")
         config = traitlets.Dict().tag(sync=True)
 
         def __init__(self, system: VJEPA, clips: Clip, width: int) -> None:

@@ -33,16 +33,15 @@ def main() -> None:
     chosen = [*range(args.each - test), *range(rounds - held_out, rounds - held_out + test)]
     start = (FRAMES - LENGTH) // 2
     places = [(k * len(CLASSES) + c, start) for k in chosen for c in range(len(CLASSES))]
-    keys = ("classes", "policy", "seed", "frame_skip")
-    card = {
+    about = {
         "shows": "A Sawyer arm doing 16 tasks of Meta-World, 8 pairs that undo each other.",
         "licence": "MIT",
         "attribution": "Rendered from Meta-World 3 (github.com/Farama-Foundation/Metaworld, MIT; "
         "Yu, Quillen, He and others 2019, arxiv.org/abs/1910.10897) with MuJoCo (Apache 2.0), "
         "played by its scripted policies with noise.",
-        "info": {key: store.info[key] for key in keys},
     }
-    pack_clips(store, places, LENGTH, args.out, card, args.quality)
+    keep = ("classes", "policy", "seed", "frame_skip")
+    pack_clips(store, places, LENGTH, args.out, about, keep, args.quality)
     size = sum(path.stat().st_size for path in args.out.iterdir()) / 1e6
     print(f"{args.out}: {len(places)} clips, {size:.2f} MB")
 

@@ -1,36 +1,5 @@
 // The goal picker's browser side: pictures are buttons; views come as binary messages.
 
-function make(tag, className, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("aria-") || name.startsWith("data-") || name === "role") {
-      node.setAttribute(name, value);
-    } else node[name] = value;
-  }
-  node.append(...children);
-  return node;
-}
-
-// One large picture under its label.
-function makeSide(name, label, words, [height, width], shownWidth) {
-  const canvas = make("canvas", "wm-goal-screen", { width, height, role: "img", "aria-label": words });
-  canvas.style.width = `${shownWidth}px`;
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(width, height);
-  const head = make("div", "wm-goal-label", {},
-    make("span", "wm-goal-swatch", { "aria-hidden": "true" }), make("b", "", { textContent: label }));
-  return {
-    node: make("div", `wm-goal-${name}`, {}, head, canvas),
-    draw(rgb) {
-      for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
-        image.data.set([rgb[from], rgb[from + 1], rgb[from + 2], 255], to);
-      }
-      context.putImageData(image, 0, 0);
-    },
-  };
-}
-
 function render({ model, el }) {
   const config = model.get("config");
   const [height, width] = config.shape;
@@ -38,8 +7,8 @@ function render({ model, el }) {
   const url = URL.createObjectURL(new Blob([model.get("sheet")], { type: "image/png" }));
 
   const real = config.real &&
-    makeSide("real", "real", "What the camera sees", config.shape, config.width);
-  const dream = makeSide("dream", "expected", "Recorded frame nearest to the expected features",
+    makeScreen("real", "real", "What the camera sees", config.shape, config.width);
+  const dream = makeScreen("dream", "expected", "Recorded frame nearest to the expected features",
     config.shape, config.width);
   const status = make("div", "wm-goal-status", { textContent: config.note });
   const spoken = make("div", "wm-goal-spoken", { "aria-live": "polite" });
@@ -74,10 +43,8 @@ function render({ model, el }) {
 
   function receive(message, buffers) {
     if (message.type !== "view") return;
-    const bytes = (data) =>
-      new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
-    dream.draw(bytes(buffers[0]));
-    if (real && buffers.length > 1) real.draw(bytes(buffers[1]));
+    dream.draw(bytesOf(buffers[0]));
+    if (real && buffers.length > 1) real.draw(bytesOf(buffers[1]));
     if (message.goal < 0) return;
     const away = `${message.centimetres.toFixed(1)} cm from the goal`;
     status.textContent = `action ${message.step} of ${config.steps}: ${away}; ` +
@@ -92,7 +59,7 @@ function render({ model, el }) {
   const prompt = make("div", "wm-goal-prompt", {
     textContent: "Click on a picture, or tab to it and press Enter: the arm goes there.",
   });
-  el.append(make("div", "wm-goal", { "data-lm-suppress-shortcuts": "true" },
+  el.append(make("div", "wm-page", { "data-lm-suppress-shortcuts": "true" },
     prompt, row, stage, status, spoken));
   model.send({ type: "look" });
   return () => {

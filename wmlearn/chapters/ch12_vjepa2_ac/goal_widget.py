@@ -13,6 +13,7 @@ import traitlets
 from PIL import Image
 
 from wmlearn.chapters.ch12_vjepa2_ac.goal import GoalSession, GoalView
+from wmlearn.player.page import script, styles
 
 _HERE = Path(__file__).parent
 
@@ -25,8 +26,8 @@ class GoalPicker(anywidget.AnyWidget):
         width: of each large picture, in CSS pixels.
     """
 
-    _esm = _HERE / "goal.js"
-    _css = _HERE / "goal.css"
+    _esm = script(_HERE / "goal.js")
+    _css = styles(_HERE / "goal.css")
     config = traitlets.Dict().tag(sync=True)
     sheet = traitlets.Bytes(b"").tag(sync=True)
 

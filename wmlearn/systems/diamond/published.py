@@ -1,19 +1,21 @@
 """Weights of the published DIAMOND (eloialonso/diamond) in our modules.
 
-Only tensors are read, from ``.pt`` (weights only, no pickled code runs) or ``.safetensors``.
+``hub.read_published`` reads the file.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from wmlearn.hub import part_of, read_published, renamed
+
+_AUTHORS = (
+    "an agent checkpoint of eloialonso/diamond (agent_versions/*.pt, or Breakout.pt and the like)"
+)
 
 # Published name -> ours, in this order; the rest of a name is the same in both.
 _COMMON = [
@@ -36,30 +38,15 @@ _UNET = [
 ]
 
 
-def _rename(name: str, rules: list[tuple[str, str]]) -> str:
-    for pattern, ours in rules:
-        name = re.sub(pattern, ours, name)
-    return name
-
-
-def _part(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    part = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    if not part:
-        raise ValueError(
-            f"No weights named '{prefix}...' in this file; is it an agent checkpoint of "
-            "eloialonso/diamond (agent_versions/*.pt, or Breakout.pt and the like)?"
-        )
-    return part
-
-
 def convert_denoiser(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The published agent's weights -> ``Denoiser`` state dict."""
-    return {_rename(k, _UNET + _COMMON): v for k, v in _part(weights, "denoiser.").items()}
+    part = part_of(weights, "denoiser.", _AUTHORS)
+    return {renamed(k, _UNET + _COMMON): v for k, v in part.items()}
 
 
 def convert_reward_end(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The published agent's weights -> ``RewardEnd`` state dict."""
-    part = _part(weights, "rew_end_model.")
+    part = part_of(weights, "rew_end_model.", _AUTHORS)
     # The published encoder numbers the two last blocks as one more level.
     last = max(int(match[1]) for k in part if (match := re.match(r"encoder\.blocks\.(\d+)", k)))
     rules = [
@@ -68,7 +55,7 @@ def convert_reward_end(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         (r"encoder\.blocks\.(\d+)\.resblocks\.", r"encoder.levels.\1."),
         (r"encoder\.downsamples\.", "encoder.downs."),
     ]
-    return {_rename(k, rules + _COMMON): v for k, v in part.items()}
+    return {renamed(k, rules + _COMMON): v for k, v in part.items()}
 
 
 def convert_actor_critic(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -81,28 +68,13 @@ def convert_actor_critic(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         (r"actor_linear\.", "actor."),
         (r"encoder\.encoder\.", "encoder."),
     ]
-    return {_rename(k, rules): v for k, v in _part(weights, "actor_critic.").items()}
+    part = part_of(weights, "actor_critic.", _AUTHORS)
+    return {renamed(k, rules): v for k, v in part.items()}
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Tensors by name from ``path``; code inside a pickle is refused, not run.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is truncated, foreign, or holds more than tensors.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"No checkpoint at {path}.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path} cannot be read as plain weights (truncated, or not a weights-only file); "
-            "download it again from the authors."
-        ) from error
-    if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
+    """Tensors by name from ``path``; refuses what ``hub.read_published`` does, and other values."""
+    weights = read_published(path)
+    if not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError(f"{path} holds more than named tensors; expected an agent's state dict.")
     return weights

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.nn.blocks import conv3x3, init_lstm, res_blocks
+from wmlearn.nn.masked import masked_mean
 from wmlearn.nn.unet import Encoder
 from wmlearn.systems.diamond.config import RewardEndConfig
 
@@ -76,9 +77,9 @@ class RewardEnd(nn.Module):
             is learnt.
         """
         reward_logits, end_logits, _ = self(frames[:, :-1], actions, frames[:, 1:])
-        weight = 1.0 if real is None else (real[:, :-1] & real[:, 1:]).float()
+        step = None if real is None else real[:, :-1] & real[:, 1:]
 
         def loss(logits: Tensor, target: Tensor) -> Tensor:
-            return (F.cross_entropy(logits.mT, target, reduction="none") * weight).mean()
+            return masked_mean(F.cross_entropy(logits.mT, target, reduction="none"), step)
 
         return loss(reward_logits, reward_class(rewards)), loss(end_logits, terminated.long())

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
-from wmlearn.metrics import psnr
+from wmlearn.metrics import code_counts, fraction_used, perplexity, psnr
 from wmlearn.nn.noise import SampleNoise
-from wmlearn.nn.quantize import VectorQuantizer, code_counts, fraction_used, perplexity
+from wmlearn.nn.quantize import VectorQuantizer
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
 from wmlearn.systems.genie.config import GenieConfig, SamplerConfig

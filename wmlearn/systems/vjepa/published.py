@@ -1,19 +1,18 @@
 """Weights of the published V-JEPA 2 in our modules: facebookresearch/vjepa2, or transformers'.
 
-Only tensors are read, from ``.pt`` (weights only, no pickled code runs) or ``.safetensors``.
+``hub.read_published`` reads the file.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from wmlearn.hub import part_of, read_published, renamed
 
 # Published name -> ours, in this order; the rest of a name is the same in both.
 _BLOCK = [
@@ -36,25 +35,11 @@ _TRANSFORMERS = [  # the library's names -> those of the published code
 ]
 
 
-def _rename(name: str, rules: list[tuple[str, str]]) -> str:
-    for pattern, ours in rules:
-        name = re.sub(pattern, ours, name)
-    return name
-
-
 def _part(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The tensors under ``name.``, without that prefix and those of its wrappers."""
-    part = {
-        re.sub(r"^(module\.|backbone\.)+", "", key.removeprefix(f"{name}.")): value
-        for key, value in weights.items()
-        if key.startswith(f"{name}.")
-    }
-    if not part:
-        raise ValueError(
-            f"No weights named '{name}...' in this file; is it a checkpoint of "
-            "facebookresearch/vjepa2 (vitl.pt and the like)?"
-        )
-    return part
+    authors = "a checkpoint of facebookresearch/vjepa2 (vitl.pt and the like)"
+    found = part_of(weights, f"{name}.", authors)
+    return {re.sub(r"^(module\.|backbone\.)+", "", key): value for key, value in found.items()}
 
 
 def convert_encoder(weights: Mapping[str, Tensor], part: str = "encoder") -> dict[str, Tensor]:
@@ -64,7 +49,7 @@ def convert_encoder(weights: Mapping[str, Tensor], part: str = "encoder") -> dic
         weights: as :func:`read_weights` gives them.
         part: ``"encoder"``, or ``"target_encoder"`` for the running average.
     """
-    ours = {_rename(name, _BLOCK): value for name, value in _part(weights, part).items()}
+    ours = {renamed(name, _BLOCK): value for name, value in _part(weights, part).items()}
     ours["patch_embed.bias"] = ours.pop("patch_embed.proj.bias")
     ours["patch_embed.weight"] = ours.pop("patch_embed.proj.weight").flatten(1)
     return ours
@@ -75,7 +60,7 @@ def convert_predictor(weights: Mapping[str, Tensor], part: str = "predictor") ->
     theirs = _part(weights, part)
     tokens = sorted((name for name in theirs if name.startswith("mask_tokens.")), key=_number)
     rest = {name: value for name, value in theirs.items() if name not in tokens}
-    ours = {_rename(name, _PREDICTOR + _BLOCK): value for name, value in rest.items()}
+    ours = {renamed(name, _PREDICTOR + _BLOCK): value for name, value in rest.items()}
     ours["mask_tokens"] = torch.cat([theirs[name].flatten(0, 1) for name in tokens])
     return ours
 
@@ -90,7 +75,7 @@ def convert_ac_predictor(
     """
     theirs = _part(weights, part)
     return {
-        _rename(name, _PREDICTOR + _BLOCK): value
+        renamed(name, _PREDICTOR + _BLOCK): value
         for name, value in theirs.items()
         if not name.startswith("extrinsics_encoder.")
     }
@@ -104,33 +89,22 @@ def from_transformers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             ours |= {f"predictor.mask_tokens.{i}": token for i, token in enumerate(value)}
         elif match := re.match(r"(.*\.)query\.(weight|bias)$", name):
             qkv = [weights[f"{match[1]}{part}.{match[2]}"] for part in ("query", "key", "value")]
-            ours[_rename(f"{match[1]}qkv.{match[2]}", _TRANSFORMERS)] = torch.cat(qkv)
+            ours[renamed(f"{match[1]}qkv.{match[2]}", _TRANSFORMERS)] = torch.cat(qkv)
         elif not re.search(r"\.(key|value)\.(weight|bias)$", name):
-            ours[_rename(name, _TRANSFORMERS)] = value
+            ours[renamed(name, _TRANSFORMERS)] = value
     return ours
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Tensors by name from ``path``; code inside a pickle is refused, not run.
+    """Tensors of the encoders and the predictor by name from ``path``.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is truncated, foreign, or holds more than tensors and numbers.
+        ValueError: ``hub.read_published`` refuses it, or it has none of these parts.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"No checkpoint at {path}.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        nested = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path} cannot be read as plain weights (truncated, or not a weights-only file); "
-            "download it again from the authors."
-        ) from error
-    if not isinstance(nested, dict):
-        raise ValueError(f"{path} holds no named tensors; expected a checkpoint of V-JEPA 2.")
+    nested = read_published(path)
+    if Path(path).suffix == ".safetensors":
+        return nested
     flat: dict[str, Tensor] = {}
     for part in ("encoder", "target_encoder", "predictor"):
         for name, value in (nested.get(part) or {}).items():

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.nn.masked import masked_mean
 from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
 from wmlearn.systems.vjepa.encoder import Encoder, normalize
 from wmlearn.systems.vjepa2_ac.config import VJEPA2ACConfig
@@ -120,7 +121,7 @@ class VJEPA2AC(L.LightningModule, WorldModel):
             losses["rollout"] = error / (ahead - 1)
         if self.inverse is not None:
             seen = self.inverse(z[:, :steps], z[:, 1:]), self.inverse(z[:, :steps], guess)
-            errors = [((a - actions).square().mean(-1) * real).mean() for a in seen]
+            errors = [masked_mean((a - actions).square().mean(-1), real) for a in seen]
             losses["inverse"] = self.config.inverse_weight * sum(errors)
         return losses
 
@@ -172,5 +173,5 @@ class VJEPA2AC(L.LightningModule, WorldModel):
 
 
 def _l1(guess: Tensor, target: Tensor, real: Tensor) -> Tensor:
-    """Mean absolute difference of ``[B, T, N, D]``; only where ``real`` [B, T]."""
-    return ((guess - target).abs().mean((-2, -1)) * real).sum() / real.sum().clamp(min=1)
+    """Mean absolute difference of ``[B, T, N, D]``; padding, not ``real`` [B, T], counts as 0."""
+    return masked_mean((guess - target).abs().mean((-2, -1)), real)

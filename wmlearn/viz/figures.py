@@ -1,98 +1,41 @@
-"""Figures that read well on light and dark pages, with alt text.
+"""Pictures that stand still: rows of frames, and curves.
 
-Every function returns an object that shows itself in a notebook as ``<img alt="...">`` of at most
-60 KB, and has ``.save(path)``. Backgrounds are transparent, text is one neutral gray, and two
-hues have a fixed meaning everywhere in the project: :data:`REAL` and :data:`DREAM`.
-
-Frames are uint8 ``[T, C, H, W]``, as in a :class:`~wmlearn.data.clip.Clip`; frame t of a strip or
-an animation is step t + 1 after the start unless ``times`` says otherwise.
+Frames are uint8 ``[T, C, H, W]``; frame t of a strip is step t + 1 after the start unless ``times``
+says otherwise.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from html import escape
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure as MplFigure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
-REAL = "#1f9e77"
-"""The real environment. Contrast 3.4:1 on white, 5.5:1 on #121212."""
-DREAM = "#d9642c"
-"""The learned world. Contrast 3.6:1 on white, 5.2:1 on #121212."""
-NEUTRAL = "#767676"
-"""Text, ticks, grid, baselines. Contrast 4.5:1 on white, 4.1:1 on #121212."""
+from wmlearn.viz.style import (
+    DPI,
+    DREAM,
+    MAX_BYTES,
+    NEUTRAL,
+    REAL,
+    Shown,
+    as_frames,
+    as_picture,
+    encode,
+    listed,
+    smallest,
+    style,
+)
 
-MAX_BYTES = 60_000
 KINDS = ("png", "webp", "svg", "pdf")  # that a figure is saved as
-_DPI = 144  # one and a half image pixels for each pixel (96 to the inch) of the page
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """Matplotlib settings of the project, inside a ``with`` block."""
-    settings = {
-        "figure.facecolor": "none",
-        "axes.facecolor": "none",
-        "savefig.facecolor": "none",
-        "text.color": NEUTRAL,
-        "axes.labelcolor": NEUTRAL,
-        "axes.edgecolor": NEUTRAL,
-        "axes.titlecolor": NEUTRAL,
-        "xtick.color": NEUTRAL,
-        "ytick.color": NEUTRAL,
-        "legend.labelcolor": NEUTRAL,
-        "legend.frameon": False,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": NEUTRAL,
-        "grid.alpha": 0.25,
-        "grid.linewidth": 0.6,
-        "lines.linewidth": 2.0,
-        "font.size": 10,
-        "axes.titlesize": 10,
-        "axes.titlelocation": "left",
-        "image.interpolation": "nearest",
-        "svg.hashsalt": "wmlearn",
-    }
-    with mpl.rc_context(settings):
-        yield
-
-
-class _Shown:
-    """An image with alt text that a notebook shows as HTML."""
-
-    alt: str
-
-    def encoded(self, max_bytes: int = MAX_BYTES) -> tuple[str, bytes, int]:
-        """Mime type, bytes and width on the page in pixels."""
-        raise NotImplementedError
-
-    def html(self) -> str:
-        """``<img>`` with the image inside."""
-        mime, content, width = self.encoded()
-        data = base64.b64encode(content).decode()
-        return (
-            f'<img alt="{escape(self.alt)}" width="{width}" style="max-width:100%;height:auto" '
-            f'src="data:{mime};base64,{data}">'
-        )
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/html": self.html(), "text/plain": self.alt}
-
-
-class Figure(_Shown):
+class Figure(Shown):
     """A matplotlib figure with alt text.
 
     Attributes:
@@ -104,14 +47,14 @@ class Figure(_Shown):
         self.figure, self.alt = figure, alt
 
     def encoded(self, max_bytes: int = MAX_BYTES) -> tuple[str, bytes, int]:
-        png = self._render("png", dpi=_DPI)
+        png = self._render("png", dpi=DPI)
         with Image.open(io.BytesIO(png)) as image:
             image.load()
-        width = image.width * 96 // _DPI
-        exact = _save([image], "WEBP", lossless=True, method=4)  # half of the PNG
+        width = image.width * 96 // DPI
+        exact = encode([image], "WEBP", lossless=True, method=4)  # half of the PNG
         if len(exact) <= max_bytes:
             return "image/webp", exact, width
-        return "image/webp", _smallest([image], max_bytes), width
+        return "image/webp", smallest([image], max_bytes), width
 
     def save(self, path: str | Path) -> Path:
         """Writes the figure; the suffix decides: .png, .webp, .svg or .pdf."""
@@ -120,7 +63,7 @@ class Figure(_Shown):
         kind = path.suffix.lstrip(".").lower()
         if kind not in KINDS:
             raise ValueError(f"{path.name}: figures are saved as .{', .'.join(KINDS)}.")
-        path.write_bytes(self._render(kind, dpi=_DPI))
+        path.write_bytes(self._render(kind, dpi=DPI))
         return path
 
     def _render(self, kind: str, **options: Any) -> bytes:
@@ -140,47 +83,6 @@ class Figure(_Shown):
         return buffer.getvalue()
 
 
-class Animation(_Shown):
-    """A short looping film with alt text.
-
-    Attributes:
-        frames: uint8 ``[T, C, H, W]``.
-        fps: frames per second; GIF rounds to hundredths of a second.
-        scale: each pixel becomes ``scale`` x ``scale`` pixels.
-    """
-
-    def __init__(self, frames: Tensor, fps: float, alt: str, scale: int = 1) -> None:
-        self.frames, self.fps, self.alt, self.scale = _frames(frames), fps, alt, scale
-
-    def encoded(self, max_bytes: int = MAX_BYTES) -> tuple[str, bytes, int]:
-        images = self._images()
-        content = _smallest(images, max_bytes, **self._timing())
-        return "image/webp", content, images[0].width
-
-    def save(self, path: str | Path) -> Path:
-        """Writes the film as .gif or .webp."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".gif":
-            images = [image.quantize(128, dither=Image.Dither.NONE) for image in self._images()]
-            path.write_bytes(_save(images, "GIF", disposal=1, **self._timing()))
-        elif path.suffix.lower() == ".webp":
-            path.write_bytes(_save(self._images(), "WEBP", quality=85, **self._timing()))
-        else:
-            raise ValueError(f"{path.name}: films are saved as .gif or .webp.")
-        return path
-
-    def _timing(self) -> dict[str, Any]:
-        return {"duration": max(round(1000 / self.fps), 20), "loop": 0}
-
-    def _images(self) -> list[Image.Image]:
-        size = (self.frames.shape[-1] * self.scale, self.frames.shape[-2] * self.scale)
-        return [
-            Image.fromarray(_picture(frame)).resize(size, Image.Resampling.NEAREST)
-            for frame in self.frames
-        ]
-
-
 def filmstrip(
     real: Tensor,
     dream: Tensor,
@@ -196,7 +98,7 @@ def filmstrip(
         times: which frames to show, 1 is the first; default at most 8, evenly spread.
         difference: whether to show the absolute difference, black where they agree.
     """
-    real, dream = _frames(real), _frames(dream)
+    real, dream = as_frames(real), as_frames(dream)
     if real.shape != dream.shape:
         raise ValueError(
             f"Real and dream must have one shape; got {list(real.shape)} and {list(dream.shape)}."
@@ -223,7 +125,7 @@ def counterfactual_strip(
         start: uint8 ``[C, H, W]``, the real frame they all start from, shown first.
         times: as in :func:`filmstrip`.
     """
-    rows = {name: (_frames(frames), DREAM) for name, frames in dreams.items()}
+    rows = {name: (as_frames(frames), DREAM) for name, frames in dreams.items()}
     lengths = {len(frames) for frames, _ in rows.values()}
     if len(lengths) != 1:
         raise ValueError(f"All dreams must have the same number of frames; got {sorted(lengths)}.")
@@ -247,7 +149,7 @@ def strip(
         colors: name -> color of the name, e.g. :data:`REAL`; :data:`DREAM` where none is given.
     """
     colors = colors or {}
-    named = {name: (_frames(frames), colors.get(name, DREAM)) for name, frames in rows.items()}
+    named = {name: (as_frames(frames), colors.get(name, DREAM)) for name, frames in rows.items()}
     counts = {len(frames) for frames, _ in named.values()}
     if len(counts) != 1 or (titles is not None and {len(titles)} != counts):
         raise ValueError(f"Rows and titles need one length; the rows have {sorted(counts)} frames.")
@@ -334,53 +236,6 @@ def loss_curve(
     return Figure(figure, alt)
 
 
-def side_by_side(real: Tensor, dream: Tensor, scale: int = 3) -> Tensor:
-    """Real and dream in one film, under strips with their names.
-
-    Args:
-        real, dream: uint8 ``[T, C, H, W]``.
-        scale: each pixel becomes ``scale`` x ``scale`` pixels.
-
-    Returns:
-        uint8 ``[T, 3, H', W']``, for :func:`gif`.
-    """
-    real, dream = _frames(real), _frames(dream)
-    if real.shape != dream.shape:
-        raise ValueError(
-            f"Real and dream must have one shape; got {list(real.shape)} and {list(dream.shape)}."
-        )
-    if real.shape[1] == 1:
-        real, dream = real.expand(-1, 3, -1, -1), dream.expand(-1, 3, -1, -1)
-    halves = []
-    for film, name, color in ((real, "real", REAL), (dream, "dream", DREAM)):
-        film = film.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
-        head = Image.new("RGB", (film.shape[-1], 18), color)
-        font = ImageFont.load_default(size=13)
-        ImageDraw.Draw(head).text((head.width / 2, 9), name, "black", font, anchor="mm")
-        head = torch.from_numpy(np.array(head)).permute(2, 0, 1)
-        halves.append(torch.cat([head.expand(len(film), -1, -1, -1), film], -2))
-    gap = torch.full((*halves[0].shape[:-1], 4), int(NEUTRAL[1:3], 16), dtype=torch.uint8)
-    return torch.cat([halves[0], gap, halves[1]], -1)
-
-
-def gif(
-    frames: Tensor,
-    path: str | Path | None = None,
-    *,
-    fps: float = 12,
-    scale: int = 1,
-    alt: str = "A short film of frames.",
-) -> Animation:
-    """An animation; written to ``path`` (.gif or .webp) when one is given.
-
-    In a notebook it shows as an animated WebP, which is several times smaller than a GIF.
-    """
-    animation = Animation(frames, fps, alt, scale)
-    if path is not None:
-        animation.save(path)
-    return animation
-
-
 def _strip(
     rows: Mapping[str, tuple[Tensor, str]],
     times: Sequence[int],
@@ -407,10 +262,10 @@ def _strip(
             )
             if start is not None:
                 axis = cells.pop(0)
-                axis.imshow(_picture(start), cmap="gray", vmin=0, vmax=255)
+                axis.imshow(as_picture(start), cmap="gray", vmin=0, vmax=255)
                 axis.spines[:].set(visible=True, color=REAL, linewidth=2)
             for axis, time in zip(cells, times, strict=True):
-                axis.imshow(_picture(frames[time - 1]), cmap="gray", vmin=0, vmax=255)
+                axis.imshow(as_picture(frames[time - 1]), cmap="gray", vmin=0, vmax=255)
         if titles is None:
             titles = [*(["start (real)"] if start is not None else []), *map(str, times)]
             titles[-len(times)] = f"step {times[0]}"
@@ -426,22 +281,6 @@ def _cycle() -> Iterator[dict[str, Any]]:
         yield {"color": NEUTRAL, "linestyle": dash}
 
 
-def _frames(frames: Tensor | np.ndarray) -> Tensor:
-    frames = torch.as_tensor(frames).detach().cpu()
-    if frames.ndim != 4 or frames.dtype != torch.uint8 or frames.shape[1] not in (1, 3):
-        raise ValueError(
-            "Frames must be uint8 [T, C, H, W] with 1 or 3 channels (one clip, not a batch); "
-            f"got {frames.dtype} {list(frames.shape)}."
-        )
-    return frames
-
-
-def _picture(frame: Tensor) -> np.ndarray:
-    """``[C, H, W]`` -> ``[H, W, 3]`` or ``[H, W]``."""
-    array = torch.as_tensor(frame).cpu().permute(1, 2, 0).numpy()
-    return array[..., 0] if array.shape[-1] == 1 else array
-
-
 def _times(times: Sequence[int] | None, length: int) -> list[int]:
     if times is None:
         return sorted({round(t) for t in np.linspace(1, length, min(length, 8))})
@@ -449,26 +288,3 @@ def _times(times: Sequence[int] | None, length: int) -> list[int]:
     if not times or min(times) < 1 or max(times) > length:
         raise ValueError(f"times must lie between 1 and {length}, the number of frames.")
     return times
-
-
-def listed(items: Any) -> str:
-    *first, last = [str(item) for item in items] or [""]
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _save(images: list[Image.Image], kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    more = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
-    images[0].save(buffer, kind, **more, **options)
-    return buffer.getvalue()
-
-
-def _smallest(images: list[Image.Image], max_bytes: int, **options: Any) -> bytes:
-    """WebP of the best quality that fits, if need be with fewer pixels."""
-    for shrink in (1, 2, 4):
-        smaller = [image.reduce(shrink) for image in images] if shrink > 1 else images
-        for quality in (85, 65, 45, 25):
-            content = _save(smaller, "WEBP", quality=quality, method=4, **options)
-            if len(content) <= max_bytes:
-                return content
-    return content

@@ -1,4 +1,4 @@
-"""Packed datasets: the episodes that come out are those that went in, and damage is refused."""
+"""Shipped clips: the episodes that come out are those that went in, and damage is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wmlearn.data.episodes import EpisodeError, EpisodeStore
-from wmlearn.data.packed import find_clips, pack, unpack
+from wmlearn.data.shipped import find_clips, pack, unpack
 
 CLIPS = find_clips("procgen/coinrun", "mixed", 10_000, 64)
 

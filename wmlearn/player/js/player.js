@@ -4,6 +4,7 @@
 const ACK_EVERY = 6;
 const CHART_LENGTH = 300; // steps of PSNR that are shown
 const CHART_RANGE = [5, 45]; // dB
+const EQUAL = 58.92; // dB, the PSNR of a copy: an error below the rounding of bytes is none
 const CALM = 200; // milliseconds between two changes of numbers and chart
 const GLYPHS = {
   ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Space: "space",
@@ -12,46 +13,14 @@ const GLYPHS = {
 const normalKey = (key) => (key === " " ? "Space" : key.length === 1 ? key.toLowerCase() : key);
 const keyLabel = (chord) => chord.split(" + ").map((key) => GLYPHS[key] ?? key).join(" + ");
 
-function make(tag, className, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("aria-") || name.startsWith("data-") || name === "role") {
-      node.setAttribute(name, value);
-    } else node[name] = value;
-  }
-  node.append(...children);
-  return node;
-}
-
 // One side of the stage: a label with the return, and the picture.
-function makeSide(name, [height, width], shownWidth) {
+function makeSide(name, shape, shownWidth) {
   const score = make("span", "wm-score");
   const ended = make("span", "wm-ended", { textContent: "ended", hidden: true });
-  const canvas = make("canvas", "wm-screen", {
-    width, height, role: "img", "aria-label": `${name} game picture`,
-  });
-  canvas.style.width = `${shownWidth}px`;
-  canvas.style.aspectRatio = `${width} / ${height}`;
-  const label = make("div", "wm-label", {},
-    make("span", "wm-swatch", { "aria-hidden": "true" }), make("b", "", { textContent: name }),
-    ended, score);
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(width, height);
+  const words = `${name} game picture`;
   return {
-    node: make("div", `wm-side wm-${name}`, {}, label, canvas),
-    canvas,
-    bytes: width * height * 3,
-    draw(rgb) {
-      const out = image.data;
-      for (let from = 0, to = 0; from < rgb.length; from += 3, to += 4) {
-        out[to] = rgb[from];
-        out[to + 1] = rgb[from + 1];
-        out[to + 2] = rgb[from + 2];
-        out[to + 3] = 255;
-      }
-      context.putImageData(image, 0, 0);
-    },
+    ...makeScreen(name, name, words, shape, shownWidth, ended, score),
+    bytes: shape[0] * shape[1] * 3,
     tell([total, hasEnded]) {
       score.textContent = `return ${Math.round(total * 10) / 10}`;
       ended.hidden = !hasEnded;
@@ -114,7 +83,7 @@ function makeMeter() {
     node: make("div", "wm-meter", {}, head, canvas),
     draw,
     tell(value) {
-      number.textContent = value === null ? "–" : value >= 99 ? "equal" : `${value.toFixed(1)} dB`;
+      number.textContent = value === null ? "–" : value >= EQUAL ? "equal" : `${value.toFixed(1)} dB`;
     },
     push(step, value) {
       if (step === 0) values = [];
@@ -180,7 +149,7 @@ function render({ model, el }) {
     ...config.actions.map(makeAction));
   const facts = make("span", "wm-facts");
   const status = make("span", "wm-status", { role: "status", "aria-live": "polite" });
-  const root = make("div", "wm-player", { "data-lm-suppress-shortcuts": "true" },
+  const root = make("div", "wm-page wm-player", { "data-lm-suppress-shortcuts": "true" },
     stage, meter.node, controls, actionRow, make("div", "wm-foot", {}, status, facts));
   root.style.setProperty("--wm-side", `${config.width}px`);
   root.style.setProperty("--wm-sides", sides.length);
@@ -325,10 +294,8 @@ function render({ model, el }) {
   }
   function onMessage(message, buffers) {
     if (message.type === "frame") {
-      const view = buffers[0];
-      const rgb = new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength);
       heard += 1;
-      pending = { message, rgb };
+      pending = { message, rgb: bytesOf(buffers[0]) };
       if (config.real) meter.push(message.step, message.psnr);
       if (message.note) say(message.note + (message.over ? " A new one follows." : ""));
       else if (message.step === 0 && playing) say("A new episode.");
