@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 from attention import ratio
-from wmlearn.nn.attention import rotate
 
+from wmlearn.nn.attention import rotate
 from wmlearn.systems.vjepa.rope import grid_positions, rope_table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/unit/systems"))

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--horizons", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--probe_steps", type=int, default=500)
+    parser.add_argument("--probe_steps", type=int)
     parser.add_argument("--steps", type=int, help="of all stages, where there were several")
     parser.add_argument("--minutes", type=float, help="of all stages, where there were several")
     parser.add_argument("--note", help="a sentence for the card")
@@ -62,7 +62,7 @@ def main() -> None:
             probe_steps=args.probe_steps,
             training_minutes=card["minutes"],
             policies=policies or None,
-            episodes=args.episodes,
+            episodes=args.episodes if policies else None,
             name=args.name,
             progress=print,
         )

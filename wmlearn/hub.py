@@ -30,6 +30,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.fast import speed_up
 from wmlearn.files import assets_dir, cache_dir, fetch, sha256, weights_address, write_whole
 from wmlearn.world import World, WorldModel
 
@@ -183,7 +184,7 @@ def load(name: str | Path) -> nn.Module:
             f"The weights in {path} do not fit the config in card.json; fetch the checkpoint again."
         ) from error
     module.card = card
-    return module.eval()
+    return speed_up(module.eval())
 
 
 def load_world(name: str | Path, sampler: Any = None) -> World:

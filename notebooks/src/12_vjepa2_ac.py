@@ -395,7 +395,8 @@ assert not torch.equal(mask, torch.ones(18, 18).tril().bool())
 # stays as it is.
 
 # %%
-from wmlearn.systems.vjepa.rope import EPS, Block, rope_table
+from wmlearn.nn.attention import Block
+from wmlearn.systems.vjepa.rope import EPS, rope_table
 
 
 class Predictor(nn.Module):
@@ -404,7 +405,8 @@ class Predictor(nn.Module):
         self.patch = nn.Linear(c.feature_dim, c.dim)
         self.action = nn.Linear(c.action_dim, c.dim)
         self.state = nn.Linear(c.state_dim, c.dim)
-        self.blocks = nn.ModuleList(Block(c.dim, c.heads) for _ in range(c.depth))
+        self.blocks = nn.ModuleList(Block(c.dim, c.heads, pairing="interleaved")
+                                    for _ in range(c.depth))
         self.norm = nn.LayerNorm(c.dim, eps=EPS)
         self.out = nn.Linear(c.dim, c.feature_dim)
         self.table = rope_table(positions(c.frames, c.grid_side), c.dim // c.heads)

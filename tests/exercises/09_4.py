@@ -110,3 +110,6 @@ WRONG += [
     ("scales_its_argument", (scales_its_argument,), "changed its argument `q`"),
 ]
 RIGHT = [("with_einsum", (with_einsum,)), ("in_loops", (in_loops,))]
+ALSO = [
+    ("softmax_before_the_mask", (softmax_before_the_mask,), "weights of each query should add up")
+]

@@ -33,9 +33,12 @@ def test_coefficients():
     config = DenoiserConfig(channels=(32,), depths=(1,), attention=(False,), cond_channels=16)
     sigma = torch.tensor([0.002, 0.4, 3.0, 20.0])
     ours = DIAMOND["coefficients"](sigma, config.sigma_data, config.sigma_offset_noise)
-    library = Denoiser(config).precondition(sigma)
+    denoiser = Denoiser(config)
+    level, edm = denoiser.noise_level(sigma), denoiser.objective
+    c_skip, c_out = edm.coefficients(level)
+    library = (edm.c_in(level), c_out, c_skip, edm.c_noise(level))
     for mine, theirs in zip(ours, library, strict=True):
-        torch.testing.assert_close(mine, theirs.flatten())
+        torch.testing.assert_close(mine, theirs)
 
 
 def test_euler_sampler():
@@ -67,13 +70,14 @@ def test_lambda_returns():
 
 
 def test_rotary_positions():
-    from wmlearn.systems.vjepa.rope import grid_positions, rope_table, rotate
+    from wmlearn.nn.attention import rotate
+    from wmlearn.systems.vjepa.rope import grid_positions, rope_table
 
     positions = grid_positions((2, 3, 4))
     x = torch.randn(24, 7, generator=torch.Generator().manual_seed(0))
     ours = JEPA["turn"](x[:, :6], JEPA["rotary_angles"](positions, 6))
     # with one pair an axis, the textbook's and the published order of speeds are the same
-    theirs = rotate(x[None, :, :6], rope_table(positions, 6))[0]
+    theirs = rotate(x[:, :6], rope_table(positions, 6), "interleaved")
     torch.testing.assert_close(ours, theirs)
 
 

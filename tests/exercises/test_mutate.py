@@ -62,7 +62,7 @@ def test_each_argument_is_written_to(tool):
 def test_a_hanging_and_a_crashing_mutant_count_as_killed(tool):
     problem = next(iter(tool.problems().values()))
     hang = tool.Mutant("while True:\n    pass", 1, "", "", "")
-    crash = tool.Mutant("import os\nos.abort()", 1, "", "", "")
+    crash = tool.Mutant("import os\nos.kill(os.getpid(), 9)", 1, "", "", "")
     for mutant in (hang, crash):
         result = tool.tried(problem, tool.namespace(problem), mutant, seconds=2)
         assert result.agree and result.visible.startswith("stopped")

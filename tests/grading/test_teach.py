@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from places import ROOT
 
 from wmlearn.grading import grade, merging, release, run_limited
@@ -82,6 +83,12 @@ def test_an_error_in_the_answer_becomes_a_hint_with_its_line():
         check("04.1", divide)
     assert "ZeroDivisionError: division by zero" in caught.value.hint
     assert "`return 1 / 0`" in caught.value.hint
+
+
+def test_what_torch_has_not_implemented_is_not_taken_for_an_empty_answer():
+    with pytest.raises(CheckFailed) as caught:
+        check("09.2", lambda codes, count: torch.bincount(codes.float()), lambda *args: 0)
+    assert "your code stopped with NotImplementedError: " in caught.value.hint
 
 
 def test_a_failed_check_lists_in_plain_text_what_holds():

@@ -48,6 +48,7 @@ def test_hidden_seeds_differ_between_courses_and_stay_within_one(source):
     one, again = (make_variant(public, source, "one")[0] for _ in range(2))
     other = make_variant(public, source, "other")[0]
     assert one == again
+    assert any("seed" in split_hidden(cell["source"])[1] for cell in public["cells"])
     for a, b, p in zip(one["cells"], other["cells"], public["cells"], strict=True):
         hidden = [split_hidden(cell["source"])[1] for cell in (a, b, p)]
         if "seed=" in hidden[2]:

@@ -11,6 +11,8 @@ import torch
 import yaml
 
 import wmlearn as wm
+from wmlearn.fast.upsample import FastUpsample
+from wmlearn.fast.winograd import FastConv3x3
 from wmlearn.recipes.tiers import TIERS, current_tier, get_tier
 from wmlearn.systems.diamond import PAPER
 from wmlearn.train import data as data_module
@@ -44,6 +46,12 @@ def test_a_run_leaves_a_checkpoint_that_plays(trained):
     card = json.loads((trained.out / "card.json").read_text())
     assert card["tier"] == "smoke" and card["steps"] == 4 and card["minutes"] >= 0
     assert card["data"]["env"] == "doom/basic"
+
+
+def test_layers_are_fast_in_training_on_a_cpu_and_in_what_is_loaded(trained):
+    for system in (trained.system, wm.load(trained.out)):
+        kinds = {type(layer) for layer in system.modules()}
+        assert {FastConv3x3, FastUpsample} <= kinds
 
 
 def test_history_has_losses_and_the_baseline(trained):

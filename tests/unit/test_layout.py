@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 
 import wmlearn
+from wmlearn.hub import list_checkpoints
 from wmlearn.systems import SYSTEMS
 
 PACKAGE = Path(wmlearn.__file__).parent
 # From the ground up: a file imports only from its own entry and from those before it.
 ORDER = (
-    "files pixels metrics viz teach fast envs data nn world hub recipes agents train player "
+    "files pixels metrics viz teach envs data nn fast world hub recipes agents train player "
     "systems evaluation chapters grading course cli"
 ).split()
 SYSTEM_ROOMS = ("systems", "chapters", "course")
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in ORDER)
 NAMES = {s.name for s in SYSTEMS if s.name} | {s.title.lower() for s in SYSTEMS}
+NAMES |= {name.replace("-", "_") for name in NAMES}
+NAMED = re.compile(rf"(?<![a-z0-9])({'|'.join(map(re.escape, NAMES))})(?![a-z0-9])", re.I)
 
 
 def entry(path: Path) -> str:
@@ -39,6 +42,9 @@ def imports(tree: ast.AST) -> list[str]:
             found += [alias.name for alias in node.names if alias.name.startswith("wmlearn.")]
         found += imports(node)
     return found
+
+
+SHARED = [path for path in FILES if entry(path) not in SYSTEM_ROOMS]
 
 
 def test_every_entry_has_its_place_in_the_order():
@@ -72,12 +78,34 @@ def test_imports_go_upwards_only(path):
     assert above <= lazy
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", SHARED, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_shared_folder_imports_no_system(path):
-    if entry(path) in SYSTEM_ROOMS:
-        return
     names = imports(ast.parse(path.read_text("utf-8")))
     assert [n for n in names if re.match(r"wmlearn\.(systems\.\w|chapters)", n)] == []
+
+
+def words(tree: ast.AST) -> list[str]:
+    """Names and texts in the code; what stands as a statement of its own, a docstring, is none."""
+    found = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        values = (getattr(node, field, None) for field in ("id", "attr", "name", "arg", "value"))
+        found += [value for value in values if isinstance(value, str)] + words(node)
+    return found
+
+
+@pytest.mark.parametrize("path", SHARED, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_shared_folder_names_no_system(path):
+    """Names of shipped checkpoints are those of files."""
+    code = set(words(ast.parse(path.read_text("utf-8")))) - set(list_checkpoints())
+    assert [word for word in code if NAMED.search(word)] == []
+
+
+def test_a_name_would_be_found():
+    assert NAMED.search("Diamond") and NAMED.search("x.vjepa2_ac") and not NAMED.search("genies")
+    found = words(ast.parse('"""genie"""\ndef f(a="sora"): g.h = b'))
+    assert set(found) == {"f", "a", "sora", "g", "h", "b"}
 
 
 SUBJECTS = re.compile(r"(world|system|recipe|agent|policy|player|act|actor|trained|\w+_module)s?$")

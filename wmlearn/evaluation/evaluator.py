@@ -23,7 +23,7 @@ from wmlearn.evaluation.judge import Case, Verdict, call_judge
 from wmlearn.evaluation.rollout import draw_windows
 from wmlearn.evaluation.utility import measure_utility
 from wmlearn.systems import entry_of
-from wmlearn.world import FeatureWorld, LatentActionWorld, Needs, World, WorldModel
+from wmlearn.world import FeatureWorld, LatentActionWorld, World, WorldModel
 
 HORIZONS = (1, 8, 32)
 PROBE_STEPS = 500
@@ -149,8 +149,10 @@ def _parts(subject: World | nn.Module) -> tuple[World | None, nn.Module | None]:
         return subject.world(), subject
     if isinstance(subject, nn.Module):
         return None, subject
-    Needs().check("evaluate", subject)
-    raise AssertionError("unreachable")
+    raise ValueError(
+        "evaluate() takes a world, a trained system or a checkpoint's name; got "
+        f"{type(subject).__name__}."
+    )
 
 
 def _refuse_what_has_no_meaning(case: Case, given: dict[str, Any], known: bool) -> None:

@@ -1,31 +1,24 @@
 """3x3 convolutions that need about half of the time on a CPU, with the same result.
 
-Two old tricks, both exact but for rounding:
+Winograd's minimal filtering computes a tile of 6x6 outputs of a 3x3 filter with 8 * 8
+multiplications a channel instead of 6 * 6 * 9, between cheap linear transforms of tile and filter
+(Lavin & Gray 2016). PyTorch's CPU builds contain an implementation (NNPACK), but do not choose it
+for float32 on x86. Its rounding error is about 3e-5 of the outputs' standard deviation, where the
+plain convolution has 1e-6.
 
-* Winograd's minimal filtering computes a tile of 6x6 outputs of a 3x3 filter with 8 * 8
-  multiplications a channel instead of 6 * 6 * 9, between cheap linear transforms of tile and
-  filter (Lavin & Gray 2016). PyTorch's CPU builds contain an implementation (NNPACK), but do not
-  choose it for float32 on x86. Its rounding error is about 3e-5 of the outputs' standard
-  deviation, where the plain convolution has 1e-6.
-* After repeating every pixel 2x2 times, a 3x3 filter sees only 2x2 different pixels. So its
-  weights are added up first, and four 2x2 convolutions run on the small map.
-
-Whether they are used depends on device, dtype, shapes, build and processor only, never on the data.
-NNPACK knows vectors of 256 bits: where the plain convolution runs on twice as many, it is faster
-without any trick. So the two are timed against each other once, when they are first needed.
+Whether it is used depends on device, dtype, shapes, build and processor only, never on the data nor
+on a clock: the same seed gives the same bytes.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import platform
 from functools import cache
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from wmlearn.fast.memory import keep_freed_memory
 
 MIN_SIDE = 32  # below this, most of a tiling with 6x6 is border and transforms of filters
 PIXELS_PER_CALL = 64 * 64  # of a column of images; fewer cost transforms of filters, more the cache
@@ -42,31 +35,26 @@ def has_nnpack() -> bool:
 
 @cache
 def nnpack_is_faster() -> bool:
-    """Whether NNPACK beats the plain convolution here; measured once, in a twentieth of a second.
+    """Whether NNPACK beats the plain convolution on this processor.
 
-    On AMD's processors it needs about half of the time, on Intel's with AVX-512 half as much again;
-    the best of seven runs is far from the border on either, so a busy machine decides the same.
+    NNPACK knows vectors of 256 bits, so it has fewer multiplications to do and no less to do them
+    with where AVX2 is the widest. With AVX-512 it was measured: on AMD's processors it needs about
+    half of the plain convolution's time, on Intel's half as much again. Processors of other
+    families have PyTorch's own choice.
     """
-    if not has_nnpack():
-        return False
-    with torch.inference_mode():
-        x, weight = torch.ones(1, 64, 64, 64), torch.ones(64, 64, 3, 3)
-        plain = _best_time(lambda: F.conv2d(x, weight, padding=1))
-        return _best_time(lambda: winograd_conv3x3(x, weight, None)) < plain
+    vectors = torch.backends.cpu.get_cpu_capability()
+    if vectors == "AVX512":
+        return has_nnpack() and "GenuineIntel" not in _vendor()
+    return has_nnpack() and vectors == "AVX2"
 
 
-def _best_time(function: Callable[[], Tensor], runs: int = 7) -> float:
-    """Seconds of the fastest run; the first one, which also prepares, does not count."""
-    function()
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+def _vendor() -> str:
+    """Text that names the processor's maker."""
+    info = Path("/proc/cpuinfo")
+    return info.read_text() if info.exists() else platform.processor()
 
 
-def _is_eager_cpu(x: Tensor, weight: Tensor) -> bool:
+def is_eager_cpu(x: Tensor, weight: Tensor) -> bool:
     """Whether ``x`` is a plain float32 CPU tensor, with nobody tracing what is done to it."""
     return (
         not (torch.compiler.is_compiling() or torch.jit.is_tracing())
@@ -83,7 +71,7 @@ def _is_eager_cpu(x: Tensor, weight: Tensor) -> bool:
 def winograd_pays(x: Tensor, weight: Tensor) -> bool:
     """Whether :class:`FastConv3x3` leaves the plain convolution; see the module's text."""
     large = min(x.shape[2:]) >= MIN_SIDE
-    return large and _is_eager_cpu(x, weight) and nnpack_is_faster()
+    return large and is_eager_cpu(x, weight) and nnpack_is_faster()
 
 
 def winograd_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -113,8 +101,6 @@ class _WinogradConv3x3(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if any(ctx.needs_input_grad):
-            keep_freed_memory()
         ctx.save_for_backward(x, weight)
         return winograd_conv3x3(x, weight, bias)
 
@@ -137,69 +123,15 @@ class _WinogradConv3x3(torch.autograd.Function):
 class FastConv3x3(nn.Conv2d):
     """``nn.Conv2d`` with 3x3 filters, stride 1 and padding 1: same parameters, less CPU time."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+    @staticmethod
+    def fits(conv: nn.Conv2d) -> bool:
+        """Whether a convolution is one of those."""
+        shape = (conv.kernel_size, conv.stride, conv.padding, conv.dilation)
+        same = shape == ((3, 3), (1, 1), (1, 1), (1, 1))
+        return same and conv.groups == 1 and conv.padding_mode == "zeros"
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C_in, H, W] -> [B, C_out, H, W]."""
         if winograd_pays(x, self.weight):
             return _WinogradConv3x3.apply(x, self.weight, self.bias)
         return super().forward(x)
-
-
-# Row k of a 3x3 filter on repeated pixels is a part of row y of a 2x2 filter on the small map:
-# _MERGE[parity of the output's row][y][k].
-_MERGE = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
-_PARITIES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of (row, column)
-
-
-class _Weave(torch.autograd.Function):
-    """Four maps, one for each parity of (row, column), each H + 1 x W + 1 -> one 2H x 2W map.
-
-    A map of parity 1 starts at its second row (column), one of parity 0 ends before its last.
-    """
-
-    @staticmethod
-    def forward(ctx, maps: Tensor) -> Tensor:  # [B, 2, 2, C, H + 1, W + 1]
-        batch, _, _, channels, height, width = maps.shape
-        height, width = height - 1, width - 1
-        out = maps.new_empty(batch, channels, height, 2, width, 2)
-        for a, b in _PARITIES:
-            out[:, :, :, a, :, b] = maps[:, a, b, :, a : a + height, b : b + width]
-        return out.view(batch, channels, 2 * height, 2 * width)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        batch, channels, height, width = grad.shape
-        height, width = height // 2, width // 2
-        grad = grad.reshape(batch, channels, height, 2, width, 2)
-        out = grad.new_zeros(batch, 2, 2, channels, height + 1, width + 1)
-        for a, b in _PARITIES:
-            out[:, a, b, :, a : a + height, b : b + width] = grad[:, :, :, a, :, b]
-        return out
-
-
-def _repeat_pixels(x: Tensor) -> Tensor:
-    """[B, C, H, W] -> [B, C, 2 * H, 2 * W]; XLA has no gradient for ``F.interpolate``."""
-    batch, channels, height, width = x.shape
-    x = x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
-    return x.reshape(batch, channels, 2 * height, 2 * width)
-
-
-def upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A 3x3 convolution, padding 1, of ``x`` with every pixel repeated 2x2 times.
-
-    Args:
-        x: [B, C_in, H, W].
-        weight: [C_out, C_in, 3, 3].
-        bias: [C_out] or None.
-
-    Returns:
-        [B, C_out, 2 * H, 2 * W].
-    """
-    if not _is_eager_cpu(x, weight):
-        return F.conv2d(_repeat_pixels(x), weight, bias, padding=1)
-    merge = weight.new_tensor(_MERGE)
-    filters = torch.einsum("ayk,bxl,oikl->aboiyx", merge, merge, weight).flatten(0, 2)
-    maps = F.conv2d(x, filters, None if bias is None else bias.repeat(4), padding=1)
-    return _Weave.apply(maps.unflatten(1, (2, 2, -1)))

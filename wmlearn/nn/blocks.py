@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.fast.winograd import FastConv3x3
+from wmlearn.nn.attention import attend
 
 CHANNELS_PER_GROUP = 32
 CHANNELS_PER_HEAD = 8
@@ -21,7 +21,7 @@ EPS = 1e-5
 
 
 def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    return FastConv3x3(in_channels, out_channels)
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
 
 
 def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -84,7 +84,7 @@ class SelfAttention2d(nn.Module):
         x = self.norm(x)
         heads = self.qkv(x).reshape(len(x), 3, self.num_heads, -1, x.shape[2] * x.shape[3])
         q, k, v = heads.transpose(-1, -2).unbind(1)  # each [B, heads, H * W, C / heads]
-        y = F.scaled_dot_product_attention(q, k, v)
+        y = attend(q, k, v)
         return x + self.out(y.transpose(-1, -2).reshape(x.shape))
 
 

@@ -140,12 +140,12 @@ def judge(number: str, backend: Backend, passed: list[str], **variant: Any) -> s
             passed.append(name)
     except (Hint, Changed) as hint:
         return str(hint)
-    except NotImplementedError:
-        return (
-            f"{number} is not written yet: put your code in place of "
-            "`raise NotImplementedError()`, run that cell, then run this one again."
-        )
     except Exception as error:  # whatever the student's code raises becomes a hint
+        if isinstance(error, NotImplementedError) and not str(error):  # torch's have a text
+            return (
+                f"{number} is not written yet: put your code in place of "
+                "`raise NotImplementedError()`, run that cell, then run this one again."
+            )
         if _is_in_a_call(error):
             return f"your code stopped with {describe(error)}"
         return f"your answer has a form that the check cannot read ({describe(error)})."

@@ -22,6 +22,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from wmlearn import hub
 from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.fast import speed_up
 from wmlearn.files import write_whole
 from wmlearn.recipes.run import RunConfig
 from wmlearn.systems import TRAINABLE
@@ -120,7 +121,7 @@ def run_settings(asked: Settings) -> Fit:
         module.load_state_dict(state.weights)
         if not _is_saved(out, state):
             recipe.save(out, module, _card(run, store, digest, state))
-    return Fit(module.eval(), out, read_history(out / "history.jsonl"), store)
+    return Fit(speed_up(module.eval()), out, read_history(out / "history.jsonl"), store)
 
 
 def _card(run: RunConfig, store: EpisodeStore, digest: str, state: resume.State) -> dict[str, Any]:

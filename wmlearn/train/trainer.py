@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from wmlearn.data.datamodule import ClipDataModule
+from wmlearn.fast import speed_up
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.recipes.run import RunConfig
 from wmlearn.train.resume import state_io
@@ -66,6 +67,8 @@ def train(
     trainer: L.Trainer, module: L.LightningModule, data: ClipDataModule, state: Path | None
 ) -> None:
     """Trains, from ``state`` on if there is one; ``KeyboardInterrupt`` where it was stopped."""
+    if trainer.strategy.root_device.type == "cpu":
+        speed_up(module)
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     try:

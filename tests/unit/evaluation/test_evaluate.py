@@ -333,6 +333,8 @@ def test_evaluation_is_reproducible_and_checks_the_frame_size(store):
         probe_steps=0,
         cost=False,
     )
+    with pytest.raises(ValueError, match="takes a world, a trained system .* got object"):
+        judge(object(), store)
     with pytest.raises(ValueError, match=r"\[3, 16, 16\]"):
         judge(CopyLastFrame(ACTIONS, (3, 32, 32)), store)
 
@@ -442,7 +444,7 @@ def test_flops_are_those_of_the_plain_algorithms(store):
 
     class Fast(Oracle):
         def __init__(self) -> None:
-            self.conv, self.lstm = FastConv3x3(2, 2), nn.LSTM(6, 5, batch_first=True)
+            self.conv, self.lstm = FastConv3x3(2, 2, 3, padding=1), nn.LSTM(6, 5, batch_first=True)
 
         def see(self, frame, generator):
             self.conv(torch.zeros(1, 2, 64, 64))

@@ -10,14 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
+from wmlearn.fast import speed_up
 from wmlearn.fast import winograd as fast_conv
-from wmlearn.fast.winograd import (
-    FastConv3x3,
-    has_nnpack,
-    nnpack_is_faster,
-    upsample_conv3x3,
-    winograd_pays,
-)
+from wmlearn.fast.time_first import FastSTTransformer
+from wmlearn.fast.upsample import FastUpsample, upsample_conv3x3
+from wmlearn.fast.winograd import FastConv3x3, has_nnpack, nnpack_is_faster, winograd_pays
+from wmlearn.nn.st_transformer import STTransformer
+from wmlearn.nn.unet import Upsample
 from wmlearn.systems.diamond.config import DenoiserConfig
 from wmlearn.systems.diamond.denoiser import Denoiser
 
@@ -38,7 +37,7 @@ def relative_error(ours: torch.Tensor, reference: torch.Tensor) -> float:
 
 def pair(in_channels: int, out_channels: int) -> tuple[FastConv3x3, nn.Conv2d]:
     torch.manual_seed(0)
-    fast = FastConv3x3(in_channels, out_channels)
+    fast = FastConv3x3(in_channels, out_channels, 3, padding=1)
     plain = nn.Conv2d(in_channels, out_channels, 3, padding=1)
     plain.load_state_dict(fast.state_dict())
     return fast, plain
@@ -127,12 +126,22 @@ def test_without_nnpack(monkeypatch):
     assert_close(fast(x), plain(x), rtol=0, atol=0)
 
 
-@needs_nnpack
-@pytest.mark.parametrize(("plain", "nnpack"), [(2.0, 1.0), (1.0, 2.0)])
-def test_the_faster_one_is_chosen(monkeypatch, plain, nnpack):
-    times = iter([plain, nnpack])
-    monkeypatch.setattr(fast_conv, "_best_time", lambda function: next(times))
-    assert nnpack_is_faster.__wrapped__() == (nnpack < plain)
+@pytest.mark.parametrize(
+    ("capability", "vendor", "faster"),
+    [
+        ("AVX512", "vendor_id : GenuineIntel", False),
+        ("AVX512", "vendor_id : AuthenticAMD", True),
+        ("AVX2", "vendor_id : GenuineIntel", True),
+        ("DEFAULT", "", False),
+    ],
+)
+def test_the_processor_decides_and_no_clock(monkeypatch, capability, vendor, faster):
+    monkeypatch.setattr(fast_conv, "has_nnpack", lambda: True)
+    monkeypatch.setattr(fast_conv, "_vendor", lambda: vendor)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert nnpack_is_faster.__wrapped__() == faster
+    monkeypatch.setattr(fast_conv, "has_nnpack", lambda: False)
+    assert not nnpack_is_faster.__wrapped__()
 
 
 def test_old_build_has_no_private_function(monkeypatch):
@@ -168,32 +177,80 @@ def test_upsampling(shape, bias):
 
 
 def test_upsampling_elsewhere_is_plain():
-    x, weight = torch.randn(1, 2, 4, 4, dtype=torch.double), torch.randn(2, 2, 3, 3).double()
-    reference = F.conv2d(F.interpolate(x, scale_factor=2.0), weight, padding=1)
-    assert_close(upsample_conv3x3(x, weight, None), reference, rtol=0, atol=0)
+    torch.manual_seed(0)
+    layer, x = Upsample(2).double(), torch.randn(1, 2, 4, 4, dtype=torch.double)
+    plain = layer(x)
+    reference = F.interpolate(x, scale_factor=2.0)
+    reference = F.conv2d(reference, layer.conv.weight, layer.conv.bias, padding=1)
+    assert_close(plain, reference)
+    assert type(speed_up(layer)) is FastUpsample
+    assert_close(layer(x), plain, rtol=0, atol=0)
+
+
+# --- whole models ---------------------------------------------------------------------------------
+
+
+def awake(model: nn.Module) -> nn.Module:
+    """Layers that start at zero would hide those before them."""
+    for parameter in model.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.02)
+    return model
+
+
+def compare(model: nn.Module, run) -> tuple[float, float]:
+    """``run(model)`` before and after: error of the output, and the largest of a gradient."""
+
+    def gradients(model):
+        model.zero_grad()
+        output = run(model)
+        output.square().mean().backward()
+        return output.detach(), {k: p.grad.clone() for k, p in model.named_parameters()}
+
+    plain_output, plain = gradients(model)
+    keys = list(model.state_dict())
+    output, fast = gradients(speed_up(model))
+    assert list(model.state_dict()) == keys
+    errors = [(fast[name] - plain[name]).norm() / plain[name].norm() for name in plain]
+    return relative_error(output, plain_output), float(max(errors))
 
 
 @needs_nnpack
-def test_paper_denoiser_at_64x64(monkeypatch):
-    """Output and all gradients of DIAMOND's denoiser, against plain convolutions everywhere."""
+def test_paper_denoiser_at_64x64():
+    """Output and all gradients of DIAMOND's denoiser, against plain layers."""
     torch.manual_seed(0)
-    denoiser = Denoiser(DenoiserConfig())
-    for parameter in denoiser.parameters():
-        if not parameter.any():  # layers that start at zero would hide those before them
-            nn.init.normal_(parameter, std=0.02)
+    denoiser = awake(Denoiser(DenoiserConfig()))
     noisy, context = torch.randn(1, 3, 64, 64), torch.rand(1, 4, 3, 64, 64) * 2 - 1
-    actions, c = torch.tensor([[0, 1, 2, 3]]), denoiser.precondition(torch.tensor([0.5]))
+    actions, level = torch.tensor([[0, 1, 2, 3]]), torch.tensor([0.5])
+    error, gradient_error = compare(
+        denoiser, lambda model: model.inner_output(noisy, level, context, actions)
+    )
+    assert 0 < error < 5e-4 and gradient_error < 1e-3
+    kinds = {type(layer) for layer in denoiser.modules()}
+    assert {FastConv3x3, FastUpsample} <= kinds
 
-    def run():
-        denoiser.zero_grad()
-        output = denoiser.inner_output(noisy, c, context, actions)
-        F.mse_loss(output, noisy).backward()
-        return output.detach(), {k: p.grad.clone() for k, p in denoiser.named_parameters()}
 
-    output, gradients = run()
-    monkeypatch.setattr(fast_conv, "_is_eager_cpu", lambda x, weight: False)
-    plain_output, plain_gradients = run()
-    assert 0 < relative_error(output, plain_output) < 5e-4
-    for name, gradient in gradients.items():
-        error = (gradient - plain_gradients[name]).norm() / plain_gradients[name].norm()
-        assert error < 1e-3, name
+@pytest.mark.parametrize("steps", [4, 20])
+def test_st_transformer(steps):
+    torch.manual_seed(0)
+    model, x = awake(STTransformer(32, 2, 2, space=12)), torch.randn(2, steps, 12, 32)
+    error, gradient_error = compare(model, lambda model: model(x))
+    assert type(model) is FastSTTransformer
+    assert 0 < error < 1e-5 and gradient_error < 1e-4
+    with torch.no_grad():  # and without gradients it is the textbook's
+        plain = copy.deepcopy(model)
+        plain.__class__ = STTransformer
+        assert_close(model(x), plain(x), rtol=0, atol=0)
+    conditioned = STTransformer(16, 1, 2, space=3, cond_dim=4)
+    assert type(speed_up(conditioned)) is STTransformer
+
+
+def test_a_second_call_changes_nothing_and_other_convolutions_stay():
+    model = nn.Sequential(
+        nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=2, padding=1), nn.Conv2d(4, 4, 1)
+    )
+    kinds = [type(layer) for layer in speed_up(model)]
+    assert kinds == [FastConv3x3, nn.Conv2d, nn.Conv2d]
+    assert [type(layer) for layer in speed_up(model)] == kinds
+    for options in ({"groups": 2}, {"padding_mode": "circular"}, {"dilation": 2}):
+        assert type(speed_up(nn.Conv2d(4, 4, 3, padding=1, **options))) is nn.Conv2d

@@ -13,7 +13,8 @@ from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import quantize, to_float, to_uint8
 from wmlearn.systems.diamond import Diamond, SamplerConfig, sample
 from wmlearn.systems.diamond.denoiser import Denoiser
-from wmlearn.systems.diamond.recipe import LAPTOP, SMOKE
+from wmlearn.systems.diamond.later_round import LaterRound
+from wmlearn.systems.diamond.recipe import LAPTOP, RECIPE, SMOKE
 from wmlearn.systems.diamond.reward_end import reward_class
 
 SMALL = replace(SMOKE, reward_end=replace(SMOKE.reward_end, image_size=16))
@@ -31,36 +32,38 @@ def clip(batch=4, frames=6, size=16, seed=0):
 
 @pytest.mark.parametrize("objective", ["edm", "ddpm"])
 def test_preconditioning_gives_unit_variance(objective):
-    """Monte Carlo: the network's input, and EDM's target, have unit variance at every sigma."""
-    config = replace(SMOKE.denoiser, objective=objective, sigma_data=0.5, sigma_offset_noise=0.0)
+    """Monte Carlo, with the offset noise: the network's input and target, at every sigma."""
+    config = replace(SMOKE.denoiser, objective=objective, sigma_data=0.5, sigma_offset_noise=0.3)
     denoiser = Denoiser(config)
     generator = torch.Generator().manual_seed(0)
-    clean = 0.5 * torch.randn(100_000, generator=generator)
-    noise = torch.randn(100_000, generator=generator)
+    clean = 0.5 * torch.randn(1, 100_000, generator=generator)
+    noise = torch.randn(1, 100_000, generator=generator)
+    offset = torch.randn(1, 100_000, generator=generator)
     for sigma in (0.01, 0.5, 10.0):
-        c = denoiser.precondition(torch.tensor([sigma]))
-        noisy = clean + sigma * noise
-        assert_close((c.c_in * noisy).var().item(), 1.0, rtol=0.02, atol=0)
-        target = (clean - c.c_skip * noisy) / c.c_out
+        level = denoiser.noise_level(torch.tensor([sigma]))
+        added = sigma * noise + 0.3 * offset
+        scaled = denoiser.objective.c_in(level) * (clean + added)
+        assert_close(scaled.var().item(), 1.0, rtol=0.02, atol=0)
+        target = denoiser.objective.target(clean, added / level, level)
         assert_close(target.var().item(), 1.0, rtol=0.02, atol=0)
         if objective == "ddpm":
-            assert_close(target.flatten(), noise, rtol=0, atol=1e-3)
+            assert_close(target, added / level)
 
 
-def test_a_perfect_network_gives_the_clean_frame(monkeypatch):
+@pytest.mark.parametrize("objective", ["edm", "ddpm"])
+@pytest.mark.parametrize("predict", ["frame", "change"])
+def test_a_perfect_network_gives_the_clean_frame(monkeypatch, predict, objective):
     """Where F is the target of the loss, the estimate is the clean frame, whatever is diffused."""
-    for predict in ("frame", "change"):
-        denoiser = Denoiser(replace(SMOKE.denoiser, predict=predict))
-        context = quantize(torch.rand(2, 4, 3, 16, 16) * 2 - 1)
-        frame = quantize(torch.rand(2, 3, 16, 16) * 2 - 1)
-        sigma = torch.tensor([0.3, 2.0])
-        clean = frame - denoiser.base(context)
-        noisy = clean + sigma.view(-1, 1, 1, 1) * torch.randn_like(clean)
-        c = denoiser.precondition(sigma)
-        target = (clean - c.c_skip * noisy) / c.c_out
-        monkeypatch.setattr(denoiser, "inner_output", lambda *_: target)  # noqa: B023
-        actions = torch.zeros(2, 4, dtype=torch.int64)
-        assert_close(denoiser.estimate(noisy, sigma, context, actions), frame, rtol=0, atol=1e-5)
+    denoiser = Denoiser(replace(SMOKE.denoiser, predict=predict, objective=objective))
+    context = quantize(torch.rand(2, 4, 3, 16, 16) * 2 - 1)
+    frame = quantize(torch.rand(2, 3, 16, 16) * 2 - 1)
+    clean, sigma = frame - denoiser.base(context), torch.tensor([0.3, 2.0])
+    level, noise = denoiser.noise_level(sigma), torch.randn_like(clean)
+    noisy = denoiser.objective.path.mix(clean, noise, level)
+    target = denoiser.objective.target(clean, noise, level)
+    monkeypatch.setattr(denoiser, "inner_output", lambda *_: target)
+    actions = torch.zeros(2, 4, dtype=torch.int64)
+    assert_close(denoiser.estimate(noisy, sigma, context, actions), frame, rtol=0, atol=1e-5)
 
 
 def test_one_step_from_pure_noise_is_the_estimate_itself():
@@ -98,16 +101,17 @@ def test_from_the_second_frame_on_the_context_is_the_model_s_own():
 
 
 def test_context_noise_reaches_the_past_and_not_the_target():
-    frames, actions = to_float(clip().frames), clip().actions
-    seen = []
-    denoiser = Denoiser(replace(SMOKE.denoiser, context_noise=0.2))
-    original = denoiser.inner_output
-    denoiser.inner_output = lambda noisy, c, context, a: (
-        seen.append((noisy, context)) or original(noisy, c, context, a)
-    )
-    _, estimates = denoiser.loss(frames, actions, SampleNoise(0, 0, 4).normal)
-    level = (seen[0][1] - frames[:, :4]).flatten(1).std(1)
+    seen, batch = [], clip()
+    config = replace(SMALL, denoiser=replace(SMALL.denoiser, context_noise=0.2))
+    system = RECIPE.build(config)
+    assert type(system) is LaterRound and type(RECIPE.build(SMALL)) is Diamond
+    original = system.denoiser.loss
+    system.denoiser.loss = lambda frames, *rest: seen.append(frames) or original(frames, *rest)
+    _, estimates = system.denoising_loss(batch, SampleNoise(0, 0, 4))
+    frames = to_float(batch.frames)
+    level = (seen[0][:, :4] - frames[:, :4]).flatten(1).std(1)
     assert (level > 0).all() and (level <= 0.22).all() and level.std() > 0.01
+    assert torch.equal(seen[0][:, 4:], frames[:, 4:])
     # An untrained network adds nothing: its estimate is the noisy past, not the true next frame.
     assert (estimates[:, 0] - frames[:, 4]).abs().mean() > 0.3
 
@@ -150,19 +154,26 @@ def test_losses_belong_to_the_step_not_to_the_process():
 
 
 def test_the_denoiser_learns_from_every_part_of_a_long_clip():
-    system = Diamond(SMALL)
-    window = system._random_window(clip(batch=64, frames=12), SampleNoise(0, 0, 64))
-    assert window[:, 0].min() == 0 and window[:, 0].max() == 12 - 6, "6 frames at every offset"
-    assert torch.equal(window, window[:, :1] + torch.arange(6))
-    short = system._random_window(clip(frames=6), SampleNoise(0, 0, 4))
-    assert torch.equal(short, torch.arange(6).expand(4, -1))
+    system, batch = Diamond(SMALL), clip(batch=64, frames=12)
+    piece = system.random_piece(batch, SampleNoise(0, 0, 64))
+    starts = [
+        [t for t in range(7) if torch.equal(batch.frames[b, t : t + 6], piece.frames[b])]
+        for b in range(64)
+    ]
+    assert {t for (t,) in starts} == set(range(7)), "6 frames at every offset"
+    for b, (t,) in enumerate(starts):
+        for name in ("actions", "rewards", "terminated"):
+            between = getattr(batch, name)[b, t : t + 5]
+            assert torch.equal(getattr(piece, name)[b], between), name
+    short = clip(frames=6)
+    assert system.random_piece(short, SampleNoise(0, 0, 4)) is short
 
 
 def test_reward_and_end_can_learn_from_dreams_alone():
     """With a frozen denoiser only the reward model gets a gradient, from its dreams too."""
     batch = clip()
-    plain = Diamond(replace(SMALL, train_denoiser=False)).losses(batch)
-    system = Diamond(replace(SMALL, train_denoiser=False, reward_on_dreams=True))
+    plain = Diamond(SMALL).losses(batch)
+    system = RECIPE.build(replace(SMALL, train_denoiser=False, reward_on_dreams=True))
     losses = system.losses(batch)
     assert losses["reward"] != plain["reward"] and losses["denoising"] == plain["denoising"]
     sum(losses.values()).backward()

@@ -57,7 +57,7 @@ def denoiser(reference, published):
 def test_inner_network(denoiser, reference):
     noisy, sigma = reference["in.noisy_next_obs"], reference["in.sigma"]
     output = denoiser.inner_output(
-        noisy, denoiser.precondition(sigma), reference["in.obs"], reference["in.act"]
+        noisy, denoiser.noise_level(sigma), reference["in.obs"], reference["in.act"]
     )
     assert_close(output, reference["out.model_output"], **TOLERANCE)
 

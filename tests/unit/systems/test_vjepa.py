@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from wmlearn.chapters.ch11_vjepa.distraction import DIRECTIONS, draw_clips, train
 from wmlearn.data.clip import Clip
 from wmlearn.evaluation.probe import fit_probe, pair_hits
+from wmlearn.nn.attention import rotate
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.systems.vjepa import LONG_RANGE, PAPER, SHORT_RANGE, VJEPA, draw_mask
 from wmlearn.systems.vjepa.collapse import (
@@ -23,7 +24,7 @@ from wmlearn.systems.vjepa.collapse import (
 from wmlearn.systems.vjepa.encoder import normalize, take
 from wmlearn.systems.vjepa.masks import draw_blocks
 from wmlearn.systems.vjepa.recipe import RECIPE, SMOKE
-from wmlearn.systems.vjepa.rope import grid_positions, rope_table, rotate
+from wmlearn.systems.vjepa.rope import grid_positions, rope_table
 
 TINY = replace(
     SMOKE,
@@ -57,7 +58,8 @@ def test_only_the_distance_counts_to_rotary_positions():
 
     def product(i: int, j: int) -> torch.Tensor:
         table = rope_table(at, 6)
-        return (rotate(q, table[:, i : i + 1]) * rotate(k, table[:, j : j + 1])).sum()
+        at_i, at_j = table[:, i : i + 1], table[:, j : j + 1]
+        return (rotate(q, at_i, "interleaved") * rotate(k, at_j, "interleaved")).sum()
 
     first = product(0, 1 + 5 + 25)  # one step along each axis
     assert_close(product(31, 62), first)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.testing import assert_close
 
-from wmlearn.systems.vjepa.rope import grid_positions, rope_table, rotate
+from wmlearn.nn.attention import rotate
+from wmlearn.systems.vjepa.rope import grid_positions, rope_table
 
 
 def published(x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
@@ -33,7 +34,7 @@ def test_the_table_is_the_recipe():
     table = rope_table(grid_positions((4, 8, 8)), 32)
 
     def ours():
-        return rotate(x, table[:, index])
+        return rotate(x, table[:, index, None, None], "interleaved")
 
     def theirs():
         return [by_axes(part.transpose(1, 2), index, 8) for part in x.unbind(2)]

@@ -169,7 +169,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     system = hub.load(args.checkpoint)
-    world = system.world(num_steps=args.num_steps, guidance=args.guidance)
+    chosen = {"num_steps": args.num_steps, "guidance": args.guidance}
+    world = system.world({name: value for name, value in chosen.items() if value is not None})
     store = EpisodeStore(args.data)
     clip, episodes = draw_clips(store, world.context_frames + LONG, args.clips, args.seed)
     found, dream = measure(world, system, clip, episodes, instruments(store), args.seed)

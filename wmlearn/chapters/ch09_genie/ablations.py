@@ -89,7 +89,7 @@ def measure(name: str, system, data: ClipDataModule, history: dict) -> dict:
         card = evaluate(system.world(), data, horizons=(1, 4), clips=64, seeds=(0,),
                         probe_steps=0, cost=False)  # fmt: skip
         at = card.fidelity.at
-        result |= {f"psnr_{row.horizon}": row.psnr.value for row in at}
+        result |= {f"psnr_{row.horizon}": row.score.value for row in at}
         result |= {f"gain_{row.horizon}": row.gain.value for row in at}
         result |= {f"delta_{row.horizon}": row.delta.value for row in card.controllability.at}
         return {key: round(value, 3) for key, value in result.items()}

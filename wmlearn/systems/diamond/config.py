@@ -26,12 +26,12 @@ class DenoiserConfig:
         predict: what is diffused: the next "frame" (the paper), or its "change" from the last one.
         objective: "edm" (the paper), or "ddpm", its ablation: the network predicts the noise
             (Ho et al. 2020 in the terms of Karras et al. 2022, table 1).
-        context_noise: in training the past gets noise of a standard deviation that is drawn from
-            0 to this for each clip, so that the model learns to mend the errors of its own past
-            (0 in the paper; compare GameNGen, Valevski et al. 2024, section 3.2).
+        context_noise: in a later round of training the past gets noise of a standard deviation that
+            is drawn from 0 to this for each clip, so that the model learns to mend the errors of
+            its own past (0 in the paper; compare GameNGen, Valevski et al. 2024, section 3.2).
         still_below: when dreaming, a pixel whose change is smaller than this in all channels keeps
-            its color; in 8-bit levels, only for ``predict="change"``. A network that is narrower
-            than its patches cannot see the grain it adds, so it cannot mend it; this stops it.
+            its color; in 8-bit levels (0 in the paper). A network that is narrower than its patches
+            cannot see the grain it adds, so it cannot mend it; this stops it.
         sigma_data: standard deviation of what is diffused, in units of [-1, 1].
         sigma_offset_noise: noise that is constant over an image, added to every sample.
         sigma_loc: mean of log(sigma) in training (P_mean in Karras et al. 2022).
@@ -123,10 +123,11 @@ class DiamondConfig:
         autoregressive_steps: frames after the context that the denoiser learns in a row, each
             from its own predictions; the clip has ``context_frames + autoregressive_steps``
             frames for the denoiser.
-        train_denoiser: false keeps the denoiser as it is and trains reward and end only.
-        reward_on_dreams: reward and end are also learnt from the denoiser's own frames. The paper
-            learns them from real frames only; but where a small denoiser blurs a monster, a model
-            that has seen such frames still knows when it is hit.
+        train_denoiser: false keeps the denoiser as it is and trains reward and end only, in a later
+            round.
+        reward_on_dreams: in a later round, reward and end are also learnt from the denoiser's own
+            frames. The paper learns them from real frames only; but where a small denoiser blurs a
+            monster, a model that has seen such frames still knows when it is hit.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         warmup_steps: the learning rate rises linearly over these steps.

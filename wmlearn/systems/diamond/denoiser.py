@@ -7,28 +7,20 @@ Equation numbers are those of EDM (Karras et al. 2022), whose preconditioning th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.nn.blocks import FourierFeatures, conv3x3, group_norm
+from wmlearn.nn.diffusion import LogNormal, expand_to
 from wmlearn.nn.unet import UNet
 from wmlearn.pixels import quantize
 from wmlearn.systems.diamond.config import DenoiserConfig
+from wmlearn.systems.diamond.objective import BASES, OBJECTIVES
 
 FRAME_STD = 0.5  # of context frames in [-1, 1]; the paper's sigma_data
 Noise = Callable[..., Tensor]  # noise(*shape) -> standard normal
-
-
-class Preconditioning(NamedTuple):
-    """The coefficients of EDM's table 1, each ``[B, 1, 1, 1]``; ``c_noise`` is ``[B]``."""
-
-    c_in: Tensor
-    c_out: Tensor
-    c_skip: Tensor
-    c_noise: Tensor
 
 
 class InnerModel(nn.Module):
@@ -61,46 +53,35 @@ class InnerModel(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """D_theta(x; sigma, context): the estimate of the clean next frame (EDM eq. 7)."""
+    """D_theta(x; sigma, context): the estimate of the clean next frame (eq. 7)."""
 
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.config = config
         self.inner_model = InnerModel(config)
-
-    def precondition(self, sigma: Tensor) -> Preconditioning:
-        """The coefficients for noise levels ``sigma`` [B], the offset noise folded in.
-
-        EDM mixes what the network must predict from clean image and noise, so that its target
-        has unit variance at every sigma. DDPM always predicts the noise.
-        """
-        data = self.config.sigma_data
-        sigma = (sigma**2 + self.config.sigma_offset_noise**2).sqrt()
-        c_in = 1 / (sigma**2 + data**2).sqrt()
-        if self.config.objective == "edm":
-            c_skip = data**2 / (sigma**2 + data**2)
-            c_out = sigma * data * c_in
-        else:
-            c_skip = torch.ones_like(sigma)
-            c_out = -sigma
-        image = (-1, 1, 1, 1)
-        return Preconditioning(
-            c_in.view(image), c_out.view(image), c_skip.view(image), sigma.log() / 4
+        self.objective = OBJECTIVES[config.objective](sigma_data=config.sigma_data)
+        self.sigmas = LogNormal(
+            config.sigma_loc, config.sigma_scale, config.sigma_min, config.sigma_max
         )
 
-    def inner_output(
-        self, noisy: Tensor, c: Preconditioning, context: Tensor, actions: Tensor
-    ) -> Tensor:
-        """F_theta(c_in * x; c_noise, context). ``context`` [B, n, C, H, W], ``actions`` [B, n]."""
-        past = context.flatten(1, 2) / FRAME_STD
-        return self.inner_model(noisy * c.c_in, c.c_noise, past, actions)
+    def base(self, context: Tensor) -> Tensor:
+        """What the diffused variable is counted from, [B, C, H, W]: nothing, or the last frame."""
+        return BASES[self.config.predict](context[:, -1])
 
-    def base(self, context: Tensor) -> Tensor | float:
-        """What the diffused variable is counted from: the last frame, or nothing."""
-        return context[:, -1] if self.config.predict == "change" else 0.0
+    def noise_level(self, sigma: Tensor) -> Tensor:
+        """[B] -> standard deviation [B] of all the noise on a pixel, the offset noise included."""
+        return (sigma**2 + self.config.sigma_offset_noise**2).sqrt()
+
+    def inner_output(
+        self, noisy: Tensor, level: Tensor, context: Tensor, actions: Tensor
+    ) -> Tensor:
+        """F_theta(c_in * x; c_noise, context), for noise of standard deviation ``level`` [B]."""
+        scaled = noisy * expand_to(self.objective.c_in(level), noisy)
+        past = context.flatten(1, 2) / FRAME_STD
+        return self.inner_model(scaled, self.objective.c_noise(level), past, actions)
 
     def estimate(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
-        """The clean frame before quantization (EDM eq. 7): c_skip * x + c_out * F_theta.
+        """The clean frame before quantization (eq. 7): c_skip * x + c_out * F_theta.
 
         Args:
             noisy: [B, C, H, W], the noisy frame, or the noisy change.
@@ -108,23 +89,21 @@ class Denoiser(nn.Module):
             context: [B, n, C, H, W], past frames.
             actions: [B, n] int64; the last one is the action taken now.
         """
-        c = self.precondition(sigma)
-        output = self.inner_output(noisy, c, context, actions)
-        return self.base(context) + c.c_skip * noisy + c.c_out * output
+        level = self.noise_level(sigma)
+        output = self.inner_output(noisy, level, context, actions)
+        return self.base(context) + self.objective.x_hat(output, noisy, level)
 
     def denoise(self, noisy: Tensor, sigma: Tensor, context: Tensor, actions: Tensor) -> Tensor:
         """The clean diffused variable; the frame in it has 8 bits. Arguments as ``estimate``."""
-        estimate, base = self.estimate(noisy, sigma, context, actions), self.base(context)
-        change = quantize(estimate) - base
-        if self.config.predict == "change":
-            largest = (estimate - base).abs().amax(dim=1, keepdim=True)
-            change = change * (largest >= self.config.still_below / 127.5)
-        return change
+        estimate, last = self.estimate(noisy, sigma, context, actions), context[:, -1]
+        change = (estimate - last).abs().amax(dim=1, keepdim=True)
+        moves = change >= self.config.still_below / 127.5
+        return torch.where(moves, quantize(estimate), last) - self.base(context)
 
     def loss(
         self, frames: Tensor, actions: Tensor, noise: Noise, real: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Denoising score matching (EDM eq. 8), each frame after the context in turn.
+        """Denoising score matching (eq. 8), each frame after the context in turn.
 
         From the second frame on, the context holds the model's own estimates, as at play time.
 
@@ -137,28 +116,22 @@ class Denoiser(nn.Module):
         Returns:
             The mean loss, and the frames' estimates [B, k, C, H, W] without gradient.
         """
-        n = self.config.context_frames
-        config = self.config
+        n, batch, channels = self.config.context_frames, len(frames), frames.shape[2]
+        weight = torch.ones_like(frames[:, :, 0, 0, 0]) if real is None else real.float()
         context, estimates, losses = frames[:, :n], [], []
-        if config.context_noise:
-            level = torch.special.ndtr(noise(len(frames), 1, 1, 1, 1)) * config.context_noise
-            context = context + level * noise(*context.shape)
         for t in range(n, frames.shape[1]):
-            target_frame = frames[:, t]
-            batch, channels = target_frame.shape[:2]
-            clean = target_frame - self.base(context)
-            sigma = (noise(batch) * config.sigma_scale + config.sigma_loc).exp()
-            sigma = sigma.clamp(config.sigma_min, config.sigma_max)
-            pixel_noise = noise(*clean.shape) * sigma.view(-1, 1, 1, 1)
-            offset = noise(batch, channels, 1, 1) * config.sigma_offset_noise
-            noisy = clean + pixel_noise + offset
-            c = self.precondition(sigma)
-            output = self.inner_output(noisy, c, context, actions[:, t - n : t])
-            error = F.mse_loss(output, (clean - c.c_skip * noisy) / c.c_out, reduction="none")
-            error = error.mean((1, 2, 3))
-            losses.append((error if real is None else error * real[:, t]).mean())
-            with torch.no_grad():
-                estimate = quantize(self.base(context) + c.c_skip * noisy + c.c_out * output)
-            estimates.append(estimate)
-            context = torch.cat([context[:, 1:], estimate[:, None]], dim=1)
+            clean = frames[:, t] - self.base(context)
+            sigma = self.sigmas(noise(batch))
+            added = expand_to(sigma, clean) * noise(*clean.shape)
+            added = added + self.config.sigma_offset_noise * noise(batch, channels, 1, 1)
+            noisy, level = clean + added, self.noise_level(sigma)
+
+            output = self.inner_output(noisy, level, context, actions[:, t - n : t])
+            target = self.objective.target(clean, added / expand_to(level, added), level)
+            error = F.mse_loss(output, target, reduction="none").mean((1, 2, 3))
+            losses.append((error * weight[:, t]).mean())
+
+            estimate = self.base(context) + self.objective.x_hat(output.detach(), noisy, level)
+            estimates.append(quantize(estimate))
+            context = torch.cat([context[:, 1:], estimates[-1][:, None]], dim=1)
         return torch.stack(losses).mean(), torch.stack(estimates, dim=1)

@@ -33,7 +33,8 @@ class Diamond(L.LightningModule, WorldModel):
     The two share no weights, so their losses may be summed: each gets its own gradient.
 
     Args:
-        config: all numbers; ``wmlearn.systems.diamond.PAPER`` is the paper's.
+        config: all numbers; ``wmlearn.systems.diamond.PAPER`` is the paper's. Those of a later
+            round (see :class:`~wmlearn.systems.diamond.later_round.LaterRound`) do nothing here.
     """
 
     def __init__(self, config: DiamondConfig) -> None:
@@ -43,7 +44,6 @@ class Diamond(L.LightningModule, WorldModel):
             torch.manual_seed(config.seed)
             self.denoiser = Denoiser(config.denoiser)
             self.reward_end = RewardEnd(config.reward_end)
-        self.denoiser.requires_grad_(config.train_denoiser)
 
     def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
         """Loss of one batch of clips ``[B, clip_frames, C, H, W]`` with actions and rewards."""
@@ -54,40 +54,41 @@ class Diamond(L.LightningModule, WorldModel):
     def losses(self, clip: Clip, step: int = 0) -> dict[str, Tensor]:
         """The three losses, with the noise that belongs to training step ``step``."""
         clip.require("actions", "rewards", "terminated")
-        frames, actions = to_float(clip.frames), clip.actions
         noise = SampleNoise(
-            self.config.seed, step, len(clip), self.global_rank, device=frames.device
+            self.config.seed, step, len(clip), self.global_rank, device=clip.frames.device
         )
-        window = self._random_window(clip, noise)
-        start = frames[torch.arange(len(frames), device=frames.device)[:, None], window]
-        real = clip.real_frames
-        real_start = real.gather(1, window)
-        between = window[:, :-1]
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.train_denoiser):
-            denoising, dreamed = self.denoiser.loss(
-                start, actions.gather(1, between), noise.normal, real_start
-            )
-        reward, end = self.reward_end.loss(frames, actions, clip.rewards, clip.terminated, real)
-        if self.config.reward_on_dreams:
-            n = self.config.denoiser.context_frames
-            reward_dream, end_dream = self.reward_end.loss(
-                torch.cat([start[:, :n], dreamed], dim=1),
-                actions.gather(1, between),
-                clip.rewards.gather(1, between),
-                clip.terminated.gather(1, between),
-                real_start,
-            )
-            reward, end = (reward + reward_dream) / 2, (end + end_dream) / 2
+        piece = self.random_piece(clip, noise)
+        denoising, dreamed = self.denoising_loss(piece, noise)
+        reward, end = self.reward_end_losses(clip, piece, dreamed)
         return {"denoising": denoising, "reward": reward, "end": end}
 
-    def _random_window(self, clip: Clip, noise: SampleNoise) -> Tensor:
-        """Frame numbers [B, n + k] of a piece of each clip: the denoiser needs no long clips."""
+    def denoising_loss(self, piece: Clip, noise: SampleNoise) -> tuple[Tensor, Tensor]:
+        """The denoiser's loss, and what it made of the frames after the context [B, k, C, H, W]."""
+        frames = to_float(piece.frames)
+        return self.denoiser.loss(frames, piece.actions, noise.normal, piece.real_frames)
+
+    def reward_end_losses(self, clip: Clip, piece: Clip, dreamed: Tensor) -> tuple[Tensor, Tensor]:
+        """The losses of the reward's class and of the end, on real frames."""
+        return self.reward_end.loss(
+            to_float(clip.frames), clip.actions, clip.rewards, clip.terminated, clip.real_frames
+        )
+
+    def random_piece(self, clip: Clip, noise: SampleNoise) -> Clip:
+        """n + k frames in a row of each clip: the denoiser needs no long ones."""
         length = self.config.denoiser.context_frames + self.config.autoregressive_steps
-        steps = torch.arange(length, device=clip.frames.device)
         if clip.length == length:
-            return steps.expand(len(clip), -1)
+            return clip
+        steps = torch.arange(length, device=clip.frames.device)
         start = noise.integers(clip.length - length + 1)
-        return start[:, None] + steps
+        window, rows = start[:, None] + steps, torch.arange(len(clip), device=steps.device)[:, None]
+        between = window[:, :-1]
+        return Clip(
+            clip.frames[rows, window],
+            clip.actions[rows, between],
+            clip.rewards[rows, between],
+            clip.terminated[rows, between],
+            padded=~clip.real_frames[rows, window],
+        )
 
     def validation_step(self, batch: Clip, batch_idx: int) -> None:
         """PSNR of the next frame on held-out clips, beside copying the last frame; in dB."""

@@ -7,6 +7,8 @@ the next latent from past ones and actions, and the decoder is fine-tuned in the
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import lightning as L
 import torch
@@ -23,14 +25,15 @@ from wmlearn.nn.autoencoder import (
 )
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
-from wmlearn.systems.gamengen.config import GameNGenConfig
+from wmlearn.systems.gamengen.config import GameNGenConfig, SamplerConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
 from wmlearn.systems.gamengen.reward_end import RewardEnd
+from wmlearn.world import World, WorldModel
 
 PARTS = ("autoencoder", "denoiser", "decoder")
 
 
-class GameNGen(L.LightningModule):
+class GameNGen(L.LightningModule, WorldModel):
     """Autoencoder, denoiser of latents, and a small model of reward and end.
 
     Args:
@@ -280,16 +283,18 @@ class GameNGen(L.LightningModule):
     def _encoder_modules(self) -> tuple[nn.Module, nn.Module]:
         return self.autoencoder.encoder, self.autoencoder.quant_conv
 
-    def world(self, num_steps: int | None = None, guidance: float | None = None):
+    Sampler = SamplerConfig
+
+    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
         """The learned world, to be played or planned in (a :class:`GameNGenWorld`).
 
         Args:
-            num_steps: DDIM steps a frame; default is the config's.
-            guidance: of the past; default is the config's.
+            sampler: how a frame is drawn, or what differs from the config's own way:
+                ``{"num_steps": 1}``.
         """
         from wmlearn.systems.gamengen.world import GameNGenWorld
 
-        return GameNGenWorld(self, num_steps=num_steps, guidance=guidance)
+        return GameNGenWorld(self, sampler)
 
 
 def _channels(x: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import torch
@@ -13,8 +15,9 @@ from torch import Tensor
 from wmlearn.data.clip import Clip
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_uint8
+from wmlearn.systems.gamengen.config import SamplerConfig
 from wmlearn.systems.gamengen.system import GameNGen
-from wmlearn.world import Step
+from wmlearn.world import Step, World, choose_sampler
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,21 @@ class GameNGenState:
     actions: Tensor
 
 
-class GameNGenWorld:
+class GameNGenWorld(World):
     """Dreams frame by frame; the same generator gives the same dream.
 
     Latents are fed back as they are drawn; the decoder only shows them.
 
     Args:
         system: a trained :class:`GameNGen`.
-        num_steps: DDIM steps a frame; default is the system's.
-        guidance: of classifier-free guidance on the past; default is the system's.
+        sampler: how a frame is drawn, or what differs from the system's own way.
     """
 
     def __init__(
-        self, system: GameNGen, num_steps: int | None = None, guidance: float | None = None
+        self, system: GameNGen, sampler: SamplerConfig | Mapping[str, Any] | None = None
     ) -> None:
         config = system.config
-        changes = {"num_steps": num_steps, "guidance": guidance}
-        self.sampler = replace(
-            config.sampler, **{name: value for name, value in changes.items() if value is not None}
-        )
+        self.sampler = choose_sampler(config.sampler, sampler)
         self.context_frames = config.denoiser.context_frames
         self.action_space = gymnasium.spaces.Discrete(config.denoiser.num_actions)
         self.frame_shape = (config.autoencoder.image_channels, *2 * (config.image_size,))
@@ -100,11 +99,7 @@ class GameNGenWorld:
         reward = self._reward_values.to(self.device)[self._choose(signs, generator)]
         ended = self._choose(ends, generator) == 1
         state = GameNGenState(latents, actions[:, 1:])
-        return state, Step(frame, reward, ended, signs[:, 2] - signs[:, 0], ends[:, 1])
-
-    @property
-    def device(self) -> torch.device:
-        return self.system.device
+        return state, Step(frame, reward, ended, signs, ends[:, 1])
 
     def _draw(self, function, shape, generator: torch.Generator | None) -> Tensor:
         """Random numbers from the generator's own device, moved to the world's."""

@@ -88,11 +88,21 @@ class Dynamics(nn.Module):
             action: float ``[B, A]`` that led here; None for the first frame.
             time, past: as in ``STTransformer.step``.
         """
+        x, longer = self._step(tokens, action, time, past)
+        return self.out(x), self.transformer.remember(longer)
+
+    def remember(self, tokens: Tensor, action: Tensor | None, time: Tensor, past: Tensor) -> Tensor:
+        """The cache with one more frame; arguments as :meth:`step_logits`."""
+        return self.transformer.remember(self._step(tokens, action, time, past)[1])
+
+    def _step(
+        self, tokens: Tensor, action: Tensor | None, time: Tensor, past: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         pressed = self.no_action.expand(len(tokens), -1) if action is None else None
         pressed = self.action_in(action) if pressed is None else pressed
         x = self._with_action(tokens[:, None], pressed[:, None])[:, 0]
-        x, new = self.transformer.step(x, time, past)
-        return self.out(x[:, self.prepended :]), new
+        x, longer = self.transformer.step(x, time, past)
+        return x[:, self.prepended :], longer
 
     def _with_action(self, tokens: Tensor, pressed: Tensor) -> Tensor:
         """Tokens ``[B, T, S]`` and embedded actions ``[B, T, D]`` -> ``[B, T, S (+ 1), D]``."""
@@ -125,8 +135,7 @@ class Dynamics(nn.Module):
         batch = len(action)
         tokens = torch.full((batch, self.space), self.mask_token, device=action.device)
         for i in range(steps):
-            logits, _ = self.step_logits(tokens, action, time, past)
-            logits = logits.float()
+            logits = self.out(self._step(tokens, action, time, past)[0]).float()
             drawn = _draw(logits, uniform[i, ..., 0], temperature)
             confidence = logits.log_softmax(-1).gather(-1, drawn[..., None])[..., 0]
             gumbel = -(-uniform[i, ..., 1].clamp(1e-6, 1 - 1e-6).log()).log()

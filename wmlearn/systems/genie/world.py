@@ -117,7 +117,7 @@ class GenieWorld(LatentActionWorld):
         """The state after a frame of these tokens ``[B, S]``."""
         dynamics, tokenizer = self.system.dynamics, self.system.tokenizer
         config = self.system.config.tokenizer
-        _, seen = dynamics.step_logits(tokens, pressed, state.time, state.dynamics)
+        seen = dynamics.remember(tokens, pressed, state.time, state.dynamics)
         picture, drawn = tokenizer.decode_step(tokens, state.time, state.decoder)
         decoded = to_uint8(picture)
         shown = keep_still(state.shown, state.decoded, decoded, config.patch, config.still_below)

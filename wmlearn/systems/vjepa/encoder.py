@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from wmlearn.nn.attention import Block
 from wmlearn.systems.vjepa.config import EncoderConfig
-from wmlearn.systems.vjepa.rope import EPS, Block, grid_positions, init_weights, rope_table
+from wmlearn.systems.vjepa.rope import EPS, grid_positions, init_weights, rope_table
 
 # The mean and standard deviation of ImageNet's pixels, as the published code normalizes clips.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -56,7 +57,8 @@ class Encoder(nn.Module):
         side, time = config.patch_size, config.tubelet_size
         self.patch_embed = nn.Linear(config.image_channels * time * side**2, config.dim)
         self.blocks = nn.ModuleList(
-            Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
+            Block(config.dim, config.heads, pairing="interleaved", mlp_ratio=config.mlp_ratio)
+            for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.dim, eps=EPS)
         table = rope_table(grid_positions(config.grid), config.dim // config.heads)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from wmlearn.nn.attention import Block
 from wmlearn.systems.vjepa.config import EncoderConfig, PredictorConfig
 from wmlearn.systems.vjepa.rope import (
     EPS,
     INIT_STD,
-    Block,
     grid_positions,
     init_weights,
     rope_table,
@@ -39,7 +39,8 @@ class Predictor(nn.Module):
         self.embed = nn.Linear(encoder.dim, config.dim)
         self.mask_tokens = nn.Parameter(torch.zeros(config.mask_tokens, config.dim))
         self.blocks = nn.ModuleList(
-            Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
+            Block(config.dim, config.heads, pairing="interleaved", mlp_ratio=config.mlp_ratio)
+            for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.dim, eps=EPS)
         self.out = nn.Linear(config.dim, outputs or encoder.dim)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from wmlearn.systems.vjepa.rope import EPS, Block, grid_positions, init_weights, rope_table
+from wmlearn.nn.attention import Block
+from wmlearn.systems.vjepa.rope import EPS, grid_positions, init_weights, rope_table
 from wmlearn.systems.vjepa2_ac.config import ACPredictorConfig
 
 CONDITION_TOKENS = 2  # in front of each frame's patches: its action and its state
@@ -38,7 +39,8 @@ class ACPredictor(nn.Module):
         self.action_encoder = nn.Linear(config.action_dim, config.dim)
         self.state_encoder = nn.Linear(config.state_dim, config.dim)
         self.blocks = nn.ModuleList(
-            Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
+            Block(config.dim, config.heads, pairing="interleaved", mlp_ratio=config.mlp_ratio)
+            for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.dim, eps=EPS)
         self.out = nn.Linear(config.dim, config.feature_dim)

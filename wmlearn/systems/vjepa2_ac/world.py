@@ -12,12 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from gymnasium.spaces import Box
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.systems.vjepa.rope import rotate
 from wmlearn.systems.vjepa2_ac.predictor import CONDITION_TOKENS
 from wmlearn.systems.vjepa2_ac.system import VJEPA2AC
 from wmlearn.world import FeatureWorld, Step
@@ -31,17 +29,17 @@ class ACState:
         features: ``[B, N, D]``, of the newest frame.
         arm: ``[B, S]``, the arm's pose there, in the environment's units.
         past: for each block of the predictor the keys (turned by their positions) and the values of
-            the frames before, each ``[B, heads, M, d]``; nothing at the first frame.
+            the frames before, ``[B, 2, heads, M, d]``; M is 0 at the first frame.
     """
 
     features: Tensor
     arm: Tensor
-    past: tuple[tuple[Tensor, Tensor], ...] = ()
+    past: tuple[Tensor, ...]
 
     @property
     def tokens(self) -> int:
         """M, how many tokens are kept."""
-        return self.past[0][0].shape[2] if self.past else 0
+        return self.past[0].shape[3]
 
 
 class VJEPA2ACWorld(FeatureWorld):
@@ -64,7 +62,6 @@ class VJEPA2ACWorld(FeatureWorld):
         side, channels = config.encoder.image_size, config.encoder.image_channels
         self.frame_shape = (channels, side, side)
         self.action_space = Box(np.float32(config.low), np.float32(config.high), dtype=np.float32)
-        self._blocks = list(system.predictor.blocks)
         self._tokens = CONDITION_TOKENS + config.predictor.grid_side**2
 
     @torch.no_grad()
@@ -75,7 +72,7 @@ class VJEPA2ACWorld(FeatureWorld):
         context = context.time(context.length - recent, context.length)
         features = self.encode(context.frames)
         arm = context.state[..., : len(self.system.config.state_mean)]
-        past = ()
+        past = self._no_past(features)
         for t in range(recent - 1):
             state = ACState(features[:, t], arm[:, t], past)
             past = self._advance(state, context.actions[:, t])[1]
@@ -88,7 +85,7 @@ class VJEPA2ACWorld(FeatureWorld):
         """One step with ``action`` float32 ``[B, A]``; ``Step.features`` is ``[B, N, D]``."""
         action = action.to(state.features)
         if state.tokens >= self._tokens * self.system.config.predictor.frames:
-            state = ACState(state.features, state.arm)
+            state = ACState(state.features, state.arm, self._no_past(state.features))
         features, past = self._advance(state, action)
         arm = state.arm + action @ self.system.state_per_action.T
         batch = len(action)
@@ -104,7 +101,13 @@ class VJEPA2ACWorld(FeatureWorld):
         """Features of uint8 frames ``[B, T, C, H, W]``, e.g. of goal images: ``[B, T, N, D]``."""
         return self.system.encode(frames.to(self.system.device))
 
-    def _advance(self, state: ACState, action: Tensor) -> tuple[Tensor, tuple]:
+    def _no_past(self, features: Tensor) -> tuple[Tensor, ...]:
+        """The cache before the first frame, for features ``[B, ...]``."""
+        config = self.system.config.predictor
+        shape = (len(features), 2, config.heads, 0, config.dim // config.heads)
+        return (features.new_zeros(shape),) * config.depth
+
+    def _advance(self, state: ACState, action: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """``ACPredictor.forward`` for one more frame: its features, and the longer past."""
         predictor = self.system.predictor
         table = predictor.rope[:, state.tokens : state.tokens + self._tokens]
@@ -114,17 +117,8 @@ class VJEPA2ACWorld(FeatureWorld):
         ]
         x = torch.cat([*condition, predictor.embed(state.features)], dim=1)
         kept = []
-        for number, block in enumerate(self._blocks):
-            attention = block.attention
-            qkv = attention.qkv(block.norm1(x)).unflatten(-1, (3, attention.heads, -1))
-            qk, v = qkv.split([2, 1], dim=2)
-            q, k, v = (part.transpose(1, 2) for part in (*rotate(qk, table).unbind(2), v[:, :, 0]))
-            if state.past:
-                old_k, old_v = state.past[number]
-                k, v = torch.cat([old_k, k], dim=2), torch.cat([old_v, v], dim=2)
-            y = F.scaled_dot_product_attention(q, k, v)
-            x = x + attention.out(y.transpose(1, 2).flatten(2))
-            x = x + block.mlp(block.norm2(x))
-            kept.append((k, v))
+        for block, past in zip(predictor.blocks, state.past, strict=True):
+            x, longer = block.step(x, table, past)
+            kept.append(longer)
         output = predictor.out(predictor.norm(x[:, CONDITION_TOKENS:]))
         return self.system.next_features(state.features, output), tuple(kept)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
+from places import REFERENCES
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch.testing import assert_close
@@ -44,7 +44,7 @@ from wmlearn.nn.diffusion import (
     zero_terminal_snr,
 )
 
-REFERENCE = Path(__file__).parent / "data" / "samplers.safetensors"
+REFERENCE = REFERENCES / "samplers.safetensors"
 EXACT = dict(rtol=0, atol=2e-15)
 TOLERANCE = dict(rtol=1e-5, atol=1e-5)
 F64 = torch.float64
