@@ -45,7 +45,9 @@ def pytest_cmdline_main(config):
     the like may be given with either.
     """
     option = config.option
-    if config.args_source is config.ArgsSource.TESTPATHS and not option.usepdb:
+    a_worker = "PYTEST_XDIST_WORKER" in os.environ  # it would start workers of its own
+    whole = config.args_source is config.ArgsSource.TESTPATHS
+    if whole and not option.usepdb and not a_worker:
         if getattr(option, "numprocesses", 0) is None:
             option.numprocesses, option.dist = PROCESSES, "loadfile"  # a notebook stays in one
             option.loadscopereorder = False  # the order is ours, see below

@@ -5,8 +5,8 @@ So a planner can branch, a search tree can store states, and a counterfactual is
 
 What a world can do beyond that it *declares*: by the class that it inherits from
 (:class:`FeatureWorld`, :class:`LatentActionWorld`, :class:`PromptedWorld`) and by attributes of
-:class:`World` (``chunk``, ``predicts_reward``). Shared code asks for these and never tries its luck
-with an attribute. What an agent asks for is written down the same way: :class:`Needs`.
+:class:`World` (``chunk``, ``predicts_reward``). Shared code asks for these and never probes
+for an attribute. What an agent asks for is written down the same way: :class:`Needs`.
 """
 
 from __future__ import annotations

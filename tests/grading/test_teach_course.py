@@ -220,7 +220,15 @@ def test_gradescopes_zip_from_the_same_source_grades_the_same(course, tmp_path, 
     monkeypatch.chdir(tmp_path)
     results = grade_submission(str(submission), str(made.autograder), quiet=True)
     points = {name: test.score for name, test in results.results.items()}
-    assert points == {"q04_1": 3, "q04_2": 4, "q04_3": 4, "q04_4": 0, "q04_5": 3, "q04_6": 1}
+    assert points == {
+        "q04_1": 3,
+        "q04_2": 4,
+        "q04_3": 4,
+        "q04_4": 0,
+        "q04_5": 3,
+        "q04_6": 1,
+        "q04_7": 3,
+    }
 
 
 def test_two_repositories_for_a_course_with_nothing_but_git(course, tmp_path):

@@ -13,10 +13,11 @@ from wmlearn.agents.planning import PlanningConfig, SearchedPolicy, plan_values
 from wmlearn.systems import AGENTS, LOADABLE, SYSTEMS
 from wmlearn.world import FeatureWorld, WorldModel
 
+SHIPPED = {hub.read_card(name)["system"] for name in hub.list_checkpoints()}
 WORLDS = [
     entry.name
     for entry in SYSTEMS
-    if entry.name and issubclass(LOADABLE[entry.name].load("module"), WorldModel)
+    if entry.name in SHIPPED and issubclass(LOADABLE[entry.name].load("module"), WorldModel)
 ]
 
 

@@ -22,7 +22,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.world import FeatureWorld, Step, World
 
 Energy = Callable[[Step], Tensor]
-"""What a plan pays at a step, float ``[B]``: low is good."""
+"""The energy of a plan at a step, float ``[B]``: low is good."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class CEMConfig:
         decay: each round draws this many times fewer plans than the one before, but at least twice
             the elites: the later rounds search in a small place (iCEM, Pinneri et al. 2020, whose
             1.25 this is). 1 draws the same number always, as the paper does.
-        sum_over_steps: a plan pays at every step; false pays at the last only, as in the paper.
+        sum_over_steps: the energy is the mean over all steps; false, as in the paper: the last's.
         spread: standard deviation in the first round, in half-widths of the action space.
         least_spread: it never falls below this, so that the search goes on.
         momentum: how much of its past the mean keeps from round to round.
@@ -117,8 +117,8 @@ def plan(
     for count in config.counts():
         actions = search.sample(count, generator)
         state = expand_state(root, count)
-        paid = rollout_energy(world, state, actions, energy, config.sum_over_steps, generator)
-        elite = paid.topk(config.elites, largest=False)
+        energies = rollout_energy(world, state, actions, energy, config.sum_over_steps, generator)
+        elite = energies.topk(config.elites, largest=False)
         search.fit(actions[elite.indices])
         history.append(elite.values.mean())
         if (lowest := float(elite.values[0])) < best_energy:
@@ -135,7 +135,7 @@ def rollout_energy(
     sum_over_steps: bool = True,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """What each plan pays, float ``[K]``, on the CPU.
+    """The energy of each plan, float ``[K]``, on the CPU.
 
     Args:
         world: where to.
@@ -145,12 +145,12 @@ def rollout_energy(
         sum_over_steps: the mean over all steps; else the last step's.
         generator: of the world.
     """
-    paid = []
+    energies = []
     for t in range(actions.shape[1]):
         state, step = world.step(state, actions[:, t], generator)
         if sum_over_steps or t == actions.shape[1] - 1:
-            paid.append(energy(step))
-    return torch.stack(paid).mean(0).float().cpu()
+            energies.append(energy(step))
+    return torch.stack(energies).mean(0).float().cpu()
 
 
 def feature_distance(goal: Tensor) -> Energy:

@@ -73,7 +73,7 @@ def plan_values(
     """The return of the best plan that begins with each key, float ``[B, A]``; -inf for no plan.
 
     Rewards count by their sign. A world that knows how likely each sign and an end are
-    (``Step.reward_signs``, ``Step.end_probability``) is asked for that, so that luck plays no part.
+    (``Step.reward_signs``, ``Step.end_probability``) is asked for that, so that no sample is drawn.
     """
     keys = config.keys or tuple(range(int(world.action_space.n)))
     root = _Branch(world.reset(start), torch.zeros(len(start)), torch.ones(len(start)))

@@ -68,7 +68,7 @@ def is_eager_cpu(x: Tensor, weight: Tensor) -> bool:
     )
 
 
-def winograd_pays(x: Tensor, weight: Tensor) -> bool:
+def winograd_is_faster(x: Tensor, weight: Tensor) -> bool:
     """Whether :class:`FastConv3x3` leaves the plain convolution; see the module's text."""
     large = min(x.shape[2:]) >= MIN_SIDE
     return large and is_eager_cpu(x, weight) and nnpack_is_faster()
@@ -132,6 +132,6 @@ class FastConv3x3(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C_in, H, W] -> [B, C_out, H, W]."""
-        if winograd_pays(x, self.weight):
+        if winograd_is_faster(x, self.weight):
             return _WinogradConv3x3.apply(x, self.weight, self.bias)
         return super().forward(x)

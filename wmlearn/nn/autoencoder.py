@@ -31,6 +31,7 @@ class AutoencoderConfig:
         groups: of the group norms.
         patch_size: p x p pixels become channels first (1: none, as published), since width at full
             resolution is what costs.
+        attention: whether positions attend to each other at the coarsest resolution.
     """
 
     image_channels: int = 3
@@ -39,6 +40,7 @@ class AutoencoderConfig:
     layers_per_block: int = 2
     groups: int = 32
     patch_size: int = 1
+    attention: bool = True
 
     @property
     def factor(self) -> int:
@@ -79,10 +81,11 @@ class _Level(nn.Module):
 class _Middle(nn.Module):
     """A residual block, attention, a residual block, at the coarsest resolution."""
 
-    def __init__(self, channels: int, groups: int) -> None:
+    def __init__(self, channels: int, groups: int, attention: bool) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(ResnetBlock2D(channels, channels, groups) for _ in range(2))
-        self.attentions = nn.ModuleList([SpatialAttention2D(channels, groups)])
+        attend = SpatialAttention2D(channels, groups) if attention else nn.Identity()
+        self.attentions = nn.ModuleList([attend])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.resnets[1](self.attentions[0](self.resnets[0](x)))
@@ -105,7 +108,7 @@ class Encoder(nn.Module):
             if i < len(widths) - 1:
                 level.downsamplers.append(Downsample2D(width, symmetric=False))
             self.down_blocks.append(level)
-        self.mid_block = _Middle(widths[-1], groups)
+        self.mid_block = _Middle(widths[-1], groups, config.attention)
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], 1e-6)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
 
@@ -123,7 +126,7 @@ class Decoder(nn.Module):
         super().__init__()
         widths, groups, p = config.channels[::-1], config.groups, config.patch_size
         self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
-        self.mid_block = _Middle(widths[0], groups)
+        self.mid_block = _Middle(widths[0], groups, config.attention)
         self.up_blocks = nn.ModuleList()
         for i, width in enumerate(widths):
             pairs = [(widths[max(0, i - 1)], width)] + [(width, width)] * config.layers_per_block

@@ -11,15 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v, ``[..., N, d]``, written out.
-
-    The sequences here are short; on a CPU, training with PyTorch's fused kernel takes twice as
-    long.
-    """
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    return scores.softmax(-1).to(v.dtype) @ v
+from wmlearn.nn.attention import attend
 
 
 class ResnetBlock2D(nn.Module):
@@ -87,8 +79,8 @@ class SpatialAttention2D(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]."""
         tokens = self.group_norm(x).flatten(2).mT  # [B, H * W, C]
-        y = attend(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens))
-        return x + self.to_out[0](y).mT.reshape(x.shape)
+        q, k, v = (layer(tokens)[:, None] for layer in (self.to_q, self.to_k, self.to_v))
+        return x + self.to_out[0](attend(q, k, v)[:, 0]).mT.reshape(x.shape)
 
 
 class Downsample2D(nn.Module):

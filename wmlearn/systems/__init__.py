@@ -111,7 +111,7 @@ SYSTEMS = (
         name="gamengen",
         module="wmlearn.systems.gamengen.system:GameNGen",
         config="wmlearn.systems.gamengen.config:GameNGenConfig",
-        recipe="wmlearn.systems.gamengen.recipe",
+        recipe="wmlearn.systems.gamengen.recipe:RECIPE",
     ),
     System(
         "UniSim",

@@ -19,7 +19,7 @@ def test_the_map_shows_every_system_once_and_asks_nothing_of_the_network():
     for system in course.SYSTEMS:
         assert page.count(f">{system.title}</button>") == 1
         assert f"| [{system.title}]({system.link}) |" in repr(course.table())
-    assert len(course.SYSTEMS) == page.count("<section hidden>") == 14
+    assert len(course.SYSTEMS) == page.count("<section hidden>") >= 14
     assert not re.search(r"\b(src|@import|fetch|url)\b\s*[=(]", page)
 
 

@@ -14,7 +14,7 @@ from wmlearn.fast import speed_up
 from wmlearn.fast import winograd as fast_conv
 from wmlearn.fast.time_first import FastSTTransformer
 from wmlearn.fast.upsample import FastUpsample, upsample_conv3x3
-from wmlearn.fast.winograd import FastConv3x3, has_nnpack, nnpack_is_faster, winograd_pays
+from wmlearn.fast.winograd import FastConv3x3, has_nnpack, nnpack_is_faster, winograd_is_faster
 from wmlearn.nn.st_transformer import STTransformer
 from wmlearn.nn.unet import Upsample
 from wmlearn.systems.diamond.config import DenoiserConfig
@@ -61,7 +61,7 @@ def test_equals_plain_convolution(shape, out_channels, needs_x):
     fast, plain = pair(shape[1], out_channels)
     torch.manual_seed(1)
     x = torch.randn(shape, requires_grad=needs_x)
-    assert winograd_pays(x, fast.weight)
+    assert winograd_is_faster(x, fast.weight)
     ours, reference = fast(x), plain(x)
     assert 0 < relative_error(ours, reference) < 2e-4  # 0 would mean that it was not used
     grad = torch.randn_like(reference)
@@ -107,10 +107,10 @@ def test_plain_convolution_where_it_does_not_pay():
     x = torch.randn(4, 4, 64, 64)
     small = x[:, :, :16, :16].contiguous()
     for y in (small, x[:, :, :, :31]):
-        assert not winograd_pays(y, fast.weight)
+        assert not winograd_is_faster(y, fast.weight)
         assert_close(fast(y), plain(y), rtol=0, atol=0)
-    assert not winograd_pays(x.double(), fast.weight.double())
-    assert not winograd_pays(x.to("meta"), fast.weight)
+    assert not winograd_is_faster(x.double(), fast.weight.double())
+    assert not winograd_is_faster(x.to("meta"), fast.weight)
     with torch.autocast("cpu", torch.bfloat16):
         assert_close(fast(x), plain(x), rtol=0, atol=0)
     ours = torch.func.grad(lambda x: fast(x).square().sum())(x)

@@ -19,7 +19,7 @@ from wmlearn.nn.autoencoder import (
     reconstruction_errors,
 )
 from wmlearn.systems.gamengen import GameNGen, SamplerConfig
-from wmlearn.systems.gamengen.recipe import SHIPPED, SMOKE, initialize
+from wmlearn.systems.gamengen.recipe import RECIPE, SHIPPED, SMOKE
 from wmlearn.world import World
 
 CONFIG = replace(SMOKE, image_size=32, max_steps=10)
@@ -195,8 +195,8 @@ def test_latents_are_scaled_to_unit_variance_and_the_scale_is_kept():
 
 def test_the_parts_take_turns():
     system = GameNGen(replace(CONFIG, max_steps=100))
-    turns = [system.part_at(step) for step in (0, 49, 50, 94, 95, 99)]
-    assert turns == ["autoencoder"] * 2 + ["denoiser"] * 2 + ["decoder"] * 2
+    turns = [system.parts_at(step) for step in (0, 49, 50, 94, 95, 99)]
+    assert turns == [("autoencoder",)] * 2 + [("denoiser",)] * 2 + [("decoder",)] * 2
 
 
 def test_a_run_starts_from_a_trained_autoencoder():
@@ -205,15 +205,15 @@ def test_a_run_starts_from_a_trained_autoencoder():
     other = replace(CONFIG.denoiser, context_frames=4)
     smaller, equal = GameNGen(replace(CONFIG, denoiser=other)), GameNGen(CONFIG)
     fresh = smaller.denoiser.unet.conv_in.weight.clone()
-    initialize(smaller, trained)
-    initialize(equal, trained)
+    RECIPE.initialize(smaller, trained)
+    RECIPE.initialize(equal, trained)
     assert_close(smaller.encode(clip().frames), trained.encode(clip().frames))
     assert torch.equal(smaller.denoiser.unet.conv_in.weight, fresh)
     for name, value in trained.state_dict().items():
         assert torch.equal(equal.state_dict()[name], value)
     wider = replace(CONFIG, autoencoder=replace(CONFIG.autoencoder, channels=(24,)))
     with pytest.raises(ValueError, match="other sizes"):
-        initialize(GameNGen(wider), trained)
+        RECIPE.initialize(GameNGen(wider), trained)
 
 
 def test_what_counts_more_does_not_depend_on_the_frame_to_be_predicted(system):
@@ -242,7 +242,7 @@ def test_what_counts_more_does_not_depend_on_the_frame_to_be_predicted(system):
 )
 def test_a_loss_reaches_its_own_part_only(system, part, learns, rests):
     system.zero_grad(set_to_none=True)
-    sum(system.losses(clip(), part).values()).backward()
+    sum(system.losses(clip(), (part,)).values()).backward()
     moved = {name for name, p in system.named_parameters() if p.grad is not None and p.grad.any()}
     for prefix in learns:
         assert any(name.startswith(prefix) for name in moved)
@@ -251,8 +251,8 @@ def test_a_loss_reaches_its_own_part_only(system, part, learns, rests):
 
 
 def test_noise_depends_on_seed_and_step_alone(system):
-    first, again = (system.losses(clip(), "denoiser", step=3) for _ in range(2))
-    other = system.losses(clip(), "denoiser", step=4)
+    first, again = (system.losses(clip(), ("denoiser",), step=3) for _ in range(2))
+    other = system.losses(clip(), ("denoiser",), step=4)
     assert first == again
     assert first["denoising"] != other["denoising"]
 

@@ -138,8 +138,8 @@ class EnemyFinder(nn.Module):
         A cell counts if it is the likeliest among its neighbours and likelier than ``least``.
         """
         output = self(frames)
-        odds = output[:, 0].sigmoid()
-        peak = (odds >= F.max_pool2d(odds[:, None], 3, 1, 1)[:, 0]) & (odds > least)
+        likely = output[:, 0].sigmoid()
+        peak = (likely >= F.max_pool2d(likely[:, None], 3, 1, 1)[:, 0]) & (likely > least)
         found = []
         for b in range(len(frames)):
             row, column = peak[b].nonzero(as_tuple=True)

@@ -35,9 +35,6 @@ def takes_apart(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
         return call
 
     answer = pair(experiment(watched(_toy), rhos), 2, _TWO)
-    sizes, collapsed = tensor(answer[0], (4, 3), "sizes"), _flags(answer[1], 3)
-    yield "two tables, a row for each set-up, a column for each correlation"
-
     wanted = [(*setup.values(), rho) for _, setup in SETUPS for rho in rhos]
     require(
         {call[3] for call in calls} == set(rhos),
@@ -50,6 +47,9 @@ def takes_apart(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
     )
     require(set(calls) == set(wanted), "some of the four set-ups were not tried.")
     yield "each set-up was tried at each correlation, one thing taken away at a time"
+
+    sizes, collapsed = tensor(answer[0], (4, 3), "sizes"), _flags(answer[1], 3)
+    yield "two tables, a row for each set-up, a column for each correlation"
 
     exact = torch.tensor([_toy(*call) for call in wanted], dtype=F64).view(4, 3)
     if not close(sizes, exact, 1e-5):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from wmlearn.nn.blocks import FourierFeatures, conv3x3, group_norm
 from wmlearn.nn.diffusion import LogNormal, expand_to
+from wmlearn.nn.masked import masked_mean
 from wmlearn.nn.unet import UNet
 from wmlearn.pixels import quantize
 from wmlearn.systems.diamond.config import DenoiserConfig
@@ -117,7 +118,6 @@ class Denoiser(nn.Module):
             The mean loss, and the frames' estimates [B, k, C, H, W] without gradient.
         """
         n, batch, channels = self.config.context_frames, len(frames), frames.shape[2]
-        weight = torch.ones_like(frames[:, :, 0, 0, 0]) if real is None else real.float()
         context, estimates, losses = frames[:, :n], [], []
         for t in range(n, frames.shape[1]):
             clean = frames[:, t] - self.base(context)
@@ -129,7 +129,7 @@ class Denoiser(nn.Module):
             output = self.inner_output(noisy, level, context, actions[:, t - n : t])
             target = self.objective.target(clean, added / expand_to(level, added), level)
             error = F.mse_loss(output, target, reduction="none").mean((1, 2, 3))
-            losses.append((error * weight[:, t]).mean())
+            losses.append(masked_mean(error, None if real is None else real[:, t]))
 
             estimate = self.base(context) + self.objective.x_hat(output.detach(), noisy, level)
             estimates.append(quantize(estimate))

@@ -129,7 +129,7 @@ class DiamondRecipe(Recipe):
 
 
 def _reward_values(store: EpisodeStore) -> tuple[float, float, float]:
-    """The mean reward of each sign in the data: what the world pays for a class."""
+    """The mean reward of each sign in the data: the world's reward for a class."""
     rewards = np.concatenate([store[i].rewards for i in range(len(store))])
     values = []
     for sign in (-1, 0, 1):

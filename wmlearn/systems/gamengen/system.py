@@ -25,6 +25,7 @@ from wmlearn.nn.autoencoder import (
 )
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
+from wmlearn.recipes.optim import Schedule, adamw, only_within, scheduled, warmup_cosine
 from wmlearn.systems.gamengen.config import GameNGenConfig, SamplerConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
 from wmlearn.systems.gamengen.reward_end import RewardEnd
@@ -103,27 +104,32 @@ class GameNGen(L.LightningModule, WorldModel):
     # --- training ------------------------------------------------------------------------------
 
     def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
-        """Loss of one batch of clips ``[B, n + 1, C, H, W]``, of the part whose turn it is."""
-        part = self.part_at(self.global_step)
-        losses = self.losses(batch, part, self.global_step)
+        """Loss of one batch of clips ``[B, n + 1, C, H, W]``, of the parts whose turn it is."""
+        losses = self.losses(batch, self.parts_at(self.global_step), self.global_step)
         self.log_dict({f"train/{name}": value for name, value in losses.items()})
         loss = sum(losses.values())
-        if self.trainer.world_size == 1:
+        if losses and self.trainer.world_size == 1:
             return loss
         return loss + 0.0 * sum(p.flatten()[0] for p in self.parameters())  # DDP waits for all
 
-    def losses(self, clip: Clip, part: str, step: int = 0) -> dict[str, Tensor]:
-        """The losses of a part, with the noise that belongs to training step ``step``."""
+    def losses(
+        self, clip: Clip, parts: tuple[str, ...] = PARTS, step: int = 0
+    ) -> dict[str, Tensor]:
+        """The losses of some parts, with the noise that belongs to training step ``step``."""
         rank = 0 if self._trainer is None else self.global_rank
         noise = SampleNoise(self.config.seed, step, len(clip), rank, device=clip.frames.device)
-        if part == "denoiser":
-            return self.denoiser_losses(*self.prepare(clip), noise.normal)
-        frames = self._one_and_the_hardest(clip.frames, noise)
-        if part == "decoder":
-            return {"decoder": self.decoder_errors(frames).mean()}
-        shape = self.config.autoencoder.latent_channels, *2 * (self.config.latent_size,)
-        normal = noise.normal(len(clip), 2, *shape).flatten(0, 1)
-        return {"autoencoder": self.autoencoder_errors(frames, normal).mean()}
+        losses = {}
+        if "denoiser" in parts:
+            losses |= self.denoiser_losses(*self.prepare(clip), noise.normal)
+        if "autoencoder" in parts or "decoder" in parts:
+            frames = self._one_and_the_hardest(clip.frames, noise)
+        if "autoencoder" in parts:
+            shape = self.config.autoencoder.latent_channels, *2 * (self.config.latent_size,)
+            normal = noise.normal(len(clip), 2, *shape).flatten(0, 1)
+            losses["autoencoder"] = self.autoencoder_errors(frames, normal).mean()
+        if "decoder" in parts:
+            losses["decoder"] = self.decoder_errors(frames).mean()
+        return losses
 
     def autoencoder_errors(self, frames: Tensor, normal: Tensor) -> Tensor:
         """What frames uint8 ``[B, C, H, W]`` cost the autoencoder: [B]; normal [B, c, h, w]."""
@@ -211,13 +217,10 @@ class GameNGen(L.LightningModule, WorldModel):
             frames = self.all_gather(frames).flatten(0, 1)
         return frames.flatten(0, 1)
 
-    def part_at(self, step: int) -> str:
+    def parts_at(self, step: int) -> tuple[str, ...]:
         """Whose turn it is at a training step: a choice by the step's number alone."""
-        for part in PARTS:
-            begin, end = self._span(part)
-            if begin <= step < end:
-                return part
-        return "denoiser"
+        spans = {part: self._span(part) for part in PARTS}
+        return tuple(part for part, (begin, end) in spans.items() if begin <= step < end)
 
     def _span(self, part: str) -> tuple[float, float]:
         begin, end = getattr(self.config, f"{part}_span")
@@ -240,48 +243,41 @@ class GameNGen(L.LightningModule, WorldModel):
         self.log_dict(metrics, batch_size=len(batch), sync_dist=True)
 
     def configure_optimizers(self) -> dict:
-        """One AdamW with a group for each part, whose learning rate is zero out of its turn."""
-        config, autoencoder = self.config, self.autoencoder
-        decoder = [*autoencoder.decoder.parameters(), *autoencoder.post_quant_conv.parameters()]
-        encoder = [p for module in self._encoder_modules() for p in module.parameters()]
-        dreams = [*self.denoiser.parameters(), *self.reward_end.parameters()]
-        groups = [("autoencoder",), ("autoencoder", "decoder"), ("denoiser",)]
-        optimizer = torch.optim.AdamW(
-            [{"params": part} for part in (encoder, decoder, dreams)],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        """One AdamW; the learning rate of what is out of its turn is zero."""
+        config = self.config
+        turns = (("autoencoder",), ("autoencoder", "decoder"), ("denoiser",))
+        groups = [{"params": [p for m in part for p in m.parameters()]} for part in self._groups()]
 
-        def rate(turns: tuple[str, ...]):
-            def at(step: int) -> float:
-                part = self.part_at(step)
-                if part not in turns:
-                    return 0.0
-                begin, end = self._span(part)
-                warmup = min(1.0, (step - begin + 1) / max(config.warmup_steps, 1))
-                share = (step - begin) / max(end - begin, 1)
-                return warmup * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+        def schedule(part: str) -> Schedule:
+            begin, end = self._span(part)
+            cosine = warmup_cosine(config.warmup_steps, end - begin, begin)
+            return only_within(cosine, begin, end)
 
-            return at
+        def rate(parts: tuple[str, ...]) -> Schedule:
+            schedules = [schedule(part) for part in parts]
+            return lambda step: max(at(step) for at in schedules)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [rate(turns) for turns in groups])
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        optimizer = adamw(groups, config.learning_rate, config.weight_decay)
+        return scheduled(optimizer, [rate(parts) for parts in turns])
 
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
-        """Clips the gradient; parts out of their turn are left as they are."""
-        autoencoder, part = self.autoencoder, self.part_at(self.global_step)
-        encoder, dreams = self._encoder_modules(), (self.denoiser, self.reward_end)
-        idle = {"autoencoder": dreams, "denoiser": (autoencoder,), "decoder": (*dreams, *encoder)}
-        for module in idle[part]:
+        """Clips the gradient; what is out of its turn is left as it is."""
+        parts = set(self.parts_at(self.global_step))
+        encoder, decoder, dreams = self._groups()
+        idle = () if "autoencoder" in parts else encoder
+        idle += () if parts & {"autoencoder", "decoder"} else decoder
+        idle += () if "denoiser" in parts else dreams
+        for module in idle:
             module.zero_grad(set_to_none=True)
         nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
 
-    def _encoder_modules(self) -> tuple[nn.Module, nn.Module]:
-        return self.autoencoder.encoder, self.autoencoder.quant_conv
+    def _groups(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """The modules of encoder, decoder and dreams."""
+        a = self.autoencoder
+        return (
+            (a.encoder, a.quant_conv), (a.decoder, a.post_quant_conv),
+            (self.denoiser, self.reward_end),
+        )  # fmt: skip
 
     Sampler = SamplerConfig
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.nn.resnet import Downsample2D, ResnetBlock2D, Upsample2D, attend
+from wmlearn.nn.attention import attend
+from wmlearn.nn.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 
 
 @dataclass(frozen=True)

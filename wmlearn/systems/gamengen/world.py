@@ -106,10 +106,10 @@ class GameNGenWorld(World):
         source = generator.device if generator is not None else self.device
         return function(shape, generator=generator, device=source).to(self.device)
 
-    def _choose(self, odds: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _choose(self, probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
         """Samples a class [B] with probabilities [B, K] (inverse of the distribution function)."""
-        cumulative = odds.cumsum(dim=-1)
-        uniform = self._draw(torch.rand, (len(odds), 1), generator)
+        cumulative = probabilities.cumsum(dim=-1)
+        uniform = self._draw(torch.rand, (len(probabilities), 1), generator)
         return (uniform > cumulative[:, :-1]).sum(dim=-1)
 
     def _precision(self):

@@ -112,7 +112,7 @@ class DynamicsConfig:
         whole_frames: share of the frames in training that are left whole instead, as the past is
             at play (0 in the paper). No loss is taken there.
         steps: passes in which a frame's tokens are filled in at play.
-        temperature: of the token's odds at play; 0 takes the likeliest.
+        temperature: of the tokens' distribution at play; 0 takes the likeliest.
         choice_temperature: of the noise on the confidences, in MaskGIT's order of filling in.
         window: past frames that are remembered at play.
     """

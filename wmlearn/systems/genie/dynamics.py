@@ -130,7 +130,7 @@ class Dynamics(nn.Module):
             time, past: as in ``STTransformer.step``.
             uniform: float ``[steps, B, S, 2]`` in [0, 1): all the randomness there is.
             steps: passes n.
-            temperature: of the odds; 0 takes the likeliest token.
+            temperature: of the distribution; 0 takes the likeliest token.
         """
         batch = len(action)
         tokens = torch.full((batch, self.space), self.mask_token, device=action.device)
