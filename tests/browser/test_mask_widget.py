@@ -7,6 +7,8 @@ import json
 import pytest
 from places import ROOT
 
+from wmlearn.player.page import script
+
 PAGE = """<div id="here"></div><script type="module">
 const code = %s;
 const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
@@ -26,8 +28,7 @@ widget.render({ model, el: document.querySelector("#here") });
 @pytest.fixture(scope="module")
 def page(browser):
     """The playground's browser side over a kernel that only listens."""
-    script = ROOT / "wmlearn/chapters/ch11_vjepa/mask.js"
-    code = script.read_text(encoding="utf-8")
+    code = script(ROOT / "wmlearn/chapters/ch11_vjepa/mask.js")
     page = browser.new_page()
     page.set_content(PAGE % json.dumps(code).replace("</", "<\\/"))
     return page

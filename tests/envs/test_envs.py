@@ -175,7 +175,7 @@ def test_doom_with_its_status_bar_tells_what_the_picture_shows():
         state = dict(zip(names, info["state"], strict=True))
         assert state["kills"] == reward == 3 and state["ammo"] <= 23
         assert (frame[48:, :26] != first[48:, :26]).mean() > 0.02  # other digits
-        assert (frame[48:, 26:] == first[48:, 26:]).all() == (state["health"] == 100)
+        assert (frame[48:, 32:] == first[48:, 32:]).all() == (state["health"] == 100)
         assert seen
         inside, outside = [], []
         for picture, known in seen:

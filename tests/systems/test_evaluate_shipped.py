@@ -11,7 +11,7 @@ import pytest
 from wmlearn import hub
 from wmlearn.cli import main
 from wmlearn.data.episodes import Episode, EpisodeWriter, space_from_json
-from wmlearn.data.shipped import unpack_clips
+from wmlearn.data.shipped import unpack
 from wmlearn.evaluation import EvaluationCard, evaluate
 from wmlearn.systems import AGENTS, SYSTEMS
 
@@ -60,7 +60,7 @@ def recorded(tmp_path_factory):
 
 
 def clips_with_names(path: Path) -> None:
-    whole = unpack_clips("clips/metaworld", path.with_name("whole"), progress=False)
+    whole = unpack("clips/metaworld", path.with_name("whole"), progress=False)
     known = {key: whole.info[key] for key in ("env", "policy", "classes")}
     writer = EpisodeWriter(path, whole.action_space, whole.frame_shape, **known)
     for episode in range(48):

@@ -37,7 +37,7 @@ class CEMConfig:
         decay: each round draws this many times fewer plans than the one before, but at least twice
             the elites: the later rounds search in a small place (iCEM, Pinneri et al. 2020, whose
             1.25 this is). 1 draws the same number always, as the paper does.
-        sum_over_steps: the energy is the mean over all steps; false: the last one's, as in the paper.
+        sum_over_steps: the energy is the mean over all steps; false, as in the paper: the last's.
         spread: standard deviation in the first round, in half-widths of the action space.
         least_spread: it never falls below this, so that the search goes on.
         momentum: how much of its past the mean keeps from round to round.

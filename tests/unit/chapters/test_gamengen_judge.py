@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from doom_labels import state
 from torch.nn import functional as F
 
 from wmlearn.chapters.ch05_gamengen.judge import (
@@ -14,19 +15,7 @@ from wmlearn.chapters.ch05_gamengen.judge import (
     gradient,
     in_place,
     still_pixels,
-    train_finder,
 )
-from wmlearn.envs.doom import HUD_STATE
-
-
-def state(*boxes, ammo=26.0, health=100.0):
-    """What the engine would tell of monsters at these boxes (x, y, width, height) in pixels."""
-    known = torch.zeros(len(HUD_STATE))
-    known[0], known[1] = ammo, health
-    first = HUD_STATE.index("enemy0_x")
-    for i, box in enumerate(boxes):
-        known[first + 4 * i : first + 4 * i + 4] = torch.tensor(box) / 64
-    return known
 
 
 def noise(*shape, seed=0):
@@ -107,22 +96,3 @@ def test_one_found_monster_answers_for_one_label_within_six_pixels():
     assert count.tolist() == [2, 1, 1]
     none, count = in_place(Found([], [], []), frames, known)
     assert none.sum() == 0 and count.sum() == 4
-
-
-def test_a_finder_learns_to_find_boxes():
-    generator = torch.Generator().manual_seed(0)
-    frames, known = [], []
-    for i in range(300):
-        frame = torch.randint(90, 110, (3, 64, 64), generator=generator).byte()
-        x, y = (torch.rand(2, generator=generator) * torch.tensor([44, 24]) + 10).tolist()
-        if i % 4:
-            frame[:, int(y) - 5 : int(y) + 5, int(x) - 3 : int(x) + 3] = 200
-            known.append(state((x, y, 6.0, 10.0)))
-        else:
-            known.append(state())
-        frames.append(frame)
-    frames, known = torch.stack(frames), torch.stack(known)
-    finder = train_finder(frames[:240], known[:240], steps=300)
-    right, count = in_place(finder, frames[240:], known[240:])
-    assert count.sum() == 45 and right.sum() >= 40
-    assert sum(map(len, finder.find(frames[240::4]))) <= 3  # those without a box
