@@ -38,6 +38,8 @@ class System:
         link: to the paper.
         chapter: file name of the notebook without ``.ipynb``; ``None`` as long as it has no number.
         caveat: what the square on the map hides, if anything.
+        use: its primary application.
+        cost: what its makers say that it took, "not published" where they do not.
         name: the word on the command line and in a checkpoint's card; empty for a planned system.
             Its folder has the same name with ``_`` for ``-``.
         module: ``"package.file:Class"`` of its ``LightningModule``, which a config builds.
@@ -57,6 +59,8 @@ class System:
     link: str = ""
     chapter: str | None = None
     caveat: str = ""
+    use: str = ""
+    cost: str = ""
     name: str = ""
     module: str = ""
     config: str = ""
@@ -82,6 +86,8 @@ SYSTEMS = (
         "Diffusion for World Modeling: Visual Details Matter in Atari",
         "https://arxiv.org/abs/2405.12399",
         chapter="04_diamond",
+        use="training agents in imagination (Atari 100k)",
+        cost="12 GB of GPU memory and 2.9 days on one RTX 4090 for each game and seed",
         name="diamond",
         module="wmlearn.systems.diamond.system:Diamond",
         config="wmlearn.systems.diamond.config:DiamondConfig",
@@ -100,6 +106,8 @@ SYSTEMS = (
         "https://arxiv.org/abs/2408.14837",
         chapter="05_gamengen",
         caveat="It works on the latents of an image autoencoder and is judged on the picture.",
+        use="a neural game engine",
+        cost="128 TPUs (v5e) to train, one to play at 20 frames a second",
         name="gamengen",
         module="wmlearn.systems.gamengen.system:GameNGen",
         config="wmlearn.systems.gamengen.config:GameNGenConfig",
@@ -117,6 +125,8 @@ SYSTEMS = (
         "Learning Interactive Real-World Simulators",
         "https://arxiv.org/abs/2310.06114",
         caveat="It stands on the border: its data mix clips with actions and clips without.",
+        use="a simulator of interactions to train policies in",
+        cost="not published in full",
     ),
     System(
         "Sora",
@@ -130,6 +140,8 @@ SYSTEMS = (
         "https://openai.com/index/video-generation-models-as-world-simulators/",
         caveat="A report by its makers, without details of model or data. No actions: you cannot "
         "play it.",
+        use="generating video; an implicit world model",
+        cost="not published",
     ),
     System(
         "Cosmos",
@@ -142,6 +154,8 @@ SYSTEMS = (
         "https://arxiv.org/abs/2501.03575",
         caveat="A family: the diffusion models (7B, 14B) stand here, the autoregressive ones "
         "(4B, 12B) predict tokens.",
+        use="simulating driving and robots (physical AI)",
+        cost="10,000 GPUs; 20 million hours of video",
     ),
     System(
         "Genie 1",
@@ -155,6 +169,8 @@ SYSTEMS = (
         "Genie: Generative Interactive Environments",
         "https://arxiv.org/abs/2402.15391",
         chapter="09_genie",
+        use="playable worlds from one picture; agents from unlabeled video",
+        cost="11 billion parameters; 200,000 hours of video before filtering",
         name="genie",
         module="wmlearn.systems.genie.system:Genie",
         config="wmlearn.systems.genie.config:GenieConfig",
@@ -173,6 +189,8 @@ SYSTEMS = (
         "Genie 2: A Large-Scale Foundation World Model",
         "https://deepmind.google/discover/blog/genie-2-a-large-scale-foundation-world-model/",
         caveat="Its latents are continuous, and how it came by its actions is not published.",
+        use="3D worlds to train agents in",
+        cost="not published",
     ),
     System(
         "Genie 3",
@@ -185,6 +203,8 @@ SYSTEMS = (
         "Google DeepMind (2025), Genie 3: A New Frontier for World Models",
         "https://deepmind.google/discover/blog/genie-3-a-new-frontier-for-world-models/",
         caveat="The model is not published: it stands here as the successor of Genie 1 and 2.",
+        use="3D worlds from a text",
+        cost="not published",
     ),
     System(
         "Dreamer",
@@ -198,6 +218,8 @@ SYSTEMS = (
         "Mastering Diverse Domains through World Models",
         "https://arxiv.org/abs/2301.04104",
         caveat="A decoder redraws the pixels while it learns; in the dream nothing is drawn.",
+        use="reinforcement learning with one configuration for many domains",
+        cost="one GPU for each run",
     ),
     System(
         "MuZero",
@@ -209,6 +231,8 @@ SYSTEMS = (
         "Schrittwieser, Antonoglou, Hubert and others (2019), "
         "Mastering Atari, Go, Chess and Shogi by Planning with a Learned Model",
         "https://arxiv.org/abs/1911.08265",
+        use="planning in games",
+        cost="16 TPUs to train and 1,000 to play for each board game; 8 and 32 for Atari",
     ),
     System(
         "V-JEPA 2-AC",
@@ -224,6 +248,8 @@ SYSTEMS = (
         chapter="12_vjepa2_ac",
         caveat="“Unlabelled” robot video means no rewards or task names: the arm's motion is "
         "recorded.",
+        use="planning for robot arms toward a picture of the goal",
+        cost="under 62 hours of robot video, over an encoder of more than a million hours",
         name="vjepa2-ac",
         module="wmlearn.systems.vjepa2_ac.system:VJEPA2AC",
         config="wmlearn.systems.vjepa2_ac.config:VJEPA2ACConfig",
@@ -240,6 +266,8 @@ SYSTEMS = (
         "not pixels.",
         "LeCun (2022), A Path Towards Autonomous Machine Intelligence",
         "https://openreview.net/forum?id=BZ5a1r-kVsf",
+        use="an architecture; a position paper",
+        cost="none was trained",
     ),
     System(
         "V-JEPA",
@@ -252,6 +280,8 @@ SYSTEMS = (
         "Revisiting Feature Prediction for Learning Visual Representations from Video",
         "https://arxiv.org/abs/2404.08471",
         chapter="11_vjepa",
+        use="understanding video with a frozen encoder",
+        cost="2 million videos",
         name="vjepa",
         module="wmlearn.systems.vjepa.system:VJEPA",
         config="wmlearn.systems.vjepa.config:VJEPAConfig",
@@ -269,6 +299,8 @@ SYSTEMS = (
         "Enable Understanding, Prediction and Planning",
         "https://arxiv.org/abs/2506.09985",
         chapter="11_vjepa",
+        use="understanding, anticipating and planning",
+        cost="more than a million hours of video",
     ),
 )
 

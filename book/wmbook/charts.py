@@ -1,0 +1,110 @@
+"""The figures of the results: PSNR by horizon, and what error is left against the time spent."""
+
+from __future__ import annotations
+
+import json
+
+from wmbook import cards, figures
+from wmbook.cards import estimate
+from wmbook.places import ROOT
+
+_DASH = "–"
+FIGURES = ROOT / "assets/figures"
+
+
+def horizon_figure() -> str:
+    """Curves of PSNR over the horizon for every world that draws frames."""
+    worlds, rows = [], []
+    for name in cards.evaluations():
+        curve = cards.evaluation(name)["fidelity"]["curve"]
+        worlds.append((name, curve))
+        for step in _steps(len(curve["dream"])):
+            dream, copy = (estimate(curve[key][step - 1], "dB") for key in ("dream", "copy"))
+            other = curve["other_actions"]
+            rows.append(
+                (name, step, dream, copy, estimate(other[step - 1], "dB") if other else _DASH)
+            )
+    longest = {name: len(curve["dream"]) for name, curve in worlds}
+    says = "; ".join(
+        f"{name}: {curve['dream'][-1]['value']:.1f} dB after {longest[name]} steps, copying "
+        f"{curve['copy'][-1]['value']:.1f}"
+        for name, curve in worlds
+    )
+    header = ("World", "Steps ahead", "Dream", "Copy of the last frame", "Other actions")
+    alt = f"PSNR falls with the horizon. {says}."
+    title = "PSNR against horizon: solid the dream, dotted a copy of the last frame. "
+    title += "Hover for the values; click a name to hide it."
+    return figures.show(figures.horizon_curves(worlds), alt, header, rows, title)
+
+
+def _steps(longest: int) -> list[int]:
+    return [step for step in (1, 2, 4, 8, 16, 32) if step <= longest]
+
+
+def _error_left(name: str) -> tuple[float, float | None, float | None, str] | None:
+    """Error of the dream in units of a copy's, at most 8 steps ahead: value, bounds, unit."""
+    rows = [row for row in cards.horizons(name) if row["horizon"] <= 8]
+    if rows:
+        gain = rows[-1]["psnr_gain"]
+        value, low, high = (10 ** (-gain[key] / 10) for key in ("value", "high", "low"))
+        return value, low, high, "squared error of pixels"
+    metrics = cards.card(name).get("metrics", {}) if name in cards.names() else {}
+    if "l1_8" in metrics:
+        return metrics["l1_8"][0] / metrics["l1_8_copy"][0], None, None, "L1 of features"
+    return None
+
+
+def comparison_figure() -> str:
+    """Error left, in units of a copy's, against minutes of training."""
+    points, rows = [], []
+    everything = [*cards.names(), *(n for n in cards.evaluations() if n not in cards.names())]
+    for name in everything:
+        found, minutes = _error_left(name), cards.minutes(name)
+        if found and minutes:
+            value, low, high, unit = found
+            hover = f"{name}<br>{value:.2f} of a copy's {unit}<br>{minutes:g} minutes of training"
+            points.append(dict(x=minutes, y=value, low=low, high=high, name=name, hover=hover))
+            bounds = f" [{low:.2f}, {high:.2f}]" if low is not None else ""
+            rows.append((name, f"{minutes:g}", f"{value:.2f}{bounds}", unit))
+    figure = figures.scatter(points, "minutes of training on a CPU", "error left (1 = as a copy)")
+    figure.update_yaxes(
+        type="log", tickvals=[0.2, 0.5, 1, 2, 5, 10], ticktext=["0.2", "0.5", "1", "2", "5", "10"]
+    )
+    figure.add_hline(y=1, line=dict(dash="dot", width=1.5, color="#767676"))
+    alt = "Error left eight steps ahead, in units of copying, against minutes of training. "
+    alt += " ".join(f"{p['name']}: {p['y']:.2f} after {p['x']:g} minutes." for p in points)
+    header = ("World", "Minutes of training", "Error left, 8 steps ahead", "Error of")
+    title = "Error left 8 steps ahead, in units of what copying leaves (dotted line)."
+    return figures.show(figure, alt, header, rows, title)
+
+
+def landscape_figure(system: str) -> str:
+    """The energy over two numbers of an action as a surface; "" for a system without one."""
+    path = FIGURES / f"{system}-landscape.json"
+    if not path.is_file():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    grid, energy = found["grid"], found["energy"]
+    figure = figures.surface(grid, energy, found["true"], found["true_energy"], found["lowest"])
+    lowest = min(map(min, energy))
+    alt = (
+        "A bowl-shaped surface: the energy over the arm's motion along x and y. It is lowest at "
+        f"{found['lowest'][0]:g}, {found['lowest'][1]:g}; what was really done is "
+        f"{found['true'][0]:g}, {found['true'][1]:g}."
+    )
+    rows = [
+        (
+            "what was really done",
+            *(f"{x:.2f}" for x in found["true"]),
+            f"{found['true_energy']:.3f}",
+        ),
+        ("lowest of the grid", *(f"{x:.2f}" for x in found["lowest"]), f"{lowest:.3f}"),
+    ]
+    rows += [
+        (f"grid, x = {grid[i]:.2f}", f"{grid[i]:.2f}", f"{grid[j]:.2f}", f"{energy[i][j]:.3f}")
+        for i in range(0, len(grid), 6)
+        for j in range(0, len(grid), 6)
+    ]
+    title = "Energy (L1 of features to the goal) over the action's x and y. Drag to turn it. "
+    title += f"The diamond is what was really done. Made by {found['made_by']}."
+    return figures.show(figure, alt, ("Point", "x", "y", "Energy"), rows, title)

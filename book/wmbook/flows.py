@@ -1,0 +1,293 @@
+"""Figures of data flow, all in one style: what goes in, through which networks, to what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+_WIDTH, _HEIGHT, _LINE = 156, 34, 17  # of a box of one line, and of each further line
+_KINDS = {
+    "real": ("var(--wm-real)", "1.8", ""),
+    "dream": ("var(--wm-dream)", "1.8", ""),
+    "net": ("var(--wm-text)", "1.8", ""),
+    "data": ("var(--wm-quiet)", "1.2", ' stroke-dasharray="5 4"'),
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of the figure.
+
+    Attributes:
+        x, y: its middle, in units of a column (192) and a row (74).
+        text: lines, parted by newlines.
+        kind: ``real``, ``dream``, ``net`` (something that is trained) or ``data``.
+        wide: width in units of the usual one.
+    """
+
+    x: float
+    y: float
+    text: str
+    kind: str = "data"
+    wide: float = 1.0
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return 90 + 192 * self.x, 40 + 74 * self.y
+
+    @property
+    def half(self) -> tuple[float, float]:
+        lines = self.text.count("\n")
+        return _WIDTH * self.wide / 2, (_HEIGHT + _LINE * lines) / 2
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A figure.
+
+    Attributes:
+        boxes: by a short name.
+        arrows: from, to, and a word beside the arrow.
+        alt: the figure in words.
+        caption: what to look for.
+    """
+
+    boxes: dict[str, Box]
+    arrows: tuple[tuple[str, str, str], ...]
+    alt: str
+    caption: str
+
+    def html(self) -> str:
+        right = max(box.middle[0] + box.half[0] for box in self.boxes.values()) + 12
+        bottom = max(box.middle[1] + box.half[1] for box in self.boxes.values()) + 12
+        left = min(box.middle[0] - box.half[0] for box in self.boxes.values()) - 12
+        top = min(box.middle[1] - box.half[1] for box in self.boxes.values()) - 12
+        parts = [self._arrow(*arrow) for arrow in self.arrows]
+        parts += [self._box(box) for box in self.boxes.values()]
+        size = f"{left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}"
+        return (
+            f'<figure class="wm-flow"><svg viewBox="{size}" role="img" '
+            f'aria-label="{escape(self.alt)}" '
+            f'style="min-width: {0.72 * (right - left):.0f}px" font-family="inherit" '
+            f'font-size="13.5">'
+            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+            'markerHeight="7" '
+            'orient="auto-start-reverse"><path d="M0 0 8 4 0 8z" '
+            'fill="var(--wm-quiet)"/></marker></defs>'
+            f"{''.join(parts)}</svg><figcaption>{escape(self.caption)} Solid frames are networks, "
+            f"dashed ones "
+            "what flows between them; green is real, orange is dreamed.</figcaption></figure>"
+        )
+
+    def _box(self, box: Box) -> str:
+        (x, y), (w, h) = box.middle, box.half
+        stroke, width, dash = _KINDS[box.kind]
+        lines = box.text.split("\n")
+        first = y - _LINE * (len(lines) - 1) / 2 + 5
+        text = "".join(
+            f'<tspan x="{x:.0f}" y="{first + _LINE * i:.1f}">{escape(line)}</tspan>'
+            for i, line in enumerate(lines)
+        )
+        weight = ' font-weight="600"' if box.kind == "net" else ""
+        return (
+            f'<rect x="{x - w:.0f}" y="{y - h:.0f}" width="{2 * w:.0f}" height="{2 * h:.0f}" '
+            f'rx="7" '
+            f'fill="var(--wm-soft)" stroke="{stroke}" stroke-width="{width}"{dash}/>'
+            f'<text text-anchor="middle"{weight}>{text}</text>'
+        )
+
+    def _arrow(self, start: str, end: str, word: str) -> str:
+        a, b = self.boxes[start], self.boxes[end]
+        (ax, ay), (bx, by) = a.middle, b.middle
+        if abs(bx - ax) - a.half[0] - b.half[0] > 4:  # from side to side
+            side = 1 if bx > ax else -1
+            p, q = (ax + side * a.half[0], ay), (bx - side * b.half[0], by)
+            bend = (q[0] - p[0]) / 2
+            points = (p, (p[0] + bend, p[1]), (q[0] - bend, q[1]), q)
+            path = "M{} C{} {} {}".format(*(f"{x:.0f} {y:.0f}" for x, y in points))
+        else:
+            side = 1 if by > ay else -1
+            p, q = (ax, ay + side * a.half[1]), (bx, by - side * b.half[1])
+            path = f"M{p[0]:.0f} {p[1]:.0f}L{q[0]:.0f} {q[1]:.0f}"
+        middle = ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2 - 5)
+        label = (
+            f'<text x="{middle[0]:.0f}" y="{middle[1]:.0f}" text-anchor="middle" '
+            f'font-size="12">{escape(word)}</text>'
+            if word
+            else ""
+        )
+        return (
+            f'<path d="{path}" fill="none" stroke="var(--wm-quiet)" stroke-width="1.5" '
+            f'marker-end="url(#tip)"/>{label}'
+        )
+
+
+FLOWS = {
+    "diamond": Flow(
+        {
+            "past": Box(0, 0, "last 4 frames\n[B, 4, C, H, W]", "real"),
+            "noisy": Box(0, 1.15, "noisy next frame x\n[B, C, H, W]"),
+            "cond": Box(0, 2.3, "actions, noise level\n[B, 4], [B]", "real"),
+            "join": Box(1, 0.55, "joined by channels\nscaled by c_in"),
+            "down": Box(2, 0.1, "U-Net down\nsmaller, wider", "net"),
+            "mid": Box(2, 1.15, "middle", "net"),
+            "up": Box(3, 0.1, "U-Net up\nwith skip links", "net"),
+            "film": Box(1, 2.3, "embedding → scale\nand shift of norms", "net"),
+            "mix": Box(4, 0.1, "c_skip x + c_out F\nestimate D"),
+            "step": Box(4, 1.15, "Euler step to the\nnext noise level"),
+            "out": Box(4, 2.3, "next frame", "dream"),
+        },
+        (
+            ("past", "join", ""),
+            ("noisy", "join", ""),
+            ("join", "down", ""),
+            ("down", "mid", ""),
+            ("mid", "up", ""),
+            ("down", "up", ""),
+            ("cond", "film", ""),
+            ("film", "mid", ""),
+            ("up", "mix", ""),
+            ("mix", "step", ""),
+            ("step", "out", "at σ = 0"),
+        ),
+        "Past frames and the noisy next frame are joined by channels and go down and up a U-Net. "
+        "Actions and the "
+        "noise level become a scale and shift of every normalization. The output is mixed with "
+        "the input to "
+        "the estimate of the clean frame; an Euler step lowers the noise, and this repeats until "
+        "the noise is zero.",
+        "DIAMOND's denoiser: the past enters as channels, the action through the norms.",
+    ),
+    "gamengen": Flow(
+        {
+            "frames": Box(0, 0, "past frames", "real"),
+            "enc": Box(1, 0, "autoencoder\nencoder", "net"),
+            "past": Box(2, 0, "past latents"),
+            "aug": Box(3, 0, "noise on the past,\nof a told level"),
+            "noisy": Box(2, 1, "noisy next latent"),
+            "net": Box(4, 0.5, "denoiser\nv-prediction", "net"),
+            "act": Box(2, 2, "past actions", "real"),
+            "emb": Box(3, 2, "action embeddings", "net"),
+            "dec": Box(5, 0.5, "autoencoder\ndecoder", "net"),
+            "out": Box(5, 1.6, "next frame", "dream"),
+        },
+        (
+            ("frames", "enc", ""),
+            ("enc", "past", ""),
+            ("past", "aug", ""),
+            ("aug", "net", ""),
+            ("noisy", "net", ""),
+            ("act", "emb", ""),
+            ("emb", "net", ""),
+            ("net", "dec", "a few steps"),
+            ("dec", "out", ""),
+        ),
+        "Past frames become latents in an autoencoder's encoder. Noise is added to these latents, "
+        "and its level is told to the denoiser, which also gets the past actions and the noisy "
+        "next latent. After a few denoising steps the decoder draws the next frame.",
+        "GameNGen: noise on the past in training makes long dreams last.",
+    ),
+    "genie": Flow(
+        {
+            "frames": Box(0, 0.9, "frames 1 … t+1\n[B, T, C, H, W]", "real"),
+            "lam": Box(1, 0, "latent action model\nST transformer", "net"),
+            "code": Box(2, 0, "one of 8 codes\n[B, T−1]"),
+            "tok": Box(1, 1.8, "tokenizer\nST VQ encoder", "net"),
+            "tokens": Box(2, 1.8, "64 tokens a frame\n[B, T, 64]"),
+            "mask": Box(3, 1.8, "next frame's tokens\nmasked"),
+            "dyn": Box(3, 0.55, "dynamics\nST transformer", "net"),
+            "pick": Box(4, 0.55, "keep the surest,\nask again"),
+            "dec": Box(4, 1.8, "decoder", "net"),
+            "out": Box(5, 1.8, "next frame", "dream"),
+        },
+        (
+            ("frames", "lam", ""),
+            ("frames", "tok", ""),
+            ("lam", "code", ""),
+            ("tok", "tokens", ""),
+            ("tokens", "mask", ""),
+            ("mask", "dyn", ""),
+            ("code", "dyn", ""),
+            ("dyn", "pick", ""),
+            ("pick", "dec", "all filled"),
+            ("dec", "out", ""),
+        ),
+        "Frames go two ways. The latent action model gives one of eight codes for each step. The "
+        "tokenizer gives 64 "
+        "tokens a frame. The dynamics model gets past tokens, the code and masked tokens of the "
+        "next frame, and fills "
+        "them in over a few passes, the surest first; the decoder draws the frame.",
+        "Genie: at play, the code comes from the player, and the latent action model is not used.",
+    ),
+    "vjepa": Flow(
+        {
+            "clip": Box(0, 0.9, "clip as tubelets\n[B, N, D]", "real"),
+            "seen": Box(1, 0, "visible tubelets x"),
+            "enc": Box(2, 0, "encoder E_θ\nViT", "net"),
+            "feat": Box(3, 0, "features of\nwhat is seen"),
+            "pred": Box(4, 0, "predictor P_φ", "net"),
+            "where": Box(3, 0.95, "mask tokens Δ_y:\nwhere to look"),
+            "guess": Box(5, 0, "guessed features", "dream"),
+            "all": Box(1, 1.9, "the whole clip y", "real"),
+            "slow": Box(2, 1.9, "slow encoder E_θ̄\nno gradient", "net"),
+            "goal": Box(5, 1.9, "target features", "real"),
+            "loss": Box(5, 0.95, "L1 where hidden"),
+        },
+        (
+            ("clip", "seen", ""),
+            ("clip", "all", ""),
+            ("seen", "enc", ""),
+            ("enc", "feat", ""),
+            ("feat", "pred", ""),
+            ("where", "pred", ""),
+            ("pred", "guess", ""),
+            ("all", "slow", ""),
+            ("enc", "slow", "moving average"),
+            ("slow", "goal", ""),
+            ("guess", "loss", ""),
+            ("goal", "loss", ""),
+        ),
+        "A clip is cut into tubelets. The visible ones go through the encoder; from their "
+        "features and mask tokens "
+        "the predictor guesses the features of the hidden ones. The target comes from a slow copy "
+        "of the encoder "
+        "that sees the whole clip and gets no gradient. The loss is the L1 distance at the hidden "
+        "places.",
+        "V-JEPA: nothing is ever drawn; both sides of the loss are features.",
+    ),
+    "vjepa2-ac": Flow(
+        {
+            "frame": Box(0, 0, "frame t", "real"),
+            "enc": Box(1, 0, "V-JEPA encoder\nfrozen", "net"),
+            "z": Box(2, 0, "16 patch features z_t"),
+            "act": Box(0, 1, "action a_t, arm's\nstate s_t", "real"),
+            "emb": Box(1, 1, "two linear layers", "net"),
+            "seq": Box(2, 1.05, "a₀ s₀ z₀ | a₁ s₁ z₁ | …\none sequence"),
+            "pred": Box(3, 1.05, "predictor\nblock-causal", "net"),
+            "next": Box(4, 1.05, "features of\nframe t+1", "dream"),
+            "goal": Box(4, 0, "features of the\ngoal picture", "real"),
+            "energy": Box(5, 0.5, "energy: L1\nto the goal"),
+            "cem": Box(5, 1.75, "cross-entropy search\nover actions"),
+        },
+        (
+            ("frame", "enc", ""),
+            ("enc", "z", ""),
+            ("act", "emb", ""),
+            ("emb", "seq", ""),
+            ("z", "seq", ""),
+            ("seq", "pred", ""),
+            ("pred", "next", ""),
+            ("next", "energy", ""),
+            ("goal", "energy", ""),
+            ("energy", "cem", ""),
+        ),
+        "The frozen encoder turns a frame into 16 patch features. Action and state of the arm "
+        "become one token each. "
+        "For every time step the sequence holds the action, the state and the patch features; a "
+        "token sees its own step "
+        "and all earlier ones. The predictor gives the features of the next frame, whose L1 "
+        "distance to the features of "
+        "the goal is the energy that the cross-entropy search lowers.",
+        "V-JEPA 2-AC: what enters the predictor, and how it is used to plan.",
+    ),
+}

@@ -1,0 +1,166 @@
+"""Pages and parts of pages that are made from the library, its cards and its notebooks.
+
+A page asks for a part with ``<!-- made: NAME ARGUMENTS -->`` on a line of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from wmbook import api, charts, films, notation, places, results, systems, tiers
+
+
+def fill(text: str) -> str:
+    """The page with all its parts."""
+    return re.sub(
+        r"^<!-- made: (\S+)(.*?) -->$",
+        lambda found: PARTS[found[1]](*found[2].split()),
+        text,
+        flags=re.MULTILINE,
+    )
+
+
+def pages() -> dict[str, str]:
+    """Whole pages, by their file's name."""
+    return {**systems.pages(), **api.pages(), "licence.md": _licence()}
+
+
+@cache
+def _cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def _map() -> str:
+    from wmlearn import course
+
+    return f'<div class="wm-outer">\n{_flat(course.world_map().data["text/html"])}\n</div>'
+
+
+def _flat(html: str) -> str:
+    """HTML that Markdown takes as one block: no empty lines."""
+    return re.sub(r"\n\s*\n+", "\n", html)
+
+
+def _chapter_cards() -> str:
+    cards = []
+    for path in places.chapters():
+        prose = next("".join(c["source"]) for c in _cells(path) if c["cell_type"] == "markdown")
+        takes = re.search(r"\*It takes\*: (.+?)(?:\.|<br>|\n)", prose)
+        will = re.search(r"\*You will\*: (.+?)(?:[;:.]|<br>)", " ".join(prose.split()))
+        world = _world(path)
+        film = films.find(world)
+        picture = (
+            f'<img src="films/{world}.png" alt="One moment of the film of {world}: real beside '
+            f'dream." '
+            'loading="lazy">'
+            if film
+            else ""
+        )
+        cards.append(
+            f"<li>{picture}<div><a "
+            f'href="chapters/{path.stem}.html">{_plain(places.title_of(path))}</a>'
+            f"<p>You will {_plain(will[1])}.<br><small>{_plain(takes[1])}</small></p></div></li>"
+        )
+    return f'<ul class="wm-cards">{"".join(cards)}</ul>'
+
+
+def _plain(markdown: str) -> str:
+    """Markdown's words without marks, links and HTML."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    return re.sub(r"<[^>]*>|\*", "", text).strip()
+
+
+def _world(path: Path) -> str:
+    """The first checkpoint that a notebook loads, or that its first widget needs."""
+    for cell in _cells(path):
+        found = re.search(
+            r"""\b(?:load|load_world)\(["']([a-z0-9-]+)["']""", "".join(cell["source"])
+        )
+        if found:
+            return found[1]
+    return ""
+
+
+def _exercise_table() -> str:
+    lines = ["| Chapter | Exercises | Minutes | Points |", "|---|---|---|---|"]
+    total = [0, 0, 0]
+    for path in places.exercises():
+        text = "\n".join("".join(c["source"]) for c in _cells(path))
+        rows = _table_of_exercises(text)
+        minutes = sum(int(row["Minutes"]) for row in rows)
+        points = sum(sum(map(int, re.findall(r"\d+", row["Points"]))) for row in rows)
+        total = [a + b for a, b in zip(total, (len(rows), minutes, points), strict=True)]
+        names = "; ".join(row["Exercise"] for row in rows)
+        title = _plain(places.title_of(path)).removeprefix("Exercises: ")
+        lines.append(f"| [{title}](exercises/{path.name}) | {names} | {minutes} | {points} |")
+    lines.append(f"| all | {total[0]} exercises | {total[1]} | {total[2]} |")
+    # the page stands in the folder of the exercises
+    return "\n".join(lines).replace("](exercises/", "](../notebooks/exercises/release/")
+
+
+def _table_of_exercises(text: str) -> list[dict[str, str]]:
+    """The rows of a notebook's own table of its exercises, by the names of its columns."""
+    lines = [line for line in text.split("\n") if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in lines]
+    start = next(i for i, row in enumerate(cells) if {"Exercise", "Minutes", "Points"} <= set(row))
+    names = cells[start]
+    rows = [row for row in cells[start + 2 :] if row[0].isdigit()]
+    return [dict(zip(names, row[-len(names) :], strict=True)) for row in rows]
+
+
+def _toctrees() -> str:
+    chapters = " ".join(f"chapters/{path.stem}" for path in places.chapters())
+    parts = {
+        "The course": f"{chapters} exercises/index",
+        "Understand": "fidelity systems/index prerequisites/index glossary notation references",
+        "Measured": "results comparison tiers checkpoints clips",
+        "Make and teach": "own_world instructors contributing api/index changelog licence",
+    }
+    return "\n\n".join(
+        f"```{{toctree}}\n:hidden:\n:caption: {caption}\n{chr(10).join(pages.split())}\n```"
+        for caption, pages in parts.items()
+    )
+
+
+def _exercise_toctree() -> str:
+    pages = "\n".join(path.stem for path in places.exercises())
+    return f"```{{toctree}}\n:hidden:\n{pages}\n```"
+
+
+def _licence() -> str:
+    text = (places.ROOT / "LICENSE-TEXT").read_text(encoding="utf-8").strip()
+    parts = (places.ROOT / "book/static/vendor/README.md").read_text(encoding="utf-8")
+    table = parts.partition("\n\n")[2].replace(
+        "[mathjax/LICENSE](mathjax/LICENSE)", "in its folder"
+    )
+    return (
+        "# Licences\n\nCode and weights are Apache-2.0 (the file `LICENSE` of the repository), "
+        "text and figures "
+        f"CC BY 4.0:\n\n```text\n{text}\n```\n\n## Parts of others\n\n{table}"
+    )
+
+
+PARTS: dict[str, Callable[..., str]] = {
+    "map": _map,
+    "film": films.html,
+    "chapter_cards": _chapter_cards,
+    "exercise_table": _exercise_table,
+    "exercise_toctree": _exercise_toctree,
+    "toctrees": _toctrees,
+    "notation": notation.markdown,
+    "five_numbers": results.five_numbers,
+    "results_table": results.table,
+    "measured": results.measured,
+    "commands": results.commands,
+    "horizon_figure": charts.horizon_figure,
+    "comparison_table": results.comparison,
+    "comparison_figure": charts.comparison_figure,
+    "fidelity_table": results.fidelity,
+    "purposes": systems.purposes,
+    "tier_table": tiers.table,
+    "tier_figure": tiers.figure,
+}
