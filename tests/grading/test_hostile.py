@@ -101,7 +101,7 @@ def test_nobody_elses_grade_changes(batch):
 def test_no_message_output_or_page_quotes_a_hidden_test(batch):
     course, reports, _ = batch
     secret = hidden_lines(read_notebook(SOURCE))
-    assert len(secret) > 40
+    assert len(secret) == 7  # a line and a seed for each exercise
     spy = course.root / f"autograded/prints_the_hidden_test/{NAME}/{NAME}.ipynb"
     outputs = json.dumps([c.get("outputs") for c in json.loads(spy.read_text())["cells"]])
     said = " ".join(score.message for score in reports["prints_the_hidden_test"].scores)
