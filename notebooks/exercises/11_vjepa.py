@@ -374,10 +374,12 @@ show()
 # first `seen` *frames* were seen. A tubelet is visible if all its frames were seen, hidden if none was. One
 # that is half seen is neither: to show it would leak the future, to ask for it would be too easy.
 #
-# **`time_mask`** gives the numbers of the visible and the hidden tubelets, each ascending.
+# **`time_mask`** gives the numbers of the visible and the hidden tubelets, each ascending. With fewer frames
+# seen than `length` nothing is visible; with all frames seen nothing is hidden: that list is empty.
 #
 # **`copy_last`** is the baseline: each hidden tubelet gets the feature of the *same place* at the last time
 # that was wholly seen. A predictor that is no better than this has learned nothing about motion.
+# It is asked only where at least one time was wholly seen and at least one is hidden.
 #
 # <details>
 # <summary>Help</summary>
