@@ -316,7 +316,18 @@ check("11.5", experiment, seed=115)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Look at your tables. Was your guess right?
+# Look at your tables. Was your guess right? And why does nothing collapse at `rho = 1`, whatever is
+# taken away?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# With `rho = 1` what is hidden equals what is seen. With $p = 1$ the error $p\,w - \bar w$ is then 0 at
+# *every* size $w = \bar w$: nothing is gained by a smaller feature, so nothing pulls it down. With
+# `rho` under 1 a part of the target cannot be foreseen, and that part of the error shrinks with the feature.
+# Without the predictor, or with a gradient through the target, training takes this way out.
+#
+# </details>
 
 # %%
 def show(rhos=(0.3, 0.8, 1.0)):
