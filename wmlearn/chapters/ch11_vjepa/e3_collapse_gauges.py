@@ -69,8 +69,15 @@ def gauges(feature_std: Answer, effective_rank: Answer, *, seed: int = 0) -> Ite
             raise
         raise Hint(
             "a direction without variance gives 0 · log 0, which is NaN here; it should count "
-            "nothing. Clamp the share inside the logarithm."
+            "nothing. Clamp the share inside the logarithm. (With `eigvalsh` it may even come out "
+            "a little under 0: clamp the eigenvalues first.)"
         ) from None
+    require(
+        three > 0.5,
+        f"3 equal directions of 8 get a rank of {three:.3f}: an eigenvalue that should be 0 comes "
+        "out a little *negative* by rounding (`eigvalsh`), and its entropy is -infinity. Clamp the "
+        "eigenvalues, `.clamp(min=0)`, before you take shares.",
+    )
     require(
         close(three, 3.0, 1e-2),
         f"3 equal directions of 8 have effective rank 3; yours is {three:.3f}.",
