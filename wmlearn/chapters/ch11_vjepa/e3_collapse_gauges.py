@@ -45,7 +45,15 @@ def gauges(feature_std: Answer, effective_rank: Answer, *, seed: int = 0) -> Ite
     yield "the spread over tokens; 0 when all are equal"
 
     def rank(x: Tensor) -> Tensor:
-        return tensor(effective_rank(x), (), "effective_rank(features)")
+        value = tensor(effective_rank(x), (), "effective_rank(features)")
+        require(
+            value > 0.5,
+            f"an effective rank is at least 1; yours is {value:.3f} here. Does it come from "
+            "`eigvalsh`? An eigenvalue that should be 0 may come out a little *negative* by "
+            "rounding, and its entropy is -infinity: clamp the eigenvalues, `.clamp(min=0)`, "
+            "before you take shares.",
+        )
+        return value
 
     equal = _with_variances(torch.tensor([1.0] * 8, dtype=F64), draw)
     full = rank(equal)
@@ -72,12 +80,6 @@ def gauges(feature_std: Answer, effective_rank: Answer, *, seed: int = 0) -> Ite
             "nothing. Clamp the share inside the logarithm. (With `eigvalsh` it may even come out "
             "a little under 0: clamp the eigenvalues first.)"
         ) from None
-    require(
-        three > 0.5,
-        f"3 equal directions of 8 get a rank of {three:.3f}: an eigenvalue that should be 0 comes "
-        "out a little *negative* by rounding (`eigvalsh`), and its entropy is -infinity. Clamp the "
-        "eigenvalues, `.clamp(min=0)`, before you take shares.",
-    )
     require(
         close(three, 3.0, 1e-2),
         f"3 equal directions of 8 have effective rank 3; yours is {three:.3f}.",
