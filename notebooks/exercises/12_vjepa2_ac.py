@@ -328,7 +328,8 @@ show()
 # %% [markdown] nbgrader={"grade": false, "grade_id": "12-5-question", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # Now in your own words, at most 150 words, for a person to read:
 #
-# 1. Why does the promised distance get *smaller* when the real one gets larger? (1 point)
+# 1. Beyond a limit of 1 the promised distance falls to nearly nothing. The real one does not: with one
+#    step it stays as it was, with four it grows. Why do they part? (1 point)
 # 2. A colleague says that more samples in the search will mend it. Right or wrong, and why? (1 point)
 # 3. Name two things that one could do about it without a better network. (1 point)
 

@@ -134,6 +134,27 @@ def scaled_into_the_box(energy, mean, std, samples, elites, iterations, least, g
     return mean, std
 
 
+def clamped_at_the_end_alone(energy, mean, std, samples, elites, iterations, least, generator):
+    for _ in range(iterations):
+        noise = torch.randn(samples, *mean.shape, generator=generator)
+        plans = (mean + std * noise).clamp(-1, 1)
+        best = plans[energy(plans).topk(elites, largest=False).indices]
+        mean, std = best.mean(0), best.std(0, correction=0)
+    return mean, std.clamp(min=least)
+
+
+def _uniform(stretch):
+    def cem(energy, mean, std, samples, elites, iterations, least, generator):
+        for _ in range(iterations):
+            noise = stretch(torch.rand(samples, *mean.shape, generator=generator))
+            plans = (mean + std * noise).clamp(-1, 1)
+            best = plans[energy(plans).topk(elites, largest=False).indices]
+            mean, std = best.mean(0), best.std(0, correction=0).clamp(min=least)
+        return mean, std
+
+    return cem
+
+
 # Right answers in other styles.
 
 
@@ -164,6 +185,16 @@ WRONG += [
     ("best_rounds_mean", (best_rounds_mean,), "that of the *last* round"),
     ("fewer_samples_each_round", (fewer_samples_each_round,), "every round draws 200 plans"),
     ("scaled_into_the_box", (scaled_into_the_box,), "without scaling the others"),
+    ("clamped_at_the_end_alone", (clamped_at_the_end_alone,), "Clamp it in every round"),
+    ("uniform_noise", (_uniform(lambda u: 2 * u - 1),), "the noise is not *normal*"),
+]
+ALSO = [
+    ("uniform_from_0_to_1", (_uniform(lambda u: u),), "the noise is not *normal*"),
+    (
+        "uniform_of_variance_1",
+        (_uniform(lambda u: 12**0.5 * (u - 0.5)),),
+        "the noise is not *normal*",
+    ),
 ]
 RIGHT = [
     ("sorted_in_float64", (sorted_in_float64,)),

@@ -76,6 +76,61 @@ def patches_averaged_first(step, start, goal, plans, elites):
     return plans[energy.topk(elites, largest=False).indices].mean(0)
 
 
+def _energy(energy, compare_state=False):
+    def choose(step, start, goal, plans, elites):
+        state = start
+        for t in range(plans.shape[1]):
+            state, features = step(state, plans[:, t])
+        off = energy(state if compare_state else features, goal)
+        return plans[off.topk(elites, largest=False).indices].mean(0)
+
+    return choose
+
+
+def euclidean_in_each_patch(x, goal):
+    return (x - goal).norm(dim=-1).mean(1)
+
+
+def euclidean_over_patches(x, goal):
+    return (x - goal).norm(dim=1).mean(1)
+
+
+def magnitudes(x, goal):
+    return (x.abs() - goal.abs()).abs().mean((1, 2))
+
+
+def magnitudes_cancel(x, goal):
+    return (x.abs() - goal.abs()).mean((1, 2)).abs()
+
+
+def first_feature(x, goal):
+    return (x - goal)[..., 0].abs().mean(1)
+
+
+def first_patch(x, goal):
+    return (x - goal)[:, 0].abs().mean(1)
+
+
+def last_patch(x, goal):
+    return (x - goal)[:, -1].abs().mean(1)
+
+
+def features_go_on(step, start, goal, plans, elites):
+    state = start
+    for t in range(plans.shape[1]):
+        _, state = step(state, plans[:, t])
+    energy = (state - goal).abs().mean((1, 2))
+    return plans[energy.topk(elites, largest=False).indices].mean(0)
+
+
+def summed_over_the_way(step, start, goal, plans, elites):
+    state, energy = start, 0.0
+    for t in range(plans.shape[1]):
+        state, features = step(state, plans[:, t])
+        energy = energy + (features - goal).abs().mean((1, 2))
+    return plans[energy.topk(elites, largest=False).indices].mean(0)
+
+
 # Right answers in other styles.
 
 
@@ -99,9 +154,25 @@ def with_cdist(step, start, goal, plans, elites):
 WRONG += [
     ("nearest_on_the_way", (nearest_on_the_way,), "crosses the goal and goes on"),
     ("patches_averaged_first", (patches_averaged_first,), "over features and over patches"),
+    ("euclidean_in_each_patch", (_energy(euclidean_in_each_patch),), "a Euclidean distance"),
+    ("magnitudes", (_energy(magnitudes),), "the *opposite sign*"),
+    ("first_feature", (_energy(first_feature),), "right in feature 0 alone"),
+    ("first_patch", (_energy(first_patch),), "right in patch 0 alone"),
+    ("features_go_on", (features_go_on,), "given to the next step in place of the state"),
+    (
+        "state_is_compared",
+        (_energy(lambda x, goal: (x - goal).abs().mean((1, 2)), compare_state=True),),
+        "the *state* was compared",
+    ),
 ]
 RIGHT = [
     ("with_a_loop_over_plans", (with_a_loop_over_plans,)),
     ("with_cdist", (with_cdist,)),
 ]
-ALSO = [("errors_cancel", (errors_cancel,), "opposite sign cancel")]
+ALSO = [
+    ("errors_cancel", (errors_cancel,), "opposite sign cancel"),
+    ("euclidean_over_patches", (_energy(euclidean_over_patches),), "patches *and* features"),
+    ("magnitudes_cancel", (_energy(magnitudes_cancel),), "the *opposite sign*"),
+    ("last_patch", (_energy(last_patch),), "right in patch 3 alone"),
+    ("summed_over_the_way", (summed_over_the_way,), "only its *last* features count"),
+]

@@ -99,6 +99,20 @@ def _tables_of(episode, limits, horizons):
     return torch.tensor(rows).unbind(-1)
 
 
+def tolerance_written_in(episode, limits, horizons, tolerance):
+    return _experiment(episode, limits, horizons, 0.05)
+
+
+def place_in_the_list(episode, limits, horizons, tolerance):
+    promised, real, trusted = _experiment(episode, limits, horizons, tolerance)
+    return promised, real, None if trusted is None else limits.index(trusted)
+
+
+def count_of_limits(episode, limits, horizons, tolerance):
+    promised, real, trusted = _experiment(episode, limits, horizons, tolerance)
+    return promised, real, None if trusted is None else limits.index(trusted) + 1
+
+
 # Right answers in other styles.
 
 
@@ -133,6 +147,31 @@ WRONG += [
         "less_than_the_tolerance",
         (_by(lambda p, r, tolerance: (r - p).max() < tolerance),),
         "exactly the tolerance is *at most*",
+    ),
+    (
+        "largest_of_each",
+        (_by(lambda p, r, tolerance: r.max() - p.max() <= tolerance),),
+        "First subtract, at each horizon",
+    ),
+    (
+        "minus_the_least_promise",
+        (_by(lambda p, r, tolerance: r.max() - p.min() <= tolerance),),
+        "the promise of the *same* horizon",
+    ),
+    (
+        "real_alone",
+        (_by(lambda p, r, tolerance: r.max() <= tolerance),),
+        "not real alone",
+    ),
+    ("tolerance_written_in", (tolerance_written_in,), "take the argument `tolerance`"),
+    ("place_in_the_list", (place_in_the_list,), "not its place in the list"),
+]
+ALSO = [
+    ("count_of_limits", (count_of_limits,), "not its place in the list"),
+    (
+        "minus_the_mean_promise",
+        (_by(lambda p, r, tolerance: r.max() - p.mean() <= tolerance),),
+        "the promise of the *same* horizon",
     ),
 ]
 RIGHT = [

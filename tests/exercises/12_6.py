@@ -66,6 +66,81 @@ def takes_the_last_action_first(plan, predict, act, z, budget, tolerance):
     return _drive(lambda z: plan(z).flip(0), predict, act, z, budget, tolerance)
 
 
+def gives_the_last_promise(plan, predict, act, z, budget, tolerance):
+    left, promised, plans = [], z, 0
+    for _ in range(budget):
+        if not left:
+            left, promised, plans = list(plan(z)), z, plans + 1
+        action = left.pop(0)
+        promised, z = predict(promised, action), act(action)
+        if _l1(promised, z) > tolerance:
+            left = []
+    return promised, plans
+
+
+def fresh_promise_only_after_parting(plan, predict, act, z, budget, tolerance):
+    left, promised, plans = [], z, 0
+    for _ in range(budget):
+        if not left:
+            left, plans = list(plan(z)), plans + 1
+        action = left.pop(0)
+        promised, z = predict(promised, action), act(action)
+        if _l1(promised, z) > tolerance:
+            left, promised = [], z
+    return z, plans
+
+
+def plans_for_the_promise_at_the_end(plan, predict, act, z, budget, tolerance):
+    left, promised, plans = [], z, 0
+    for _ in range(budget):
+        if not left:
+            left, promised, plans = list(plan(promised)), z, plans + 1
+        action = left.pop(0)
+        promised, z = predict(promised, action), act(action)
+        if _l1(promised, z) > tolerance:
+            left, promised = [], z
+    return z, plans
+
+
+def plans_at_once(plan, predict, act, z, budget, tolerance):
+    left, promised, plans = list(plan(z)), z, 1
+    for _ in range(budget):
+        if not left:
+            left, promised, plans = list(plan(z)), z, plans + 1
+        action = left.pop(0)
+        promised, z = predict(promised, action), act(action)
+        if _l1(promised, z) > tolerance:
+            left, promised, plans = list(plan(z)), z, plans + 1
+    return z, plans
+
+
+def plans_at_the_end_of_a_plan(plan, predict, act, z, budget, tolerance):
+    left, promised, plans = list(plan(z)), z, 1
+    for _ in range(budget):
+        action = left.pop(0)
+        promised, z = predict(promised, action), act(action)
+        if not left or _l1(promised, z) > tolerance:
+            left, promised, plans = list(plan(z)), z, plans + 1
+    return z, plans
+
+
+def _adds_up(forget):
+    def drive(plan, predict, act, z, budget, tolerance):
+        left, promised, plans, total = [], z, 0, 0.0
+        for _ in range(budget):
+            if not left:
+                left, promised, plans = list(plan(z)), z, plans + 1
+                total = 0.0 if forget else total
+            action = left.pop(0)
+            promised, z = predict(promised, action), act(action)
+            total = total + _l1(promised, z)
+            if total > tolerance:
+                left = []
+        return z, plans
+
+    return drive
+
+
 # Right answers in other styles.
 
 
@@ -124,6 +199,24 @@ WRONG = [
     ("gives_the_promise", (gives_the_promise,), "not the real ones after the last action"),
     ("forgets_the_first_plan", (forgets_the_first_plan,), "but the number that you return"),
     ("takes_the_last_action_first", (takes_the_last_action_first,), "each plan from its first"),
+    ("gives_the_last_promise", (gives_the_last_promise,), "the last *promise*"),
+    ("plans_at_once", (plans_at_once,), "after the last action, or counted"),
+    ("squared", (_variant(distance=lambda p, z: (p - z).square().mean()),), "without squares"),
+    ("distances_added_up", (_adds_up(forget=True),), "compare the newest promise alone"),
+]
+ALSO = [
+    (
+        "fresh_promise_only_after_parting",
+        (fresh_promise_only_after_parting,),
+        "go on from the old, wrong ones",
+    ),
+    (
+        "plans_for_the_promise_at_the_end",
+        (plans_for_the_promise_at_the_end,),
+        "for where the arm should be",
+    ),
+    ("plans_at_the_end_of_a_plan", (plans_at_the_end_of_a_plan,), "after the last action"),
+    ("added_up_for_good", (_adds_up(forget=False),), "compare the newest promise alone"),
 ]
 RIGHT = [
     ("with_two_loops", (with_two_loops,)),

@@ -25,6 +25,7 @@ from wmlearn.grading.releasing import (
     student_version,
 )
 from wmlearn.teach import CheckFailed, check
+from wmlearn.teach.answers import as_default
 from wmlearn.teach.checks import exercises
 
 SOURCES = sorted((ROOT / "notebooks/exercises").glob("[0-9]*.ipynb"))
@@ -65,8 +66,9 @@ def run_without_tests(notebook: dict) -> dict:
 
 
 @cache
-def solved(source: Path) -> dict:
-    return run_without_tests(read_notebook(source))
+def solved(source: Path, dtype: torch.dtype = torch.float32) -> dict:
+    with as_default(dtype):
+        return run_without_tests(read_notebook(source))
 
 
 def solutions(number: str) -> list:
@@ -187,6 +189,19 @@ def test_right_answers_in_other_styles_pass_both(number):
     for name, answers in kept(number)["RIGHT"]:
         check(number, *answers)
         assert hidden_hint(number, answers) == "", name
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_verdicts_are_the_same_where_float64_is_the_default(number):
+    source, names = CALLS[number]
+    mine = [solved(source, torch.float64)[name] for name in names]
+    with as_default(torch.float64):
+        for name, answers in [("solution", mine), *kept(number)["RIGHT"]]:
+            check(number, *answers)
+            assert hidden_hint(number, tuple(answers)) == "", name
+        for name, answers, fragment in [*kept(number)["WRONG"], *kept(number)["ALSO"]]:
+            assert fragment in hint_of(number, *answers), name
+        assert torch.get_default_dtype() == torch.float64
 
 
 @pytest.mark.parametrize("number", NUMBERS)

@@ -9,10 +9,13 @@ exercise asks for, and calls it. What crosses over, in either direction, is plai
 - a function of the check's, to be called back: its arguments and its result are plain again,
 - a :class:`Net`: parameters by name, and a function of the check's that uses them.
 
-Numbers in floating point go over as float32, as a notebook has them, and may come back in any
-precision; a function of the check's gets float64. A :class:`Reply` holds the value, the arguments
-as they are after the call, so that a write into one of them is seen, and gradients where some were
-asked for. A tensor that a gradient could flow back through has the attribute ``tracked``.
+Numbers in floating point go over in the precision that the notebook makes (float32, unless the
+learner has set another default) and may come back in any; a function of the check's gets float64.
+The check itself always runs with float32 as torch's default, see :func:`as_default`.
+
+A :class:`Reply` holds the value, the arguments as they are after the call, so that a write into
+one of them is seen, and gradients where some were asked for. A tensor that a gradient could flow
+back through has the attribute ``tracked``.
 
 :class:`InProcess` is the one backend so far: it calls the functions where they are, in the
 notebook. Another one may call them in another process; the checks stay as they are.
@@ -21,7 +24,8 @@ notebook. Another one may call them in another process; the checks stay as they 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -116,18 +120,31 @@ class Answer:
         return reply
 
 
+@contextmanager
+def as_default(dtype: torch.dtype) -> Iterator[None]:
+    """torch's default precision for a while; what it was before comes back."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 class InProcess:
-    """Calls functions of this process."""
+    """Calls functions of this process, with the default precision that it has when this is made."""
 
     def __init__(self, functions: Mapping[str, Callable]) -> None:
         self._functions = dict(functions)
+        self._dtype = torch.get_default_dtype()
 
     def call(self, name: str, arguments: tuple, pull: Any = None) -> Reply:
         function = self._functions[name]
-        given = tuple(_arrive(argument) for argument in arguments)
-        value = function(*given)
-        if pull is not None:
-            _pull(value, pull)
+        with as_default(self._dtype):
+            given = tuple(_arrive(argument) for argument in arguments)
+            value = function(*given)
+            if pull is not None:
+                _pull(value, pull)
         return Reply(
             _plain(value),
             tuple(_leave(x, argument) for x, argument in zip(given, arguments, strict=True)),
@@ -140,7 +157,7 @@ class InProcess:
 
 
 def _sent(x: Any) -> Any:
-    """A value of the check's, as it is when it arrives: copied, in float32."""
+    """A value of the check's, copied, in float32: what the answer gets, but for the precision."""
     if isinstance(x, Leaf):
         return _sent(x.value)
     if isinstance(x, Net):
@@ -156,18 +173,27 @@ def _sent(x: Any) -> Any:
 def _arrive(x: Any) -> Any:
     """What the answer gets."""
     if isinstance(x, Leaf):
-        return _sent(x).requires_grad_()
+        return _arrive(x.value).requires_grad_()
     if isinstance(x, Net):
         return _Module(x)
     if isinstance(x, torch.Generator):
         return torch.Generator().set_state(x.get_state())
-    return _served(x) if callable(x) else _sent(x)
+    return _served(x) if callable(x) else _in_default(_sent(x))
+
+
+def _in_default(x: Any) -> Any:
+    """The same in torch's default precision."""
+    if isinstance(x, Tensor):
+        return x.to(torch.get_default_dtype()) if x.is_floating_point() else x
+    if isinstance(x, list | tuple):
+        return type(x)(_in_default(item) for item in x)
+    return {key: _in_default(item) for key, item in x.items()} if isinstance(x, dict) else x
 
 
 def _leave(now: Any, before: Any) -> Any:
     """An argument after the call, as the check sees it."""
     if isinstance(now, _Module):
-        return {name: p.detach().clone() for name, p in now.named_parameters()}
+        return {name: _sent(p) for name, p in now.named_parameters()}
     if isinstance(before, torch.Generator) or callable(before):
         return before
     return _sent(now)
@@ -229,7 +255,7 @@ class _Module(nn.Module):
     def __init__(self, net: Net) -> None:
         super().__init__()
         for name, value in net.parameters.items():
-            self.register_parameter(name, nn.Parameter(_sent(value)))
+            self.register_parameter(name, nn.Parameter(_arrive(value)))
         self._forward = _served(net.forward)
 
     def forward(self, *arguments: Any) -> Any:
@@ -255,14 +281,15 @@ def _served(function: Callable) -> Callable:
 class _Served(torch.autograd.Function):
     @staticmethod
     def forward(ctx, function, template, result, handle, *tensors):
-        with torch.enable_grad():
+        learners = torch.get_default_dtype()
+        with torch.enable_grad(), as_default(torch.float32):
             inputs = [_inward(x) for x in tensors]
             value = function(*_put_in(template, list(inputs)))
             outputs: list[Tensor] = []
             result.append(_take_out(value, outputs))
         ctx.inputs, ctx.outputs = inputs, outputs
         floats = [x.dtype for x in tensors if x.is_floating_point()]
-        kind = floats[0] if floats else torch.float32
+        kind = floats[0] if floats else learners
         made = [y.detach().clone() for y in outputs]
         made = [y.to(kind) if y.is_floating_point() else y for y in made]
         fixed = [x for x, y in zip(made, outputs, strict=True) if not y.requires_grad]

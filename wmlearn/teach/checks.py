@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from wmlearn.teach.answers import Answer, Backend, Changed, InProcess
+from wmlearn.teach.answers import Answer, Backend, Changed, InProcess, as_default
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -136,8 +136,9 @@ def judge(number: str, backend: Backend, passed: list[str], **variant: Any) -> s
     parameters = inspect.signature(verify).parameters.values()
     names = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     try:
-        for name in verify(*(Answer(name, backend) for name in names), **variant):
-            passed.append(name)
+        with as_default(torch.float32):  # whatever the learner has set: the backend knows that
+            for name in verify(*(Answer(name, backend) for name in names), **variant):
+                passed.append(name)
     except (Hint, Changed) as hint:
         return str(hint)
     except Exception as error:  # whatever the student's code raises becomes a hint
@@ -197,12 +198,12 @@ def close(a: Tensor | float, b: Tensor | float, tolerance: float = 1e-4) -> bool
 
 def normal(draw: torch.Generator, *shape: int) -> Tensor:
     """Normal numbers in float64 that float32 holds exactly, so that answers get the same."""
-    return torch.randn(shape, generator=draw).double()
+    return torch.randn(shape, generator=draw, dtype=torch.float32).double()
 
 
 def between(draw: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
     """Uniform numbers, in float64 that float32 holds exactly."""
-    return (low + (high - low) * torch.rand(shape, generator=draw)).double()
+    return (low + (high - low) * torch.rand(shape, generator=draw, dtype=torch.float32)).double()
 
 
 def integer(draw: torch.Generator, low: int, high: int) -> int:

@@ -41,6 +41,13 @@ def cross_entropy_method(cem: Answer, *, seed: int = 0) -> Iterator[str]:
         not close(plans[:, 0], plans[:, 1]) and not close(plans[:, :, 0], plans[:, :, 1]),
         "all steps or all numbers of a plan get the same noise: draw for each of them alone.",
     )
+    search.run(bowl, 800, 5, 1, std=torch.full((3, 2), 0.15, dtype=F64))
+    drawn = search.asked[0] - search.asked[0].mean()
+    require(
+        drawn.pow(4).mean() > 2.4 * drawn.square().mean().square(),  # 3 if normal, 1.8 if uniform
+        "the noise is not *normal*: in a uniform draw (`torch.rand`) no number lies far out. Take "
+        "`torch.randn`.",
+    )
     spread = plans.std(0).mean()
     require(
         0.35 < spread < 0.75 and plans.mean().abs() < 0.2,
@@ -111,6 +118,11 @@ def cross_entropy_method(cem: Answer, *, seed: int = 0) -> Iterator[str]:
         std.min() > 0.05 - 1e-6,
         f"the spread falls to {std.min():.3g} though it shall stay at least 0.05: clamp it, or the "
         "search stands still for good.",
+    )
+    require(
+        search.asked[1].std(0).max() > 0.02,
+        "the spread is clamped at the end alone: with one elite it is 0 after a round, so all "
+        "plans of the next are the same. Clamp it in every round.",
     )
     require(close(std, 0.05, 1e-6), "with one elite the spread should be exactly `least`.")
     yield "the spread never falls below `least`"

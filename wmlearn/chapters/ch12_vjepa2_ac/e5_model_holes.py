@@ -28,7 +28,7 @@ _THREE = "return three things: the tables promised and real, and the largest tru
 def holes(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
     """``experiment(episode, limits, horizons, tolerance) -> (promised, real, trusted)``."""
     draw = seeded(seed)
-    limits, horizons, calls = [0.5, 1.0, 2.0, 4.0], [1, 3], []
+    limits, horizons, calls = [0.5, 0.75, 2.5, 4.5], [1, 3], []
     starts = integer(draw, 5, 8)
     skew = between(draw, 0.0, 1.0, starts).sort().values
     skew[-1] = 3.0
@@ -78,13 +78,18 @@ def holes(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
 
     trusted = _limit(answer[2])
     require(
-        trusted != 4.0,
-        "you trust a limit of 4.0, where the plan promises what the arm does not do: look at "
+        trusted is None or trusted in limits,
+        f"trusted is {trusted}, which is none of the limits {limits}: give the limit itself, not "
+        "its place in the list or how many there are.",
+    )
+    require(
+        trusted != 4.5,
+        "you trust a limit of 4.5, where the plan promises what the arm does not do: look at "
         "real - promised, not at promised alone.",
     )
     require(
-        trusted != 2.0,
-        "you trust a limit of 2.0: with the shorter horizon its gap is small, with the longer one "
+        trusted != 2.5,
+        "you trust a limit of 2.5: with the shorter horizon its gap is small, with the longer one "
         "it is not. All horizons must be within the tolerance.",
     )
     require(
@@ -92,19 +97,23 @@ def holes(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
         "0.5 is the smallest limit that can be trusted; asked is the largest.",
     )
     require(
-        trusted == 1.0,
-        f"the largest limit whose gap is at most 0.25 at every horizon is 1.0, not {trusted}.",
+        trusted == 0.75,
+        f"the largest limit whose gap is at most 0.25 at every horizon is 0.75, not {trusted}.",
     )
     yield "the largest limit at which promise and deed agree"
 
     shift = integer(draw, 1, 6) / 8
 
-    def trust(gaps: list[list[float]], tolerance: float) -> float | None:
-        """The limit trusted where real - promised is so large, by limit and horizon."""
+    def trust(
+        gaps: list[list[float]], tolerance: float, promises: tuple[float, ...] = (4.0, 4.0, 4.0)
+    ) -> float | None:
+        """The limit trusted where real - promised is so large, by limit and horizon, and the
+        promises are these, by horizon."""
 
         def episode(limit: float, horizon: int) -> tuple[Tensor, Tensor]:
             gap = gaps[round(float(limit)) - 1][int(horizon) - 1]
-            return torch.full((4,), 4.0 + shift), torch.full((4,), 4.0 + shift + gap)
+            promised = torch.full((4,), promises[int(horizon) - 1] + shift)
+            return promised, promised + gap
 
         names = [float(i + 1) for i in range(len(gaps))]
         times = list(range(1, len(gaps[0]) + 1))
@@ -113,6 +122,18 @@ def holes(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
 
     none = trust([[1.0], [2.0]], 0.25)
     require(none is None, f"where no limit can be trusted the answer is None, not {none}.")
+    kept = trust([[0.0], [0.0]], 0.25)
+    require(
+        kept == 2.0,
+        "limits are refused where the arm ends exactly as promised, because both distances are "
+        "large: compare real - promised with the tolerance, not real alone.",
+    )
+    wide = trust([[0.125], [0.375], [0.75]], 0.5)
+    require(
+        wide == 2.0,
+        "with a tolerance of 0.5 a gap of 0.375 can be trusted and one of 0.75 cannot: take the "
+        "argument `tolerance`; is 0.25 or 0.05 written in?",
+    )
     hole = trust([[0.0], [1.0], [0.0]], 0.25)
     require(
         hole == 1.0,
@@ -127,6 +148,22 @@ def holes(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
     )
     inner = trust([[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]], 0.25)
     require(inner == 1.0, "a limit is trusted that fails at a horizon in the middle: all count.")
+    mixed = ((4.0, 1.0), [0.0, 1.0]), ((1.0, 4.0), [1.0, 0.0])
+    for promises, _ in mixed:
+        equal = trust([[0.0, 0.0], [0.0, 0.0]], 0.25, promises)
+        require(
+            equal == 2.0,
+            "a limit is refused though the arm keeps every promise: each horizon's real distance "
+            "is compared with the promise of the *same* horizon, not with the least or the mean.",
+        )
+    for promises, gaps in mixed:
+        apart = trust([[0.0, 0.0], gaps], 0.25, promises)
+        require(
+            apart == 1.0,
+            "a limit is trusted that misses a *small* promise by 1.0: the largest real distance "
+            "and the largest promise may belong to different horizons. First subtract, at each "
+            "horizon, then take the largest difference.",
+        )
     better = trust([[0.0, -2.0], [-3.0, 0.125], [-1.0, -1.0]], 0.25)
     require(
         better == 3.0,
@@ -138,8 +175,6 @@ def holes(experiment: Answer, *, seed: int = 0) -> Iterator[str]:
         exact == 2.0,
         "a gap of exactly the tolerance is *at most* the tolerance: such a limit can be trusted.",
     )
-    wide = trust([[0.125], [0.25], [0.375], [0.75]], 0.5)
-    require(wide == 3.0, "with a tolerance of 0.5 the answer is wrong: is 0.25 or 0.05 written in?")
     yield "None where nothing can be trusted, and a hole in between ends the trust"
 
 
