@@ -98,8 +98,7 @@ def _page(name: str, modules: list[Path]) -> str:
 
 def _autodoc(module: str) -> str:
     options = "".join(
-        f"   :{name}:\n"
-        for name in ("members", "ignore-module-all", "no-value", "show-inheritance")
+        f"   :{name}:\n" for name in ("members", "ignore-module-all", "show-inheritance")
     )
     return f"```{{eval-rst}}\n.. automodule:: {module}\n{options}```"
 
