@@ -61,7 +61,6 @@ autodoc_inherit_docstrings = False  # Lightning's and Gymnasium's own are on the
 napoleon_use_ivar = True
 napoleon_numpy_docstring = False
 add_module_names = False
-python_maximum_signature_line_length = 88
 
 # No page asks another server for anything.
 mathjax_path = "vendor/mathjax/tex-chtml.js"

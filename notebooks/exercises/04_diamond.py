@@ -56,6 +56,7 @@ if find_spec("wmlearn") is None:
 import torch
 import torch.nn.functional as F
 
+from wmlearn.nn import diffusion
 from wmlearn.systems.diamond.config import SamplerConfig
 from wmlearn.systems.diamond.sampler import sample
 from wmlearn.teach import check
@@ -118,7 +119,7 @@ check("04.1", coefficients, seed=41)
 #
 # **The sampler** goes from each level to the next one. At level $\sigma$ the denoiser gives the
 # estimate $D(x, \sigma)$, the slope is $(x - D) / \sigma$, and Euler's step follows it to the next
-# level.
+# level. Change no argument in place.
 #
 # <details>
 # <summary>Help</summary>
@@ -170,8 +171,8 @@ check("04.2", noise_levels, euler_sample, seed=42)
 # - the last step: there is no $G_{t+1}$, so it is treated like a cut.
 #
 # A step can be both; then it is terminated. The result is a target for the critic: no gradient
-# flows through it. (In imagination only the horizon cuts, so the library's own version does without
-# `truncated`.)
+# flows through it. Change no argument in place. (In imagination only the horizon cuts, so the
+# library's own version does without `truncated`.)
 #
 # <details>
 # <summary>Help</summary>
@@ -213,7 +214,7 @@ check("04.3", lambda_returns, seed=43)
 # The estimate is then put in the frame's place, in 8 bits (256 levels from -1 to 1), so that the
 # next prediction learns to live with it. No gradient flows back through the estimate.
 #
-# **Three lines are wrong.** Copy the body into `loss` and repair it.
+# **Three lines are wrong.** Copy the body into `loss` and repair it. Change no argument in place.
 #
 # <details>
 # <summary>Help</summary>
@@ -424,7 +425,7 @@ check("04.6", choose, seed=46)
 # At $\sigma' = 0$ there is no second look (the slope would divide by 0): the last step stays Euler's.
 #
 # **The cost** is the number of calls of the denoiser, the only thing that takes time. `steps_within` says
-# how many steps of each sampler fit into a budget of `calls` calls.
+# how many steps of each sampler fit into a budget of `calls` calls. Change no argument in place.
 #
 # <details>
 # <summary>Help</summary>
@@ -463,7 +464,8 @@ check("04.7", heun_sample, steps_within, seed=47)
 
 # %% [markdown]
 # Which sampler is better at the same price? Below both draw from the same noise for data $N(0.3, 0.2^2)$,
-# where the exact answer is known. Guess before you run it: who wins with 5 calls, who with 29?
+# where the exact answer is known; Euler's steps and the levels are the library's. Guess before you run
+# it: who wins with 5 calls, who with 29?
 
 # %%
 def show(budgets=(1, 5, 11, 19, 29)):
@@ -472,13 +474,17 @@ def show(budgets=(1, 5, 11, 19, 29)):
     exact = 0.3 + (noise - 0.3) * 0.2 / (0.2**2 + 5**2) ** 0.5
 
     def denoise(x, sigma):
+        sigma = torch.as_tensor(sigma).view(-1, 1)
         return (0.2**2 * x + sigma**2 * 0.3) / (0.2**2 + sigma**2)
+
+    def euler(denoise, x, levels):
+        return diffusion.sample(denoise, diffusion.VarianceExploding(), x, levels, 1)
 
     print("calls   Euler    Heun")
     for calls in budgets:
-        steps = zip((euler_sample, heun_sample), steps_within(calls), strict=True)
-        errors = [(run(denoise, noise, noise_levels(n)) - exact).abs().max()
-                  for run, n in steps]
+        steps = zip((euler, heun_sample), steps_within(calls), strict=True)
+        runs = [(run, diffusion.karras_schedule(n, 2e-3, 5.0, 7.0)) for run, n in steps]
+        errors = [(run(denoise, noise, x) - exact).abs().max() for run, x in runs]
         print(f"{calls:5}", *(f"{float(error):7.3f}" for error in errors))
 
 

@@ -75,7 +75,9 @@ from wmlearn.teach import check
 # $$\frac1N \sum_i \|\mathrm{sg}(x_i) - e_{k(i)}\|^2
 # + \beta\, \frac1N \sum_i \|x_i - \mathrm{sg}(e_{k(i)})\|^2$$
 #
-# The first term draws the codes to the vectors, the second keeps the vectors near their codes.
+# The first term draws the codes to the vectors, the second keeps the vectors near their codes. The
+# chapter's cell first brings all of them to length one; here they stay as they are, and the nearest
+# code is that with the smallest Euclidean distance.
 #
 # <details>
 # <summary>Help</summary>
@@ -219,7 +221,8 @@ check("09.3", loss, seed=93)
 # <summary>Help</summary>
 #
 # Bring time next to the channels, so that `q @ k.transpose(-1, -2)` is `[B, S, T, T]`: a row for each
-# frame that looks, a column for each that is looked at. `torch.ones(T, T).triu(1)` marks the later ones.
+# frame that looks, a column for each that is looked at. `torch.ones(T, T).triu(1).bool()` marks the
+# later ones, for `masked_fill`.
 #
 # </details>
 
@@ -294,7 +297,7 @@ check("09.5", delta_psnr, seed=95)
 #    with eight codes and a perplexity of 1.02. What has happened, and why can the frames still look
 #    good? (1 point)
 # 2. With 200 labelled samples you find that three of the eight latents mean "right". Is that a fault?
-#    What could tell them apart? (1 point)
+#    Name something in the pictures by which the model may have told the three apart. (1 point)
 # 3. Genie saw no actions in training. Name one thing that it can never learn to distinguish from video
 #    alone, and say why. (1 point)
 

@@ -105,6 +105,14 @@ WRONG += [
     ("negative_roots", (negative_roots,), "both are positive"),
     ("variance_in_place", (variance_in_place,), "changed its argument `sigma`"),
 ]
+
+
+def skip_first(sigma, sigma_data=0.5, sigma_offset=0.3):
+    c_in, c_out, c_skip, c_noise = with_numpy(sigma, sigma_data, sigma_offset)
+    return c_skip, c_out, c_in, c_noise
+
+
+WRONG += [("skip_first", (skip_first,), "in the order c_skip, c_out, c_in, c_noise")]
 RIGHT = [
     ("in_float64_by_list", (in_float64_by_list,)),
     ("with_numpy", (with_numpy,)),

@@ -144,6 +144,31 @@ WRONG += [
     ),
     ("noise_of_the_first_frame", (noise_of_the_first_frame,), "should get c_in"),
 ]
+
+
+def _rounded(grid):
+    def loss(model, precondition, frames, actions, sigma, noise, n):
+        c_in, c_out, c_skip, c_noise = precondition(sigma)
+        past, losses = list(frames[:, :n].unbind(1)), []
+        for i in range(n, frames.shape[1]):
+            noisy = frames[:, i] + sigma.view(-1, 1, 1, 1) * noise[:, i - n]
+            output = model(c_in * noisy, c_noise, torch.stack(past[-n:], 1), actions[:, i - n : i])
+            losses.append(((output - (frames[:, i] - c_skip * noisy) / c_out) ** 2).mean())
+            past.append(grid((c_skip * noisy + c_out * output.detach()).clamp(-1, 1)))
+        return torch.stack(losses).mean()
+
+    return loss
+
+
+not_shifted = _rounded(lambda x: (x * 127.5).round() / 127.5)
+grid_of_127 = _rounded(lambda x: (x * 127).round() / 127)
+grid_of_128 = _rounded(lambda x: ((x + 1) * 128).round() / 128 - 1)
+
+WRONG += [("not_shifted", (not_shifted,), "not on the levels")]
+ALSO = [
+    ("grid_of_127", (grid_of_127,), "not on the levels k/127.5 - 1"),
+    ("grid_of_128", (grid_of_128,), "not on the levels k/127.5 - 1"),
+]
 RIGHT = [
     ("with_a_list", (with_a_list,)),
     ("into_its_own_copy", (into_its_own_copy,)),

@@ -117,7 +117,33 @@ WRONG += [
     ("edge_counts_too", (edge_counts_too,), "exactly at -0.5 or 0.5"),
     ("nearer_to_the_middle", (nearer_to_the_middle,), "in some place of the table"),
 ]
+
+
+def rare_left_of_the_middle(dream, ps, steps, samples):
+    x = _samples(dream, ps, steps, samples)
+    return _shares(x)[0], (x < 0).float().mean(dim=-1)
+
+
+def between_up_to_one(dream, ps, steps, samples):
+    x = _samples(dream, ps, steps, samples)
+    return (x.abs() < 1).float().mean(dim=-1), _shares(x)[1]
+
+
+def tables_exchanged(dream, ps, steps, samples):
+    return _shares(_samples(dream, ps, steps, samples))[::-1]
+
+
+def tables_stacked(dream, ps, steps, samples):
+    return torch.stack(_shares(_samples(dream, ps, steps, samples)))
+
+
+WRONG += [
+    ("rare_left_of_the_middle", (rare_left_of_the_middle,), "left of the middle, x < 0"),
+    ("between_up_to_one", (between_up_to_one,), "every sample with |x| < 1"),
+    ("tables_exchanged", (tables_exchanged,), "tables are exchanged"),
+]
 RIGHT = [
+    ("tables_stacked", (tables_stacked,)),
     ("with_numpy_loops", (with_numpy_loops,)),
     ("lists_of_numbers", (lists_of_numbers,)),
 ]

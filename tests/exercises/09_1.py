@@ -129,4 +129,21 @@ WRONG += [
         "codebook's row that is nearest",
     ),
 ]
+
+
+def as_in_the_chapter(x, codebook, beta=0.25):
+    normalize = torch.nn.functional.normalize
+    x, codebook = normalize(x, dim=-1), normalize(codebook, dim=-1)
+    return _loss_of(x, codebook, (x @ codebook.T).argmax(-1), beta)
+
+
+def codes_in_int32(x, codebook, beta=0.25):
+    vectors, codes, loss = _quantize(x, codebook, beta)
+    return vectors, codes.int(), loss
+
+
+WRONG += [
+    ("as_in_the_chapter", (as_in_the_chapter,), "the chapter's quantizer"),
+    ("codes_in_int32", (codes_in_int32,), "should be int64"),
+]
 RIGHT = [("with_one_hot", (with_one_hot,)), ("in_a_loop", (in_a_loop,))]

@@ -155,6 +155,22 @@ WRONG += [
     ),
     ("one_name_each", (perplexity, one_name_each), "each latent is named alone"),
 ]
+
+
+def divided_by_the_actions_frequency(tl, ta, sl, sa, nl, na):
+    table = _named(tl, ta, nl, na)
+    names = (table / table.sum(0)).argmax(1)
+    names[table.sum(1) == 0] = table.sum(0).argmax()
+    return (names[sl] == sa).float().mean()
+
+
+WRONG += [
+    (
+        "divided_by_the_actions_frequency",
+        (perplexity, divided_by_the_actions_frequency),
+        "divided by how often each action occurs",
+    ),
+]
 RIGHT = [("in_loops", (perplexity_in_a_loop, accuracy_by_dictionary))]
 
 

@@ -109,6 +109,26 @@ def softmax_before_the_mask(q, k, v):
 WRONG += [
     ("scales_its_argument", (scales_its_argument,), "changed its argument `q`"),
 ]
+
+
+def _masked(q, k, v, fill):
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    products = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+    return (fill(products, torch.ones(products.shape[-2:])).softmax(-1) @ v).transpose(1, 2)
+
+
+def mask_times_infinity(q, k, v):
+    return _masked(q, k, v, lambda products, ones: products - ones.triu(1) * torch.inf)
+
+
+def mask_the_wrong_way_round(q, k, v):
+    return _masked(q, k, v, lambda x, ones: x.masked_fill(ones.tril().bool(), -torch.inf))
+
+
+WRONG += [
+    ("mask_times_infinity", (mask_times_infinity,), "0 * inf is NaN"),
+    ("mask_the_wrong_way_round", (mask_the_wrong_way_round,), "the last frame gives NaN"),
+]
 RIGHT = [("with_einsum", (with_einsum,)), ("in_loops", (in_loops,))]
 ALSO = [
     ("softmax_before_the_mask", (softmax_before_the_mask,), "weights of each query should add up")

@@ -147,6 +147,59 @@ WRONG += [
     ("random_from_the_step_on", (random_from_the_step_on,), "some steps keep their inferred"),
     ("size_of_each_gain", (size_of_each_gain,), "take no absolute value"),
 ]
+
+
+def always_eight_codes(dream, frames, inferred, step, num_actions, generator):
+    other = torch.randint(8, inferred.shape, generator=generator)
+    return _measured(dream, frames, inferred, step, other)
+
+
+def as_many_codes_as_were_inferred(dream, frames, inferred, step, num_actions, generator):
+    other = torch.randint(int(inferred.max()) + 1, inferred.shape, generator=generator)
+    return _measured(dream, frames, inferred, step, other)
+
+
+def picked_from_the_inferred(dream, frames, inferred, step, num_actions, generator):
+    places = torch.randint(inferred.numel(), inferred.shape, generator=generator)
+    return _measured(dream, frames, inferred, step, inferred.flatten()[places])
+
+
+def rounded(dream, frames, inferred, step, num_actions, generator):
+    other = (torch.rand(inferred.shape, generator=generator) * num_actions).round().long()
+    return _measured(dream, frames, inferred, step, other.clamp(max=num_actions - 1))
+
+
+def from_a_normal(dream, frames, inferred, step, num_actions, generator):
+    other = (torch.randn(inferred.shape, generator=generator) * num_actions / 2).long().abs()
+    return _measured(dream, frames, inferred, step, other.clamp(max=num_actions - 1))
+
+
+def step_four_always(dream, frames, inferred, step, num_actions, generator):
+    return _measured(dream, frames, inferred, 4, _random(inferred, num_actions, generator))
+
+
+def last_step_always(dream, frames, inferred, step, num_actions, generator):
+    return _at(dream, frames, inferred, -1, num_actions, generator)
+
+
+def _at(dream, frames, inferred, at, num_actions, generator):
+    right, wrong = _dreams(dream, frames, inferred, _random(inferred, num_actions, generator))
+    return (psnr(right[:, at], frames[:, at]) - psnr(wrong[:, at], frames[:, at])).mean()
+
+
+WRONG += [
+    ("always_eight_codes", (always_eight_codes,), "num_actions is 5 here"),
+    (
+        "as_many_codes_as_were_inferred",
+        (as_many_codes_as_were_inferred,),
+        "not the largest inferred latent",
+    ),
+    ("picked_from_the_inferred", (picked_from_the_inferred,), "are picked from the inferred ones"),
+    ("rounded", (rounded,), "of 5 codes that should be equally likely"),
+    ("step_four_always", (step_four_always,), "you give the value of step 4"),
+    ("last_step_always", (last_step_always,), "you give the value of step 5"),
+]
+ALSO = [("from_a_normal", (from_a_normal,), "equally likely")]
 RIGHT = [
     ("only_as_far_as_needed", (only_as_far_as_needed,)),
     ("dreams_each_twice", (dreams_each_twice,)),

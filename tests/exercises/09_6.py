@@ -130,7 +130,39 @@ WRONG = [
         "ratio stands on the wrong side",
     ),
     ("one_step_held", (changed, one_step_held), "hold one code in a dream"),
-    ("never_idle", (changed, never_idle), "try all of 0 to 8"),
+    ("never_idle", (changed, never_idle), "try all of 0 to 13"),
+]
+
+
+def _measured(measure):
+    def players_codes(dream, first, player, enemy, num_codes, idle, ratio, seed):
+        def held(code):
+            return dream(first, torch.full(player.shape[:2], code), seed)
+
+        rest, keys = held(idle), []
+        for code in range(num_codes):
+            mine, theirs = (float(measure(held(code), rest, m)) for m in (player, enemy))
+            keys.append(_right(mine, theirs, ratio))
+        return torch.tensor(keys)
+
+    return players_codes
+
+
+last_frame = _measured(lambda a, b, m: changed(a[:, -1:], b[:, -1:], m[:, -1:]))
+first_frame = _measured(lambda a, b, m: changed(a[:, :1], b[:, :1], m[:, :1]))
+first_clip = _measured(lambda a, b, m: changed(a[:1], b[:1], m[:1]))
+last_clip = _measured(lambda a, b, m: changed(a[-1:], b[-1:], m[-1:]))
+mean_of_clips = _measured(clip_by_clip)
+
+
+WRONG += [
+    ("last_frame_only", (changed, last_frame), "only the last frames were"),
+    ("first_frame_only", (changed, first_frame), "only the first frames were"),
+    ("first_clip_only", (changed, first_clip), "only the first clip were"),
+    ("last_clip_only", (changed, last_clip), "only the last clip were"),
+    ("mean_of_clips", (changed, mean_of_clips), "change of each clip and then their mean"),
+    ("ratio_forgotten", (changed, _codes(lambda m, t, r: m > 0 and m >= t)), "is forgotten"),
+    ("ratio_two_always", (changed, _codes(lambda m, t, r: m > 0 and m >= 2 * t)), "is 2 written"),
 ]
 RIGHT = [
     ("changed_in_a_loop", (changed_in_a_loop, a_list_of_bools)),

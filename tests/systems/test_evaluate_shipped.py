@@ -67,7 +67,7 @@ def clips_with_names(path: Path) -> None:
         writer.write(whole[episode])
 
 
-def from_starts(name: str, path: Path, length: int = 8) -> None:
+def from_starts(name: str, path: Path, length: int = 12) -> None:
     """The checkpoint's own clips, run through again and again, with random actions."""
     info, starts = hub.read_card(name)["data"], hub.load_starts(name)
     space = space_from_json(path, info["action_space"])

@@ -105,6 +105,7 @@ def events(job: dict, seconds: float, megabytes: int) -> Iterator[dict]:
         **privileges(sandbox.found),
         "path": [str(Path(entry).absolute()) for entry in sys.path if entry] + [os.getcwd()],
         "megabytes": megabytes,
+        "boxed": sandbox.found,
         "cpu_seconds": math.ceil(seconds * max(1, len(cells))) + 1,
     }
     with tempfile.TemporaryDirectory() as folder:

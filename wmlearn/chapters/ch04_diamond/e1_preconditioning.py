@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 
 import torch
 from torch import Tensor
 
 from wmlearn.teach.answers import Answer
 from wmlearn.teach.checks import Hint, between, close, exercise, pair, require, seeded, tensor
+
+_NAMES = ("c_in", "c_out", "c_skip", "c_noise")
 
 
 @exercise("04.1", "EDM's four coefficients")
@@ -21,7 +24,9 @@ def preconditioning(coefficients: Answer, *, divisor: float = 4, seed: int = 0) 
     sigma = torch.tensor([0.002, 0.1, 0.5, 1.7, 20.0]).double() * between(draw, 0.8, 1.2, 5)
     sigma = sigma.float().double()
     data, offset = 0.5, 0.3
-    c_in, c_out, c_skip, c_noise = _four(coefficients(sigma, data, offset), sigma)
+    got = _four(coefficients(sigma, data, offset), sigma)
+    _refuse_another_order(got, sigma**2 + offset**2, data, divisor)
+    c_in, c_out, c_skip, c_noise = got
     yield "four coefficients, one value for each sigma"
 
     total = sigma**2 + offset**2  # the variance of all the noise on a pixel
@@ -107,8 +112,17 @@ def _exact(total: Tensor, data: float) -> tuple[Tensor, Tensor, Tensor]:
     return variance**-0.5, data * (total / variance).sqrt(), data**2 / variance
 
 
+def _refuse_another_order(got: list[Tensor], total: Tensor, data: float, divisor: float) -> None:
+    right = (*_exact(total, data), total.log() / 2 / divisor)
+    for order in list(permutations(range(4)))[1:]:
+        if all(close(mine, right[i], 1e-5) for mine, i in zip(got, order, strict=True)):
+            names = ", ".join(_NAMES[i] for i in order)
+            raise Hint(
+                f"the values are right, but you return them in the order {names}; the order is "
+                f"{', '.join(_NAMES)}."
+            )
+
+
 def _four(answer: object, sigma: Tensor) -> list[Tensor]:
-    hint = "return the four coefficients in this order: c_in, c_out, c_skip, c_noise."
-    answer = pair(answer, 4, hint)
-    names = ("c_in", "c_out", "c_skip", "c_noise")
-    return [tensor(value, sigma.shape, name) for value, name in zip(answer, names, strict=True)]
+    answer = pair(answer, 4, f"return the four coefficients in this order: {', '.join(_NAMES)}.")
+    return [tensor(value, sigma.shape, name) for value, name in zip(answer, _NAMES, strict=True)]

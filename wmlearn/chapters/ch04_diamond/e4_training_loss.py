@@ -107,16 +107,7 @@ def training_loss(loss: Answer, *, levels: int = 256, seed: int = 0) -> Iterator
             "the second context holds the true frame; the model should learn from its own "
             "estimate, as it has to when it dreams.",
         )
-        require(
-            fed.abs().max() <= 1 + 1e-5,
-            f"a frame of value {fed.abs().max():.2f} is fed back; frames lie in [-1, 1], so clamp.",
-        )
-        grid = (fed + 1) * half
-        require(
-            close(grid, grid.round(), 1e-4),
-            f"what is fed back is not quantized: a screen has {levels} levels, so the next context "
-            "should have them too, or it looks like no frame of the data.",
-        )
+        _judge_levels(fed, half)
         off = (fed - estimate.clamp(-1, 1)).abs().max() * half
         require(
             off < 1.01,
@@ -151,6 +142,30 @@ def training_loss(loss: Answer, *, levels: int = 256, seed: int = 0) -> Iterator
         f"be {want:.4f}: every call of the model counts, and none is detached in the loss itself.",
     )
     yield "the gradient stops where the estimate is fed back"
+
+
+def _judge_levels(fed: Tensor, half: float) -> None:
+    """Whether a fed-back frame holds values of the screen: k / half - 1."""
+
+    def whole(x: Tensor) -> bool:
+        return close(x, x.round(), 1e-4)
+
+    largest, ours = fed.abs().max(), whole((fed + 1) * half)
+    require(
+        largest <= 1 + 1e-5 or not ours and largest <= 1 + 1.01 / half,
+        f"a frame of value {largest:.2f} is fed back; frames lie in [-1, 1], so clamp.",
+    )
+    others = [fed * half, *((fed + 1) * (half + shift) for shift in (-0.5, 0.5))]
+    require(
+        ours or not any(map(whole, others)),
+        f"what is fed back is rounded, but not on the levels k/{half:g} - 1: first shift [-1, 1] "
+        f"to [0, {2 * half:g}], round there, and go back the same way.",
+    )
+    require(
+        ours,
+        f"what is fed back is not quantized: a screen has {2 * half + 1:g} levels, so the next "
+        "context should have them too, or it looks like no frame of the data.",
+    )
 
 
 class _Spy:

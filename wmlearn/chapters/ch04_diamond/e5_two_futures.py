@@ -30,7 +30,7 @@ def two_futures(experiment: Answer, *, edge: float = 0.5, seed: int = 0) -> Iter
         calls.append((round(float(p), 6), int(num_steps), int(samples)))
         return _dream(p, num_steps, samples, seed)
 
-    answer = pair(experiment(dream, ps, steps, samples), 2, _TWO)
+    answer = _two(experiment(dream, ps, steps, samples))
     shape = (len(ps), len(steps))
     between = tensor(answer[0], shape, "between")
     rare = tensor(answer[1], shape, "rare")
@@ -57,8 +57,23 @@ def two_futures(experiment: Answer, *, edge: float = 0.5, seed: int = 0) -> Iter
             f"{name} should hold shares from 0 to 1; it goes from {table.min():g} to "
             f"{table.max():g}.",
         )
-    exact = torch.stack([torch.stack([_dream(p, n, samples, seed) for n in steps]) for p in ps])
-    exact = (exact.abs() < edge).double().mean(-1), (exact < -edge).double().mean(-1)
+    x = torch.stack([torch.stack([_dream(p, n, samples, seed) for n in steps]) for p in ps])
+    exact = (x.abs() < edge).double().mean(-1), (x < -edge).double().mean(-1)
+    require(
+        not (close(between, exact[1], 0.03) and close(rare, exact[0], 0.03)),
+        "the two tables are exchanged: return between first, then rare.",
+    )
+    require(
+        close(between, exact[0], 0.03)
+        or not any(close(between, (y.abs() < 1).double().mean(-1), 0.01) for y in (x, x.float())),
+        "between counts every sample with |x| < 1, those close to a future too: a sample is "
+        f"between if it is nearer to the middle than to both, |x| < {edge}.",
+    )
+    require(
+        close(rare, exact[1], 0.03) or not close(rare, (x < 0).double().mean(-1), 0.01),
+        "rare counts every sample left of the middle, x < 0, the blurred ones too: a sample is "
+        f"near the future -1 if x < -{edge}.",
+    )
     require(
         not close(between[0], 1 - exact[0][0], 0.03),
         "between seems to count the samples that did reach a future: count the others, "
@@ -96,18 +111,19 @@ def two_futures(experiment: Answer, *, edge: float = 0.5, seed: int = 0) -> Iter
         close(between, exact[0], 0.03),
         f"between is not the share of samples with |x| < {edge} in some place of the table.",
     )
+    row = int((rare - exact[1]).abs().amax(1).argmax())
     require(
         close(rare, exact[1], 0.03),
-        f"rare should be the share of samples with x < -{edge}: for p = 0.8 about "
-        f"{', '.join(f'{x:.2f}' for x in exact[1][1])} with {steps} steps; yours "
-        f"{', '.join(f'{x:.2f}' for x in rare[1])}.",
+        f"rare should be the share of samples with x < -{edge}: for p = {ps[row]} about "
+        f"{', '.join(f'{x:.2f}' for x in exact[1][row])} with {steps} steps; yours "
+        f"{', '.join(f'{x:.2f}' for x in rare[row])}.",
     )
     yield "two steps lose the rare future, 20 steps bring it back"
 
     # A dream of samples that lie evenly from -p to p, and one of samples right at the edge.
     count = 400 + 2 * integer(draw, 0, 50)
     wide = [round(float(uniform(draw, edge + 0.1, edge + 0.3)), 3), 1.5]
-    answer = pair(experiment(lambda p, n, k: _even(p, k), wide, [1, 3], count), 2, _TWO)
+    answer = _two(experiment(lambda p, n, k: _even(p, k), wide, [1, 3], count))
     want = torch.stack([_even(p, count) for p in wide])
     counted = (want.abs() < edge).double().mean(-1), (want < -edge).double().mean(-1)
     for name, mine, theirs in zip(("between", "rare"), answer, counted, strict=True):
@@ -118,13 +134,19 @@ def two_futures(experiment: Answer, *, edge: float = 0.5, seed: int = 0) -> Iter
         )
     if edge == 0.5:  # a number that every precision holds exactly
         at_edge = torch.tensor([-0.5, -0.5, -0.5, 0.5, 0.5, 0.0, -1.0, 1.0])
-        answer = pair(experiment(lambda p, n, k: at_edge, [0.5], [1], 8), 2, _TWO)
+        answer = _two(experiment(lambda p, n, k: at_edge, [0.5], [1], 8))
         require(
             close(tensor(answer[0], (1, 1), "between"), 1 / 8)
             and close(tensor(answer[1], (1, 1), "rare"), 1 / 8),
             "a sample exactly at -0.5 or 0.5 is neither between nor rare: both ask for *less*.",
         )
     yield "the edge is where it was asked for"
+
+
+def _two(answer: object) -> tuple:
+    """Both tables; they may come in one tensor, stacked."""
+    stacked = torch.is_tensor(answer) and answer.ndim == 3
+    return pair(tuple(answer) if stacked else answer, 2, _TWO)
 
 
 def _even(p: float, samples: int) -> Tensor:

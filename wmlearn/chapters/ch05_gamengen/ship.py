@@ -6,6 +6,7 @@ python -m wmlearn.chapters.ch05_gamengen.ship runs/ship runs/defend/agent --name
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import time
 from dataclasses import replace
@@ -65,7 +66,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("assets/checkpoints"))
     parser.add_argument("--decoder-minutes", type=float, default=3.0)
     parser.add_argument("--denoiser", default="denoiser", help="name of the denoiser's file")
-    parser.add_argument("--starts", type=int, default=16)
+    parser.add_argument("--starts", type=int, default=8)
+    parser.add_argument("--note", default="", help="for the card")
+    parser.add_argument("--metrics", type=Path, help="what measure.py wrote, for the card")
     parser.add_argument("--only-decoder", action="store_true", help="stop after the decoder")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -96,16 +99,13 @@ def main() -> None:
     card = {
         "tier": "laptop",
         "env": store.info["env"],
-        "data": [EpisodeStore(path).info for path in args.data],
+        "data": store.info,
         "frames": int(sum(EpisodeStore(path).num_frames for path in args.data)),
-        "steps": {
-            "autoencoder": first["step"], "denoiser": state["step"], "decoder": decoder_steps,
-        },
-        "minutes": {
-            "autoencoder": round(first["spent"] / 60, 1),
-            "denoiser": round(state["spent"] / 60, 1),
-        },
-        "note": "Minutes are of one core. Trained with wmlearn/chapters/ch05_gamengen/ship_*.py.",
+        "steps": state["step"],
+        "steps_before": {"autoencoder": first["step"], "decoder": decoder_steps},
+        "minutes": round((first["spent"] + state["spent"]) / 60, 1),
+        "metrics": json.loads(args.metrics.read_text()) if args.metrics else {},
+        "note": args.note,
         "seed": 0,
         **hub.run_facts(),
     }  # fmt: skip

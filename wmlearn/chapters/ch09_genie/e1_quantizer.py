@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from wmlearn.teach.answers import Answer, Leaf, Reply
 from wmlearn.teach.checks import Hint, close, exercise, normal, pair, require, seeded, tensor
@@ -24,6 +25,10 @@ def quantizer(quantize: Answer, *, seed: int = 0) -> Iterator[str]:
         return pair(reply.value, 3, hint), reply
 
     (vectors, codes, loss), reply = run((down, None, None))
+    require(
+        not isinstance(codes, Tensor) or codes.dtype == torch.int64,
+        f"codes should be int64, as an index is; yours are {getattr(codes, 'dtype', None)}.",
+    )
     distance = torch.cdist(x, codebook)
     nearest = distance.argmin(dim=1)
     got = tensor(codes, (7,), "codes")
@@ -31,6 +36,12 @@ def quantizer(quantize: Answer, *, seed: int = 0) -> Iterator[str]:
         require(
             not close(got, distance.argmax(dim=1)),
             "these are the farthest codes: take the one with the smallest distance.",
+        )
+        alike = F.normalize(x, dim=1) @ F.normalize(codebook, dim=1).T
+        require(
+            not close(got, alike.argmax(dim=1)),
+            "this is the chapter's quantizer, which first brings all vectors and codes to length "
+            "one: here compare, return and weigh them as they are, with no `F.normalize`.",
         )
         require(
             not close(got, (x @ codebook.T).argmax(dim=1)),

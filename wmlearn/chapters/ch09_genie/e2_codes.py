@@ -14,8 +14,8 @@ from wmlearn.teach.checks import Hint, close, exercise, integer, require, seeded
 # How often each latent (a row) went with each action. Rows 1 and 2 have the same name, row 5 never
 # occurred, and the most frequent action is another one in the test data.
 TRAIN = [[2, 1, 0, 0], [0, 4, 1, 0], [0, 3, 0, 1], [0, 0, 4, 3], [4, 0, 0, 6], [0, 0, 0, 0]]
-TEST = [[3, 1, 0, 0], [2, 2, 0, 0], [2, 2, 0, 0], [1, 0, 2, 0], [2, 1, 0, 1], [0, 0, 0, 0]]
-RIGHT, COUNT = 3 + 2 + 2 + 2 + 1, 19
+TEST = [[3, 1, 0, 0], [2, 2, 0, 0], [2, 2, 0, 0], [1, 0, 2, 0], [2, 3, 0, 1], [0, 0, 0, 0]]
+RIGHT, COUNT = 3 + 2 + 2 + 2 + 1, 21
 ONE_EACH = 3 + 2 + 0 + 2 + 1  # if an action may be the name of one latent only
 
 
@@ -99,6 +99,12 @@ def codes_worth(perplexity: Answer, mapped_accuracy: Answer, *, seed: int = 0) -
             not close(value, ONE_EACH / COUNT),
             "two latents may mean the same action: each latent is named alone, whatever the others "
             "are called.",
+        )
+        rates = (seen / seen.sum(0)).argmax(1)
+        require(
+            not close(value, float(table[torch.arange(6), rates].sum()) / COUNT),
+            "the counts are divided by how often each action occurs, so that a rare action wins "
+            "where another is more frequent: take the action that goes with the latent most often.",
         )
         backwards = seen.argmax(0)
         require(

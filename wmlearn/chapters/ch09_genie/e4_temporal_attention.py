@@ -20,10 +20,22 @@ def attention_over_time(temporal_attention: Answer, *, seed: int = 0) -> Iterato
 
     def run(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         result = temporal_attention(q, k, v)
-        if torch.is_tensor(result) and result.shape == shape and result[:, 0].isnan().any():
-            raise Hint(
+        if torch.is_tensor(result) and result.shape == shape and result.isnan().any():
+            require(
+                not result.isnan().all(),
+                "every frame gives NaN: 0 * inf is NaN, so a mask of zeros and ones cannot be "
+                "multiplied by infinity. Use masked_fill with a bool mask.",
+            )
+            require(
+                not result[:, 0].isnan().any(),
                 "the first frame gives NaN: it has nothing to look at. A frame also sees itself, "
-                "not only the earlier ones."
+                "not only the earlier ones.",
+            )
+            require(
+                not result[:, -1].isnan().any(),
+                "the last frame gives NaN: all frames are hidden from it. The mask is the wrong "
+                "way round: hide the later frames (above the diagonal, `triu(1)`), not the "
+                "frame itself and the earlier ones (`tril()`).",
             )
         return tensor(result, tuple(q.shape), "the result")
 

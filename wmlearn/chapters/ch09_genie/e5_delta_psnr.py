@@ -56,10 +56,13 @@ def listens(delta_psnr: Answer, *, seed: int = 0) -> Iterator[str]:
     other = _look_at(asked, inferred, 4)
     yield "one dream under inferred, one under random latents"
 
+    near = run(True, 1)
+    first = _look_at(asked, inferred, 1)
+    _refuse_fixed_step((value, near), [_gains(frames, inferred, x)[-1] for x in (other, first)])
     _judge_value(value, frames, inferred, other, 4)
-    for step in (1, STEPS):
-        value_there = run(True, step)
-        _judge_value(value_there, frames, inferred, _look_at(asked, inferred, step), step)
+    _judge_value(near, frames, inferred, first, 1)
+    value_there = run(True, STEPS)
+    _judge_value(value_there, frames, inferred, _look_at(asked, inferred, STEPS), STEPS)
     yield "inferred minus random, at the step that was asked for"
 
     require(close(run(False, 4), 0.0), "a world that ignores its latents should get 0.")
@@ -73,6 +76,49 @@ def listens(delta_psnr: Answer, *, seed: int = 0) -> Iterator[str]:
         "the same seed gives another number: draw with the generator that was given.",
     )
     yield "the generator alone decides what is drawn"
+
+    _judge_draws(delta_psnr, draw)
+    yield "all codes are equally likely, whatever was inferred"
+
+
+def _judge_draws(delta_psnr: Answer, draw: torch.Generator) -> None:
+    """Many draws of five codes, where the inferred latents are mostly 1 and never 4."""
+    clips, steps, codes = 60, 20, 5
+    inferred = torch.randint(0, codes - 1, (clips, steps), generator=draw)
+    inferred[torch.rand(clips, steps, generator=draw) < 0.6] = 1
+    frames = torch.randint(0, 90, (clips, steps + 1, 1, 2, 2), generator=draw, dtype=torch.uint8)
+    asked: list[Tensor] = []
+
+    def dream(start: Tensor, latents: Tensor) -> Tensor:
+        asked.append(latents)
+        return (start[:, None] + 9 * latents[:, :, None, None, None]).to(torch.uint8)
+
+    delta_psnr(dream, frames, inferred, steps, codes, seeded(int(inferred.sum())))
+    other = next(x for x in asked if not torch.equal(x, inferred[:, : x.shape[1]]))
+    require(
+        int(other.max()) < codes,
+        f"num_actions is {codes} here, and a random latent is {int(other.max())}: they go from 0 "
+        "to num_actions - 1, whatever that number is.",
+    )
+    drawn, given = (
+        torch.bincount(x.flatten(), minlength=codes) / x.numel() for x in (other, inferred)
+    )
+    require(
+        (drawn - given).abs().max() > 0.06,
+        "the random latents are picked from the inferred ones, and so are skewed like them: draw "
+        "numbers from 0 to num_actions - 1, all equally likely.",
+    )
+    require(
+        drawn[-1] > 0,
+        f"code {codes - 1} does not occur in `inferred` here and is never drawn: how many codes "
+        "there are says num_actions, not the largest inferred latent.",
+    )
+    odd = int((drawn - 1 / codes).abs().argmax())
+    require(
+        (drawn - 1 / codes).abs().max() < 0.06,
+        f"of {codes} codes that should be equally likely code {odd} makes up {drawn[odd]:.0%} of "
+        f"the random latents, not about {1 / codes:.0%}: torch.randint draws them evenly.",
+    )
 
 
 def _video(inferred: Tensor, draw: torch.Generator) -> Tensor:
@@ -162,12 +208,27 @@ def _look_at(asked: list[Tensor], inferred: Tensor, step: int) -> Tensor:
     return other
 
 
-def _judge_value(value: Tensor, frames: Tensor, inferred: Tensor, other: Tensor, step: int) -> None:
+def _gains(frames: Tensor, inferred: Tensor, other: Tensor) -> tuple[Tensor, ...]:
+    """Both dreams, the real frames beside them, and the gain [clips, steps]."""
     right, wrong = (_play(frames[:, 0], x, True) for x in (inferred, other))
     steps = min(right.shape[1], wrong.shape[1])
     right, wrong, target = right[:, :steps], wrong[:, :steps], frames[:, 1 : steps + 1]
-    gain = psnr(right, target) - psnr(wrong, target)  # [clips, steps]
-    at = step - 1
+    return right, wrong, target, psnr(right, target) - psnr(wrong, target)
+
+
+def _refuse_fixed_step(values: tuple[Tensor, Tensor], gains: list[Tensor]) -> None:
+    """Values that were asked for at steps 4 and 1, and the gains of their dreams."""
+    for i in range(min(gain.shape[1] for gain in gains)):
+        require(
+            not all(close(v, gain[:, i].mean()) for v, gain in zip(values, gains, strict=True)),
+            f"whatever step is asked for, you give the value of step {i + 1}: the argument `step` "
+            "decides which frames are compared.",
+        )
+
+
+def _judge_value(value: Tensor, frames: Tensor, inferred: Tensor, other: Tensor, step: int) -> None:
+    right, wrong, target, gain = _gains(frames, inferred, other)
+    steps, at = gain.shape[1], step - 1
     want = gain[:, at].mean()
     if close(value, want):
         return

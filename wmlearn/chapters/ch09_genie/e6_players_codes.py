@@ -13,9 +13,26 @@ from wmlearn.teach.checks import Hint, close, exercise, require, seeded, tensor
 STARTS, STEPS, SIZE = 3, 4, 8
 # By code: how far it moves the player and the enemy at each step. Code 4 is the enemy's, 5 moves
 # both alike, and 7 moves the player at the last step only.
-PLAYER = torch.tensor([0, 2, 3, 0, 0, 2, 4, 0, 1])
-ENEMY = torch.tensor([0, 0, 1, 0, 3, 2, 2, 0, 4])
+PLAYER = torch.tensor([0, 2, 3, 0, 0, 2, 4, 0, 1, 2, 0, 0, 0, 0])
+ENEMY = torch.tensor([0, 0, 1, 0, 3, 2, 2, 0, 4, 3, 0, 0, 0, 0])
 CODES = len(PLAYER)
+# Codes 10 to 13 shift pixels by other amounts in each clip and frame, the enemy's by one amount.
+# Who looks at the last frame, the first clip or the last alone takes 10, 11 or 12 for no key, and
+# who takes the mean of the clips' own means takes 13 for one: it moves a clip with few such pixels.
+SHIFTS = torch.zeros(CODES, STARTS, STEPS, dtype=torch.long)
+SHIFTS[10, :, :-1] = 40
+SHIFTS[11, 1:] = 60
+SHIFTS[12, :-1] = 60
+SHIFTS[13, 1] = 36
+ALIKE = torch.tensor([0] * 10 + [4, 4, 4, 3])
+PLAYER_PIXELS, ENEMY_PIXELS = (20, 4, 12), (6, 18, 12)  # in each clip, of 24
+ALL, FIRST, LAST = slice(None), slice(0, 1), slice(-1, None)
+PARTS = {
+    "the last frames": (ALL, LAST),
+    "the first frames": (ALL, FIRST),
+    "the first clip": (FIRST, ALL),
+    "the last clip": (LAST, ALL),
+}
 
 
 @exercise("09.6", "whose action is it?")
@@ -79,11 +96,12 @@ class _Game:
         self.first = torch.randint(
             0, 60, (STARTS, 1, SIZE, SIZE), generator=draw, dtype=torch.uint8
         )
-        player = torch.zeros(STARTS, STEPS, SIZE, SIZE, dtype=torch.bool)
-        player[..., :3] = torch.rand(SIZE, 3, generator=draw) < 0.7
-        enemy = torch.zeros_like(player)
-        enemy[..., 5:] = torch.rand(SIZE, 3, generator=draw) < 0.7
-        self.player, self.enemy = player, enemy
+        self.player = torch.zeros(STARTS, STEPS, SIZE, SIZE, dtype=torch.bool)
+        self.enemy = torch.zeros_like(self.player)
+        for clip, counts in enumerate(zip(PLAYER_PIXELS, ENEMY_PIXELS, strict=True)):
+            mine, theirs = (torch.randperm(SIZE * 3, generator=draw) < n for n in counts)
+            self.player[clip, ..., :3] = mine.view(SIZE, 3)
+            self.enemy[clip, ..., 5:] = theirs.view(SIZE, 3)
         self.calls: list[tuple[Tensor, int]] = []
 
     def dream(self, first: Tensor, latents: Tensor, seed: int) -> Tensor:
@@ -109,15 +127,20 @@ class _Game:
         frames = self.first[:, None].repeat(1, STEPS, 1, 1, 1).long()
         frames[..., :3] += PLAYER[code].cumsum(1)[:, :, None, None, None]
         frames[:, -1, ..., :3] += (code[:, -1] == 7).long()[:, None, None, None]
-        frames[..., 5:] += (ENEMY[code].cumsum(1) + chance)[:, :, None, None, None]
+        shift = SHIFTS[code, torch.arange(STARTS)[:, None], torch.arange(STEPS)]
+        frames[..., :3] += shift[:, :, None, None, None]
+        frames[..., 5:] += (ENEMY[code].cumsum(1) + ALIKE[code] + chance)[:, :, None, None, None]
         return frames.clamp(0, 255).to(torch.uint8)
 
     def held(self, code: int) -> Tensor:
         return torch.full((STARTS, STEPS), code)
 
-    def changes(self, code: int) -> tuple[float, float]:
-        a, b = (self.play(self.held(k), self.seed).double() for k in (code, self.idle))
-        return tuple(float(_inside((a - b).abs(), m)) for m in (self.player, self.enemy))
+    def changes(self, part: tuple[slice, slice] = (ALL, ALL)) -> Tensor:
+        """By how much each code changes player and enemy there, [2, codes]."""
+        rest, masks = self.play(self.held(self.idle), self.seed).double(), (self.player, self.enemy)
+        held = (self.play(self.held(code), self.seed).double() for code in range(CODES))
+        errors = [(frames - rest).abs()[part] for frames in held]
+        return torch.tensor([[float(_inside(e, m[part])) for e in errors] for m in masks])
 
 
 def _judge_codes(players_codes: Answer, game: _Game, ratio: float) -> None:
@@ -144,8 +167,7 @@ def _judge_codes(players_codes: Answer, game: _Game, ratio: float) -> None:
         "the dreams have different seeds: then the enemy moves differently by chance, and chance "
         "counts as control. Give every dream the same seed.",
     )
-    moved = torch.tensor([game.changes(code) for code in range(CODES)])
-    player, enemy = moved.T
+    player, enemy = game.changes()
     want = (player > 0) & (player >= ratio * enemy)
     if torch.equal(got, want):
         return
@@ -170,6 +192,32 @@ def _judge_codes(players_codes: Answer, game: _Game, ratio: float) -> None:
     require(
         not torch.equal(got, (player > 0) & (ratio * player >= enemy)),
         "the ratio stands on the wrong side: player >= ratio * enemy.",
+    )
+    require(
+        not torch.equal(got, (player > 0) & (player >= enemy)),
+        f"`ratio` is forgotten: it is {ratio:g} here, and a code that moves the player a little "
+        "more than the enemy, or just as much, is no key.",
+    )
+    require(
+        ratio == 2 or not torch.equal(got, (player > 0) & (player >= 2 * enemy)),
+        f"`ratio` is {ratio:g} here, and codes that move the player only twice as much are keys "
+        "for you: is 2 written into the function?",
+    )
+
+    def judged(player: Tensor, enemy: Tensor) -> Tensor:
+        return (player > 0) & (player >= ratio * enemy)
+
+    for name, part in PARTS.items():
+        require(
+            not torch.equal(got, judged(*game.changes(part))),
+            f"it looks as if only {name} were measured: compare the whole dreams, all clips and "
+            "all frames.",
+        )
+    clips = [game.changes((slice(i, i + 1), ALL)) for i in range(STARTS)]
+    require(
+        not torch.equal(got, judged(*torch.stack(clips).mean(0))),
+        "you take the change of each clip and then their mean, so that pixels of a clip with few "
+        "of them weigh more: give `changed` the whole videos and the whole mask.",
     )
     wrong = (got != want).nonzero()[0].item()
     raise Hint(
