@@ -483,8 +483,8 @@ def show(budgets=(1, 5, 11, 19, 29)):
     print("calls   Euler    Heun")
     for calls in budgets:
         steps = zip((euler, heun_sample), steps_within(calls), strict=True)
-        levels = [(run, diffusion.karras_schedule(n, 2e-3, 5.0, 7.0)) for run, n in steps]
-        errors = [(run(denoise, noise, x) - exact).abs().max() for run, x in levels]
+        runs = [(run, diffusion.karras_schedule(n, 2e-3, 5.0, 7.0)) for run, n in steps]
+        errors = [(run(denoise, noise, x) - exact).abs().max() for run, x in runs]
         print(f"{calls:5}", *(f"{float(error):7.3f}" for error in errors))
 
 

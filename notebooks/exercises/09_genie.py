@@ -75,7 +75,9 @@ from wmlearn.teach import check
 # $$\frac1N \sum_i \|\mathrm{sg}(x_i) - e_{k(i)}\|^2
 # + \beta\, \frac1N \sum_i \|x_i - \mathrm{sg}(e_{k(i)})\|^2$$
 #
-# The first term draws the codes to the vectors, the second keeps the vectors near their codes.
+# The first term draws the codes to the vectors, the second keeps the vectors near their codes. The
+# chapter's cell first brings all of them to length one; here they stay as they are, and the nearest
+# code is that with the smallest Euclidean distance.
 #
 # <details>
 # <summary>Help</summary>

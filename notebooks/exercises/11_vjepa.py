@@ -316,7 +316,18 @@ check("11.5", experiment, seed=115)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Look at your tables. Was your guess right?
+# Look at your tables. Was your guess right? And why does nothing collapse at `rho = 1`, whatever is
+# taken away?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# With `rho = 1` what is hidden equals what is seen. With $p = 1$ the error $p\,w - \bar w$ is then 0 at
+# *every* size $w = \bar w$: nothing is gained by a smaller feature, so nothing pulls it down. With
+# `rho` under 1 a part of the target cannot be foreseen, and that part of the error shrinks with the feature.
+# Without the predictor, or with a gradient through the target, training takes this way out.
+#
+# </details>
 
 # %%
 def show(rhos=(0.3, 0.8, 1.0)):
@@ -374,10 +385,12 @@ show()
 # first `seen` *frames* were seen. A tubelet is visible if all its frames were seen, hidden if none was. One
 # that is half seen is neither: to show it would leak the future, to ask for it would be too easy.
 #
-# **`time_mask`** gives the numbers of the visible and the hidden tubelets, each ascending.
+# **`time_mask`** gives the numbers of the visible and the hidden tubelets, each ascending. With fewer frames
+# seen than `length` nothing is visible; with all frames seen nothing is hidden: that list is empty.
 #
 # **`copy_last`** is the baseline: each hidden tubelet gets the feature of the *same place* at the last time
 # that was wholly seen. A predictor that is no better than this has learned nothing about motion.
+# It is asked only where at least one time was wholly seen and at least one is hidden.
 #
 # <details>
 # <summary>Help</summary>

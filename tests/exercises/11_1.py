@@ -93,6 +93,19 @@ def numbers_of_26(positions, d):
     return torch.nn.functional.pad(turned, (0, d - turned.shape[1]))
 
 
+def odd_thirds(positions, d):
+    third = d // 3
+    pairs = torch.arange(third) // 2
+    speeds = 10_000.0 ** (-pairs / (third // 2))
+    return F.pad((positions[:, :, None] * speeds).flatten(1), (0, d - 3 * third))
+
+
+def odd_thirds_too_few_columns(positions, d):
+    third = d // 3
+    speeds = (10_000.0 ** (-torch.arange(third // 2) / (third // 2))).repeat_interleave(2)
+    return F.pad((positions[:, :, None] * speeds).flatten(1), (0, d - 3 * third))
+
+
 # Right answers in other styles.
 
 
@@ -120,7 +133,13 @@ def turn_in_place_on_a_copy(x, angles):
     return out
 
 
-WRONG += [("numbers_of_26", (numbers_of_26, turn), "numbers of d = 26")]
+WRONG += [
+    ("numbers_of_26", (numbers_of_26, turn), "numbers of d = 26"),
+    ("odd_thirds", (odd_thirds, turn), "an *even* number"),
+]
+ALSO = [
+    ("odd_thirds_too_few_columns", (odd_thirds_too_few_columns, turn), "an *even* number"),
+]
 RIGHT = [
     ("loops_and_complex", (angles_in_loops, turn_complex)),
     ("turn_in_place_on_a_copy", (angles_in_loops, turn_in_place_on_a_copy)),

@@ -93,6 +93,11 @@ def one_mean_for_all(features):
     return torch.special.entr(share).sum().exp()
 
 
+def negative_eigenvalues(features):
+    values = torch.linalg.eigvalsh(features.T.cov())
+    return torch.special.entr(values / values.sum()).sum().exp()
+
+
 # Right answers in other styles.
 
 
@@ -112,7 +117,10 @@ def rank_with_numpy(features):
     return np.exp(-(share * np.log(share)).sum())
 
 
-WRONG += [("not_centered", (std, not_centered), "subtract the mean over tokens")]
+WRONG += [
+    ("not_centered", (std, not_centered), "subtract the mean over tokens"),
+    ("negative_eigenvalues", (std, negative_eigenvalues), "a little *negative* by rounding"),
+]
 ALSO = [("one_mean_for_all", (std, one_mean_for_all), "subtract the mean over tokens")]
 RIGHT = [("loop_and_numpy", (std_in_a_loop, rank_with_numpy))]
 

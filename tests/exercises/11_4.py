@@ -16,10 +16,14 @@ def _loss(encoder, predictor, target, patches, visible, hidden, **wrong):
         features = take(encoder(patches, everything), visible)
     else:
         features = encoder(patches, visible)
+    if wrong.get("features_normalized"):
+        features = F.layer_norm(features, features.shape[-1:])
     if wrong.get("no_encoder_gradient"):
         features = features.detach()
     asked = visible if wrong.get("context") else hidden
     guess = predictor(features, visible, asked)
+    if wrong.get("guess_normalized"):
+        guess = F.layer_norm(guess, guess.shape[-1:])
     network = encoder if wrong.get("same_network") else target
     if wrong.get("hidden_alone"):
         goal = network(patches, hidden)
@@ -140,6 +144,8 @@ def follow_by_data(target, encoder, momentum):
 WRONG += [
     ("zeroed_patches", (zeroed_patches, follow), "an encoder that is given zeros"),
     ("only_the_first", (_wrong(), only_the_first), "not only the first"),
+    ("guess_normalized", (_wrong(guess_normalized=True), follow), "compare the guess as it is"),
+    ("features_normalized", (_wrong(features_normalized=True), follow), "only the target's are"),
 ]
 RIGHT = [
     ("with_means_by_hand", (with_means_by_hand, follow_by_state)),

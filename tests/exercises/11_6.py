@@ -81,6 +81,18 @@ def one_time_only(features, grid, seen, length):
     return copy(features, grid, seen, length)[:, : grid[1] * grid[2]]
 
 
+def from_the_end(grid, seen, length):
+    numbers = torch.arange(grid[0] * grid[1] * grid[2])
+    area = grid[1] * grid[2]
+    return numbers[: seen // length * area], numbers[-(grid[0] - _part(seen, length)) * area :]
+
+
+def at_least_one_time(grid, seen, length):
+    numbers = torch.arange(grid[0] * grid[1] * grid[2])
+    area = grid[1] * grid[2]
+    return numbers[: max(1, seen // length) * area], numbers[_part(seen, length) * area :]
+
+
 # Right answers in other styles.
 
 
@@ -121,6 +133,10 @@ WRONG = [
     ("copies_the_mean", (mask, copies_the_mean), "the mean over all times"),
     ("gives_the_future", (mask, gives_the_future), "that is the answer itself"),
     ("mixes_the_places", (mask, mixes_the_places), "the *same place*"),
+    ("one_time_short", (_mask(_whole, lambda s, n: s // n + 1), copy), "one time too few"),
+    ("two_times_short", (_mask(_whole, lambda s, n: s // n + 2), copy), "visible is right, but"),
+    ("from_the_end", (from_the_end, copy), "with n = 0 is everything"),
+    ("at_least_one_time", (at_least_one_time, copy), "was seen as a whole: none is"),
     ("one_time_only", (mask, one_time_only), "should have shape"),
 ]
 RIGHT = [

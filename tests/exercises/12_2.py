@@ -93,6 +93,22 @@ def no_gradient_of_teacher_forcing(predict, z, actions, states, ahead=2):
     return forced, rollout
 
 
+def frame_by_frame(predict, z, actions, states, ahead=2):
+    guesses = [
+        predict(z[:, t : t + 1], actions[:, t : t + 1], states[:, t : t + 1])
+        for t in range(z.shape[1] - 1)
+    ]
+    rollout = with_a_list(predict, z, actions, states, ahead)[1]
+    return (torch.cat(guesses, 1) - z[:, 1:]).abs().mean(), rollout
+
+
+def _with_ahead(change):
+    def losses(predict, z, actions, states, ahead=2):
+        return _losses(predict, z, actions, states, change(ahead))
+
+    return losses
+
+
 # Right answers in other styles.
 
 
@@ -117,6 +133,17 @@ WRONG += [
         "no_gradient_of_teacher_forcing",
         (no_gradient_of_teacher_forcing,),
         "no gradient of teacher forcing",
+    ),
+    ("frame_by_frame", (frame_by_frame,), "without its history"),
+    ("ahead_ignored", (_with_ahead(lambda ahead: 2),), "yours are those of frames 2 to 2"),
+    ("one_frame_too_many", (_with_ahead(lambda ahead: ahead + 1),), "of frames 2 to 4"),
+    ("three_written_in", (_with_ahead(lambda ahead: 3),), "wherever you wrote a number"),
+]
+ALSO = [
+    (
+        "one_frame_too_few",
+        (_with_ahead(lambda ahead: max(2, ahead - 1)),),
+        "yours are those of frames 2 to 2",
     ),
 ]
 RIGHT = [("with_a_list", (with_a_list,)), ("in_float64", (in_float64,))]

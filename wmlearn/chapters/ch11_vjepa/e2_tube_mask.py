@@ -107,7 +107,7 @@ def numbers(value: object, name: str) -> Tensor:
     require(value.ndim == 1, f"{name} should be a list of numbers, shape [n]; it has {value.ndim} "
             "axes.")  # fmt: skip
     require(
-        not value.is_floating_point() and value.dtype != torch.bool,
+        value.numel() == 0 or not value.is_floating_point() and value.dtype != torch.bool,
         f"{name} should hold whole numbers (int64), not {value.dtype}.",
     )
     return value.long()

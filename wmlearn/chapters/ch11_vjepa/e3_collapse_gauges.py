@@ -45,7 +45,15 @@ def gauges(feature_std: Answer, effective_rank: Answer, *, seed: int = 0) -> Ite
     yield "the spread over tokens; 0 when all are equal"
 
     def rank(x: Tensor) -> Tensor:
-        return tensor(effective_rank(x), (), "effective_rank(features)")
+        value = tensor(effective_rank(x), (), "effective_rank(features)")
+        require(
+            value > 0.5,
+            f"an effective rank is at least 1; yours is {value:.3f} here. Does it come from "
+            "`eigvalsh`? An eigenvalue that should be 0 may come out a little *negative* by "
+            "rounding, and its entropy is -infinity: clamp the eigenvalues, `.clamp(min=0)`, "
+            "before you take shares.",
+        )
+        return value
 
     equal = _with_variances(torch.tensor([1.0] * 8, dtype=F64), draw)
     full = rank(equal)
@@ -69,7 +77,8 @@ def gauges(feature_std: Answer, effective_rank: Answer, *, seed: int = 0) -> Ite
             raise
         raise Hint(
             "a direction without variance gives 0 · log 0, which is NaN here; it should count "
-            "nothing. Clamp the share inside the logarithm."
+            "nothing. Clamp the share inside the logarithm. (With `eigvalsh` it may even come out "
+            "a little under 0: clamp the eigenvalues first.)"
         ) from None
     require(
         close(three, 3.0, 1e-2),

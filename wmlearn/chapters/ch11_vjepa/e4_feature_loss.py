@@ -65,8 +65,14 @@ def feature_loss(loss: Answer, follow: Answer, *, seed: int = 0) -> Iterator[str
         first.shape == (BATCH, 4, DIM) and torch.equal(asked[0][1], visible),
         "the predictor should get the features of the visible tubelets, and their numbers.",
     )
+    sees = _features(encoder, patches, visible)
     require(
-        close(first, _features(encoder, patches, visible)),
+        not close(first, F.layer_norm(sees, (DIM,))),
+        "the encoder's features are layer-normed before the predictor gets them; only the target's "
+        "are.",
+    )
+    require(
+        close(first, sees),
         "the predictor's input is not `encoder(patches, visible)`: an encoder that is given zeros "
         "in place of the hidden tubelets sees that many tokens more.",
     )
@@ -82,6 +88,13 @@ def feature_loss(loss: Answer, follow: Answer, *, seed: int = 0) -> Iterator[str
     goal = F.layer_norm(raw, (DIM,))
     silent = number(lambda features, hidden: torch.zeros(BATCH, 5, DIM))
     best = number(lambda features, hidden: goal)
+    loud = number(lambda features, hidden: 2 * goal + 1)
+    tamed = F.layer_norm(2 * goal + 1, (DIM,))
+    require(
+        not close(loud, (tamed - goal).abs().mean(), 1e-5),
+        "the predictor's guess is layer-normed, so one that is twice as large counts as perfect: "
+        "only the target is normalized; compare the guess as it is.",
+    )
     if best.abs() > 1e-5:
         require(
             number(lambda f, h: alone).abs() > 1e-5,
@@ -112,6 +125,11 @@ def feature_loss(loss: Answer, follow: Answer, *, seed: int = 0) -> Iterator[str
             f"a predictor that always says 0 should have loss {goal.abs().mean():.4f}, the mean "
             f"over tokens and channels; yours is {silent:.4f}."
         )
+    require(
+        close(loud, (goal + 1).abs().mean(), 1e-4),
+        f"a guess of 2 · target + 1 should have loss {(goal + 1).abs().mean():.4f}; yours is "
+        f"{loud:.4f}. Compare the guess as it is with the layer-normed target.",
+    )
     yield "0 for a perfect guess; the mean L1 distance otherwise"
 
     reply = run(mean_guess, pull=1.0)

@@ -54,6 +54,16 @@ def masks_in_time(time_mask: Answer, copy_last: Answer, *, seed: int = 0) -> Ite
             "give both lists in ascending order.",
         )
         require(
+            not torch.equal(hidden, want[4 * area :]) or len(visible) != 3 * area,
+            "one time too few is hidden: 6 frames are exactly 3 tubelets of 2, so time 3 was not "
+            "seen at all. `seen // length + 1` skips a time where `length` divides `seen`.",
+        )
+        require(
+            not torch.equal(visible, want[: 3 * area]),
+            f"what is visible is right, but hidden should be tubelets {3 * area} to "
+            f"{5 * area - 1}, all of the times that were not seen.",
+        )
+        require(
             len(visible) != 3 * area,
             "the right number of tubelets is visible, but not the right ones: tubelet (t, y, x) "
             "has number (t · H + y) · W + x, so that time is slowest.",
@@ -84,6 +94,28 @@ def masks_in_time(time_mask: Answer, copy_last: Answer, *, seed: int = 0) -> Ite
             f"are tubelets 0 to {first * area - 1}, hidden are those from {last * area} on.",
         )
     yield "a tubelet that is half seen is neither"
+
+    for seen, length in ((10, 2), (9, 2), (15, 3), (1, 2), (2, 3), (0, 2)):
+        visible, hidden = run(grid, seen, length)
+        first, last = seen // length, -(-seen // length)
+        require(
+            last < 5 or len(hidden) == 0,
+            f"with {seen} frames seen and tubelets of {length} frames, no tubelet is wholly in the "
+            "future: none is hidden, and the list is empty. A slice `[-n:]` with n = 0 is "
+            "everything.",
+        )
+        require(
+            first > 0 or len(visible) == 0,
+            f"with seen = {seen} no tubelet of {length} frames was seen as a whole: none is "
+            "visible, and the list is empty.",
+        )
+        require(
+            torch.equal(visible, want[: first * area]) and torch.equal(hidden, want[last * area :]),
+            f"with {seen} frames seen and tubelets of {length} frames on the grid {grid}, "
+            f"{first * area} tubelets are visible and {(5 - last) * area} hidden; you make "
+            f"{len(visible)} visible and {len(hidden)} hidden.",
+        )
+    yield "a list is empty where all was seen, or no tubelet as a whole"
 
     features = normal(draw, 2, 5 * area, 3)
     for seen, length in ((6, 2), (7, 2), (5, 3), (2, 2)):

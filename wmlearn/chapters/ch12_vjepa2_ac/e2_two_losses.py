@@ -67,6 +67,13 @@ def two_losses(losses: Answer, *, seed: int = 0) -> Iterator[str]:
     errors = [(path[k] - z[:, k : k + 1]).abs().mean() for k in range(2, ahead + 1)]
     want = torch.stack(errors).mean()
     if not close(rolled, want):
+        for steps in (2, 4):
+            require(
+                not close(rolled, _rolled(z, actions, steps)),
+                f"with ahead = {ahead} the errors of frames 2 to {ahead} count; yours are those of "
+                f"frames 2 to {steps}. Take the argument `ahead`: it is the number of the last "
+                "frame.",
+            )
         real = torch.stack(
             [(_next(z[:, k - 1], actions[:, k - 1]) - z[:, k]).abs().mean() for k in (2, 3)]
         )
@@ -103,12 +110,27 @@ def two_losses(losses: Answer, *, seed: int = 0) -> Iterator[str]:
         "the model should be given all that the rollout has so far, not the newest guess alone: it "
         "looks back on the frames before.",
     )
+    alone = any(close(c[0][:, 0], z[:, t]) for c in spy.calls for t in range(1, time))
+    require(
+        not alone,
+        "teacher forcing gives the model a frame alone, without its history: the frames before it "
+        "tell how things move. Give it all frames but the last, from frame 0 on, in one call.",
+    )
     require(
         all(torch.equal(call[1], actions[:, : call[1].shape[1]]) for call in spy.calls)
         and all(torch.equal(call[2], states[:, : call[2].shape[1]]) for call in spy.calls),
         "actions or states do not fit the frames: with k frames go actions[:, :k], states[:, :k].",
     )
     yield "the model sees the whole rollout, with its actions and states"
+
+    for other in (2, 4):
+        want = _rolled(z, actions, other)
+        require(
+            close(run(other)[1], want),
+            f"with ahead = {other} the rollout should cost {want:.4f}, and does not, though it is "
+            f"right with ahead = {ahead}: use the argument `ahead` wherever you wrote a number.",
+        )
+    yield "rollouts of other lengths work too"
 
     for which, name in enumerate(("teacher forcing", "the rollout")):
         for steps in (2, ahead):
@@ -137,12 +159,17 @@ def _slopes(z: Tensor, actions: Tensor, ahead: int) -> list[Tensor]:
     """The slopes of both losses with respect to the model's weight."""
     weight = torch.tensor(0.7, dtype=F64, requires_grad=True)
     forced = (_next(z[:, :-1], actions, weight) - z[:, 1:]).abs().mean()
+    rolled = _rolled(z, actions, ahead, weight)
+    return [torch.autograd.grad(loss, weight)[0] for loss in (forced, rolled)]
+
+
+def _rolled(z: Tensor, actions: Tensor, ahead: int, weight: Tensor | float = 0.7) -> Tensor:
+    """The loss of the rollout up to frame ``ahead``."""
     path, errors = z[:, :1], []
     for k in range(1, ahead + 1):
         path = _next(path, actions[:, k - 1 : k], weight)
         errors.append((path - z[:, k : k + 1]).abs().mean())
-    rolled = torch.stack(errors[1:]).mean()
-    return [torch.autograd.grad(loss, weight)[0] for loss in (forced, rolled)]
+    return torch.stack(errors[1:]).mean()
 
 
 def _next(z: Tensor, actions: Tensor, weight: Tensor | float = 0.7) -> Tensor:
