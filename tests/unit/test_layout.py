@@ -125,3 +125,11 @@ def test_nobody_probes_a_world_a_recipe_or_an_agent(path):
         if known and SUBJECTS.search(whom):
             probed.append(ast.unparse(node))
     assert probed == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_unpickles_what_it_reads(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            options = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            assert options.get("weights_only") == "True", f"line {node.lineno}"

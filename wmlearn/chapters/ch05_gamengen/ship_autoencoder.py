@@ -61,7 +61,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), RATE, betas=(0.9, 0.95), weight_decay=1e-3)
     step, spent = 0, 0.0
     if file.exists():
-        state = torch.load(file, weights_only=False)
+        state = torch.load(file, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, spent, weights = state["step"], state["spent"], state["weights"]
