@@ -82,7 +82,7 @@ show = lambda name: torch.stack(
 rows = {} if views[0].real is None else {"real": show("real")}
 rows["expected"] = show("imagined")
 rows["goal"] = picker.session.images[:1].expand_as(rows["expected"])
-titles = [f"{view.centimetres:.0f} cm" for view in views]
+titles = [f"{view.centimeters:.0f} cm" for view in views]
 wm.viz.strip(rows, titles, colors={"real": wm.viz.REAL, "goal": wm.viz.NEUTRAL},
              alt="The arm after each action, above it how far it is from the goal, "
                  "below it what the world expected, and the goal image.")

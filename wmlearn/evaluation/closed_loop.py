@@ -1,10 +1,10 @@
-"""Closed loop: does the dream pay the policies what the real environment pays them?
+"""Closed loop: do policies get the same returns in the dream as in the environment?
 
 A world that is to replace an environment for choosing between policies must rank them as the
-environment does (rank correlation), and at best pay the same (bias). Several policies from random
-to expert are played in both, for the same number of steps, and the intervals come from drawing
-their episodes again (bootstrap): they say what more episodes would change, not what other policies
-would.
+environment does (rank correlation), and ideally give the same returns (bias). Several policies from
+random to expert are played in both, for the same number of steps, and the intervals come from
+drawing their episodes again (bootstrap): they say what more episodes would change, not what other
+policies would.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Utility: is the dream good for something? Policies are played in the real environment.
+"""Utility: how good are policies from the dream? They are played in the real environment.
 
 A policy is a :class:`wmlearn.agents.policy.Policy`. All returns are sums of the environment's own
 rewards, without discount.

@@ -35,7 +35,7 @@ from wmlearn.train.trainer import make_trainer, settle_precision, train
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training run leaves behind.
+    """The result of a training run.
 
     Attributes:
         system: the trained module (averaged weights).
