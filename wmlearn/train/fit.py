@@ -69,7 +69,9 @@ def main(argv: Sequence[str]) -> int:
     """``wmlearn fit SYSTEM [options]``."""
     if not argv or argv[0] not in TRAINABLE:
         known = ", ".join(TRAINABLE)
-        print(f"usage: wmlearn fit SYSTEM [options]\n\n{__doc__}\nsystems: {known}")
+        print(
+            f"usage: wmlearn fit SYSTEM [options]\n\n{__doc__.replace('``', '')}\nsystems: {known}"
+        )
         return 0 if not argv or argv[0] in ("-h", "--help") else 2
     result = run_settings(from_words(argv[0], argv[1:]))
     last = {name: values[-1][1] for name, values in result.history.items()}
