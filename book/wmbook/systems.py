@@ -132,7 +132,12 @@ def _checkpoint(name: str) -> list[str]:
         "",
     ]
     if log := card.get("log"):
-        parts += [":::{dropdown} What was tried on the way", *(f"- {line}" for line in log), ":::", ""]
+        parts += [
+            ":::{dropdown} What was tried on the way",
+            *(f"- {line}" for line in log),
+            ":::",
+            "",
+        ]
     return parts
 
 
