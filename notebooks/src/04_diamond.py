@@ -1624,12 +1624,6 @@ Markdown("\n".join(lines))
 #   instead of pixels.
 
 # %%
-import platform
+from wmlearn import course
 
-import psutil  # comes with Jupyter
-
-minutes = (time.monotonic() - began) / 60
-memory = psutil.Process().memory_info().rss / 1e9
-versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-print(f"wmlearn {wm.__version__}, {versions}; tier {tier}, {minutes:.0f} minutes from "
-      f"section 1 to here, {memory:.1f} GB of memory in use")
+course.footer(began, minutes=9, gigabytes=2)

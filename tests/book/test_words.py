@@ -12,7 +12,7 @@ from places import ROOT
 pytest.importorskip("myst_nb")
 sys.path.insert(0, str(ROOT / "book"))
 
-from wmbook import cards, films, flows, notation, places
+from wmbook import cards, claims, films, flows, notation, places
 
 
 def test_the_readmes_five_numbers_are_those_of_the_cards():
@@ -130,4 +130,27 @@ def test_links_are_rewritten_for_the_book():
     text += "![e f g](../assets/figures/real_and_dream.png)"
     assert rewrite(text, "book/fidelity.md", "fidelity.md") == (
         "[a](chapters/04_diamond.ipynb#x) `[b](c.md)` d ![e f g](figures/real_and_dream.png)"
+    )
+
+
+def test_there_are_49_claims_and_each_is_taught_somewhere():
+    rows = claims.claims()
+    assert len(rows) == len({row["claim"] for row in rows}) == 49
+    assert all(row["where"] for row in rows)
+
+
+@pytest.mark.parametrize("row", claims.claims(), ids=lambda row: row["claim"][:40])
+def test_a_claim_is_taught_where_the_list_says(row):
+    """The heading is there, and the text under it holds the words."""
+    for page, heading, words in row["where"]:
+        found = claims.sections(page)
+        assert heading in found, f"{page} has no heading {heading!r}"
+        assert re.search(words, " ".join(found[heading].split())), f"{heading}: no {words!r}"
+
+
+def test_a_claim_of_a_chapter_to_come_says_so():
+    there = {path.stem for path in places.chapters()}
+    coming = {row["chapter"] for row in claims.claims() if "chapter" in row} - there
+    assert claims.markdown().count("still to come") == sum(
+        row.get("chapter") in coming for row in claims.claims()
     )
