@@ -96,7 +96,7 @@ import torch
 start = world.reset(starts[:1])
 dreams = {}
 for name, action in {"wait": 0, "left": 1, "right": 2, "shoot": 3}.items():
-    generator = torch.Generator().manual_seed(0)  # the same luck in each future
+    generator = torch.Generator().manual_seed(0)  # the same noise in each future
     state, frames = start, []
     for _ in range(8):
         state, step = world.step(state, torch.tensor([action]), generator)
