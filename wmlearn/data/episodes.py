@@ -6,7 +6,8 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -117,9 +118,10 @@ class EpisodeWriter:
         path = self.path / f"episode-{self.next_index:06d}.safetensors"
         shapes = {name: (array.dtype, array.shape) for name, array in tensors.items()}
         _check_arrays(path, shapes, self.info, self._action_space)
-        _check_actions(path, episode.actions, self._action_space)
-        data = save(tensors, metadata={FORMAT: str(VERSION)})  # one key: two come in any order
-        write_whole(path, data)
+        _check_values(path, episode, self._action_space)
+        checksum = _checksum(tensors[name] for name in sorted(tensors))
+        mark = {FORMAT: f"{VERSION} crc32:{checksum:08x}"}  # one key: two come in any order
+        write_whole(path, save(tensors, metadata=mark))
         self._taken.add(self.next_index)
         self._go_to_free_index()
         self.num_frames += len(episode.frames)
@@ -167,7 +169,8 @@ class EpisodeStore:
         self.action_space = space_from_json(self.path, self.info["action_space"])
         self.frame_shape: tuple[int, int, int] = tuple(self.info["frame_shape"])
         self.files = sorted(self.path.glob("episode-*.safetensors"), key=_index)
-        self._headers = [_read_header(file, self.info, self.action_space) for file in self.files]
+        headers = [_read_header(file, self.info, self.action_space) for file in self.files]
+        self._headers, self._checksums = [h for h, _ in headers], [c for _, c in headers]
         self.lengths = np.array([h["frames"][1][0] for h in self._headers], dtype=np.int64)
         self._open = lru_cache(_MAPS_KEPT)(self._open_map)
 
@@ -261,8 +264,15 @@ class EpisodeStore:
             name: np.frombuffer(data, dtype, math.prod(shape), offset).reshape(shape)
             for name, (dtype, shape, offset) in self._headers[index].items()
         }
-        _check_actions(self.files[index], arrays.get("actions"), self.action_space)
-        return Episode(**arrays)
+        wanted = self._checksums[index]
+        if wanted is not None and _checksum(arrays[name] for name in sorted(arrays)) != wanted:
+            raise EpisodeError(
+                f"{self.files[index]} is not as it was written (its bytes have changed on the "
+                "disk): delete it, and run the recording again."
+            )
+        episode = Episode(**arrays)
+        _check_values(self.files[index], episode, self.action_space)
+        return episode
 
     def __getstate__(self) -> dict:
         return {key: value for key, value in vars(self).items() if key != "_open"}
@@ -305,8 +315,11 @@ def _read_info(path: Path) -> dict[str, Any]:
 
 def _read_header(
     path: Path, info: dict, action_space: gymnasium.Space | None
-) -> dict[str, tuple[np.dtype, tuple[int, ...], int]]:
-    """Name -> (dtype, shape, byte offset) of one safetensors file, checked against the dataset."""
+) -> tuple[dict[str, tuple[np.dtype, tuple[int, ...], int]], int | None]:
+    """Name -> (dtype, shape, byte offset) of one safetensors file, checked against the dataset.
+
+    Also the checksum of what it holds; None where it was written without one.
+    """
     size = path.stat().st_size
     try:
         with open(path, "rb") as file:
@@ -314,7 +327,8 @@ def _read_header(
             if not 2 <= length <= size - 8:
                 raise ValueError("its header is longer than the file")
             header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
+        mark = header.pop("__metadata__", {}).get(FORMAT, "")
+        checksum = int(mark.split("crc32:")[1], 16) if "crc32:" in mark else None
         entries = {
             name: (
                 np.dtype(_DTYPES[entry["dtype"]]),
@@ -328,7 +342,7 @@ def _read_header(
                 raise ValueError(f"the place of {name} is not given in whole numbers")
             if end - begin != dtype.itemsize * math.prod(shape):
                 raise ValueError(f"{name} has another size than its shape says")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EpisodeError(
             f"{path} is not an episode file ({error}): delete it, or record the dataset again."
         ) from error
@@ -337,9 +351,10 @@ def _read_header(
             f"{path} is truncated or has extra bytes: delete it and run the recording again."
         )
     _check_arrays(path, {n: entry[:2] for n, entry in entries.items()}, info, action_space)
-    return {
+    places = {
         n: (dtype, shape, 8 + length + begin) for n, (dtype, shape, begin, _) in entries.items()
     }
+    return places, checksum
 
 
 def _check_arrays(path: Path, arrays: dict, info: dict, space: gymnasium.Space | None) -> None:
@@ -370,13 +385,33 @@ def _check_arrays(path: Path, arrays: dict, info: dict, space: gymnasium.Space |
         raise EpisodeError(f"{path} has no frame: delete it.")
 
 
-def _check_actions(path: Path, actions: NDArray | None, space: gymnasium.Space | None) -> None:
-    if isinstance(space, Discrete) and len(actions):
-        if actions.min() < 0 or actions.max() >= space.n:
-            raise EpisodeError(
-                f"{path} has actions from {actions.min()} to {actions.max()}, but dataset.json "
-                f"says 0 to {space.n - 1}: correct one of them."
-            )
+def _check_values(path: Path, episode: Episode, space: gymnasium.Space | None) -> None:
+    if space is None or not len(episode.actions):
+        return
+    actions = episode.actions
+    if isinstance(space, Discrete) and (actions.min() < 0 or actions.max() >= space.n):
+        raise EpisodeError(
+            f"{path} has actions from {actions.min()} to {actions.max()}, but dataset.json "
+            f"says 0 to {space.n - 1}: correct one of them."
+        )
+    if not (np.isfinite(episode.rewards).all() and np.isfinite(actions).all()):
+        raise EpisodeError(
+            f"{path} has rewards or actions that are not finite numbers: delete it, and record the "
+            "episode again."
+        )
+    if episode.terminated[:-1].any() or episode.truncated[:-1].any():
+        raise EpisodeError(
+            f"{path} says that the episode ended in its middle: only the last step may end it; "
+            "write each episode as a file of its own."
+        )
+
+
+def _checksum(arrays: Iterable[NDArray]) -> int:
+    """CRC-32 of the bytes of these arrays, one after the other."""
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), checksum)
+    return checksum
 
 
 def _index(path: Path) -> int:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 from gymnasium.spaces import Discrete
 
@@ -104,8 +105,13 @@ def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -
     known = getattr(env.unwrapped, "state_names", None) is not None
     states = [info["state"]] if known else []
     for step in range(1, max_steps + 1):
-        action = act(frame)
+        action = _checked_action(act(frame), env.action_space, step)
         frame, reward, ended, cut, info = env.step(action)
+        if not np.isfinite(reward):
+            raise ValueError(
+                f"Step {step} of the episode with seed {env_seed} has the reward {reward}: the "
+                "environment must give a finite number. Nothing of this episode was kept."
+            )
         cut = bool(cut) or (step == max_steps and not ended)
         frames.append(frame)
         actions.append(action)
@@ -125,6 +131,24 @@ def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -
         truncated=np.array(truncated),
         state=np.array(states, np.float32) if known else None,
     )
+
+
+def _checked_action(action, space: gymnasium.Space, step: int):
+    """The action as the environment takes it; one that the space does not hold is refused."""
+    if isinstance(space, Discrete):
+        whole = np.asarray(action)
+        fits = whole.size == 1 and float(whole.reshape(())) == int(whole.reshape(()))
+        action = int(whole.reshape(())) if fits else action
+        fits = fits and space.contains(action)
+    else:
+        action = np.asarray(action, space.dtype)
+        fits = space.contains(action)
+    if not fits:
+        raise ValueError(
+            f"The policy's action at step {step} is {action}, which {space} does not hold: "
+            "nothing of this episode was kept."
+        )
+    return action
 
 
 # --- command line ------------------------------------------------------------------------------
