@@ -41,8 +41,8 @@ def play(
     """Plays a world in the notebook, beside the real environment and under the same keys.
 
     The player starts paused: click on it, or press Enter, and use the keys that it shows.
-    While no key is pressed the game goes on with the no-op, or waits where there is none. When an episode has ended on both
-    sides (or a moment after it ended on one), a new one starts by itself.
+    While no key is pressed the game goes on with the no-op, or waits where there is none. When an
+    episode has ended on both sides (or a moment after it ended on one), a new one starts by itself.
 
     Args:
         world: a ``World``; a system that has one; or the name of a shipped checkpoint.

@@ -160,7 +160,9 @@ class PlayLoop:
             self.send({"type": "gif", "name": "wmlearn-play.gif"}, [gif(views, self.fps)])
         elif kind == "ready":  # a browser has just drawn the widget: it has seen no frame yet
             self.acknowledged = self.sent
-            self._tell_state(self._playing_note() if self.playing else self.session.note or "Ready.")
+            self._tell_state(
+                self._playing_note() if self.playing else self.session.note or "Ready."
+            )
             self._show(self.session.view)
 
     def _play(self) -> None:

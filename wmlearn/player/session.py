@@ -243,7 +243,7 @@ class PlaySession:
             self.env.close()
 
     def _real_start(self, seed: int) -> Clip:
-        """A Clip ``[1, context_frames]`` of the real environment, played with no-ops or at random."""
+        """A Clip ``[1, context_frames]`` of the real environment, with no-ops or random actions."""
         observation, _ = self.env.reset(seed=seed)
         observation = np.asarray(observation)
         if observation.ndim != 3 or observation.shape[2] != 3 or observation.dtype != np.uint8:
