@@ -12,8 +12,8 @@ DiT's (Peebles & Xie 2023), with attention over space and over time in turn as i
 
 c is one vector for each frame: its noise level, the mean word, and whatever else is added.
 
-Legend: B batch, T frames (of tokens: T / tubelet), S tokens of a frame, D width, h heads, d = D / h,
-C x H x W a frame, L words, P frames of the window.
+Legend: B batch, T frames (of tokens: T / tubelet), S tokens of a frame, D width, h heads,
+d = D / h, C x H x W a frame, L words, P frames of the window.
 """
 
 from __future__ import annotations
@@ -305,7 +305,9 @@ class VideoTransformer(nn.Module):
     def _written(cache: Cache, pairs: list, slots: Tensor, n: int) -> Cache:
         """The ring with new keys and values ``[B, G, h, t n, d]`` in ``slots`` ``[B, t]``."""
         index = (slots[:, :, None] * n + torch.arange(n, device=slots.device)).flatten(1)
-        keys, values = (torch.stack(part, dim=1).to(cache.keys.dtype) for part in zip(*pairs))
+        keys, values = (
+            torch.stack([pair[i] for pair in pairs], dim=1).to(cache.keys.dtype) for i in (0, 1)
+        )
         index = index[:, None, None, None, :, None].expand(keys.shape)
         return replace(
             cache,

@@ -268,7 +268,7 @@ def reference() -> dict[str, torch.Tensor]:
 
 
 def timestep(weights: dict, prefix: str, t: torch.Tensor, last: int) -> torch.Tensor:
-    """Their embedding of the noise level, [B, D]; ours differs, so the tests put it in its place."""
+    """Their embedding of the noise level, [B, D]; the tests put it in place of ours."""
     frequencies = torch.exp(-math.log(10_000) * torch.arange(128) / last)
     at = t[:, None].float() * frequencies
     x = torch.cat([at.cos(), at.sin()], dim=-1)
