@@ -15,6 +15,8 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from wmlearn.files import read_json
+
 FORMAT, VERSION = "wmlearn-episodes", 1
 _DTYPES = {"U8": np.uint8, "BOOL": np.bool_, "I64": np.int64, "F32": np.float32}
 
@@ -51,10 +53,10 @@ def read_info(path: Path) -> dict[str, Any]:
             f"{path} holds no dataset.json, so it is no dataset: record one with `wmlearn record`."
         )
     try:
-        info = json.loads(file.read_text())
+        info = read_json(file)
     except ValueError as error:
         raise EpisodeError(f"{file} is not JSON ({error}): record the dataset again.") from error
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
+    if info.get("format") != FORMAT:
         raise EpisodeError(f"{file} does not say format {FORMAT!r}: it belongs to something else.")
     if info.get("version") != VERSION:
         raise EpisodeError(

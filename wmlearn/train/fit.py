@@ -7,10 +7,10 @@ interrupted goes on when the same command is given again, and one that is finish
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ from wmlearn.systems import TRAINABLE
 from wmlearn.train import resume
 from wmlearn.train.data import fingerprint, open_data
 from wmlearn.train.history import History, read_history
+from wmlearn.train.pace import Pace, summary
 from wmlearn.train.settings import Settings, from_values, from_words, plain
 from wmlearn.train.trainer import make_trainer, settle_precision, train
+from wmlearn.world import WorldModel
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,19 @@ def main(argv: Sequence[str]) -> int:
     """``wmlearn fit SYSTEM [options]``."""
     if not argv or argv[0] not in TRAINABLE:
         known = ", ".join(TRAINABLE)
+        if argv and argv[0] not in ("-h", "--help"):
+            close = get_close_matches(argv[0], TRAINABLE, n=1)
+            meant = f"did you mean '{close[0]}'?" if close else f"choose one of: {known}."
+            print(f"wmlearn fit: there is no system '{argv[0]}'; {meant}", file=sys.stderr)
+            return 2
         print(f"usage: wmlearn fit SYSTEM [options]\n\n{__doc__}\nsystems: {known}")
-        return 0 if not argv or argv[0] in ("-h", "--help") else 2
-    result = run_settings(from_words(argv[0], argv[1:]))
-    last = {name: values[-1][1] for name, values in result.history.items()}
-    print(json.dumps({"out": str(result.out), **last}))
+        return 0
+    asked = from_words(argv[0], argv[1:])
+    result = run_settings(asked)
+    if rank_zero_only.rank == 0:
+        steps = hub.read_card(result.out)["steps"]
+        playable = isinstance(result.system, WorldModel)
+        print(summary(asked.name, result.out, asked.run, steps, result.history, playable))
     return 0
 
 
@@ -112,7 +122,7 @@ def run_settings(asked: Settings) -> Fit:
         )
         path = out / resume.FILE
         keep = resume.Resume(path, run.checkpoint_every, identity, run.max_minutes)
-        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep])
+        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep, Pace(run)])
         train(trainer, module, data, state.path if state else None)
         state = resume.find(out)
     if rank_zero_only.rank == 0:
