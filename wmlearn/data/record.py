@@ -6,9 +6,11 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
+import yaml
 from gymnasium.spaces import Discrete
 
 from wmlearn.data import shipped
@@ -168,6 +170,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max_steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
     )
+    parser.add_argument(
+        "--env_option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="passed to the environment, e.g. continuous=false (CarRacing); may be repeated",
+    )
     video = parser.add_argument_group("video files (they have no actions)")
     video.add_argument("--fps", type=float, help="frames a second to keep; all by default")
     video.add_argument(
@@ -191,8 +200,17 @@ def run(args: argparse.Namespace) -> None:
         hold=args.hold,
         max_steps=args.max_steps,
         **video,
+        **dict(map(_option, args.env_option)),
     )
     print(f"{args.out}: {store.num_frames:,} frames in {store.episodes:,} episodes.")
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """``"continuous=false"`` -> ``("continuous", False)``; the value as YAML has it."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"--env_option takes NAME=VALUE; got {text!r}.")
+    return name, yaml.safe_load(value)
 
 
 def main() -> None:

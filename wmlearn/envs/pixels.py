@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib.util import find_spec
+
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
@@ -136,7 +139,7 @@ class PixelEnv(gymnasium.Env):
         total = 0.0
         for _ in range(self.frame_skip):
             observation, reward, terminated, truncated, info = self.env.step(action)
-            total += float(reward)
+            total += _number(reward, self.env_id)
             if terminated or truncated:
                 break
         return self._picture(observation), total, bool(terminated), bool(truncated), info
@@ -156,6 +159,16 @@ class PixelEnv(gymnasium.Env):
         return self._frame
 
 
+def _number(reward, env_id: str) -> float:
+    """A reward that is a number, or an array with one number in it."""
+    values = np.asarray(reward, np.float64)
+    if values.size != 1:
+        raise ValueError(
+            f"{env_id} gave a reward of shape {list(values.shape)}: it must be one number a step."
+        )
+    return float(values.reshape(()))
+
+
 def _gymnasium_make(env_id: str, **kwargs) -> gymnasium.Env:
     try:
         return gymnasium.make(env_id, **kwargs)
@@ -164,8 +177,18 @@ def _gymnasium_make(env_id: str, **kwargs) -> gymnasium.Env:
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise ValueError(
             f"There is no environment {env_id!r}: it is none of wmlearn.envs.list_envs() and "
-            f"Gymnasium cannot make it ({error})."
+            f"Gymnasium cannot make it ({error}).{_suggestion(env_id)}"
         ) from error
+    except TypeError as error:
+        raise ValueError(f"{env_id} does not take these options: {error}.") from error
+
+
+def _suggestion(env_id: str) -> str:
+    """A package that is installed, not imported, and named as the id begins (MiniGrid-...)."""
+    module = re.split(r"[-/]", env_id)[0].lower()
+    if ":" in env_id or not module.isidentifier() or find_spec(module) is None:
+        return ""
+    return f" The package {module} is installed: try {module}:{env_id}"
 
 
 def _action_names(env: gymnasium.Env) -> list[str] | None:

@@ -81,9 +81,10 @@ def main(argv: Sequence[str]) -> int:
     asked = from_words(argv[0], argv[1:])
     result = run_settings(asked)
     if rank_zero_only.rank == 0:
-        steps = hub.read_card(result.out)["steps"]
+        card = hub.read_card(result.out)
         playable = isinstance(result.system, WorldModel)
-        print(summary(asked.name, result.out, asked.run, steps, result.history, playable))
+        run = replace(asked.run, env=card["env"])  # of the data
+        print(summary(asked.name, result.out, run, card["steps"], result.history, playable))
     return 0
 
 
@@ -92,7 +93,10 @@ def run_settings(asked: Settings) -> Fit:
     recipe = asked.recipe
     if asked.run.num_threads:
         torch.set_num_threads(asked.run.num_threads)
+    if asked.run.data is None:  # before anything is recorded
+        recipe.check_side(asked.config, asked.run.image_size)
     store, run = open_data(asked.run, asked.given)
+    recipe.check_side(asked.config, store.frame_shape[-1])
     digest = fingerprint(store)
     out = Path(run.out or resume.default_out(asked, run, digest))
     run = replace(run, out=str(out), precision=settle_precision(run))
