@@ -6,7 +6,7 @@ A checkpoint is a folder::
 
     model.safetensors   weights, nothing else
     card.json           what it is: system, config, data recipe, tier, steps, hardware, minutes,
-                        seed, commit, metrics, and the SHA-256 of model.safetensors
+                        seed, commit, metrics, log (what was tried), and the SHA-256 of the weights
     starts.safetensors  optional: a few real clips to start dreaming from (no simulator needed)
 """
 

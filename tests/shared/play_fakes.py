@@ -64,3 +64,8 @@ class SquareWorld(World):
         frame = (state.int() - noise).clamp(0, 255).to(torch.uint8)
         done = (action == 3) & self.ends
         return state, Step(frame=frame, reward=action.float() / 2, terminated=done)
+
+
+def column(frame: np.ndarray) -> int:
+    """The first column of the bright square."""
+    return int(np.argmax(frame[32, :, 0] > 180))

@@ -20,12 +20,12 @@ import wmlearn
 
 COMMANDS = {
     "lab": ("open JupyterLab on chapter 0", "wmlearn.cli.lab"),
-    "record": ("play a real environment and keep the episodes", "wmlearn.data.record"),
+    "record": ("record episodes of an environment, or a video", "wmlearn.data.record"),
     "fit": ("train a world model", "wmlearn.train.fit"),
-    "evaluate": ("measure a world model beside copying the last frame", "wmlearn.evaluation"),
+    "evaluate": ("evaluate a world model beside copying the last frame", "wmlearn.evaluation"),
     "teach": ("hand out exercises and grade them", "wmlearn.grading.__main__"),
     "book": ("build the book as a website", "wmlearn.cli.book"),
-    "list": ("show the environments, systems and checkpoints at hand", "wmlearn.cli.inventory"),
+    "list": ("list available environments, systems and checkpoints", "wmlearn.cli.inventory"),
 }
 
 _PACKAGE = Path(wmlearn.__file__).parent
@@ -75,7 +75,7 @@ def _top_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wmlearn",
         usage="wmlearn COMMAND [options]    (wmlearn COMMAND --help explains one)",
-        description="World models: record a game, learn it, play the dream, measure it.",
+        description="World models: record an environment, learn it, play the dream, evaluate it.",
         epilog="\n".join(["commands:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -103,4 +103,4 @@ def _sentence(error: Exception) -> str:
 
 
 def _first_paragraph(module: ModuleType) -> str:
-    return " ".join((module.__doc__ or "").split("\n\n")[0].split())
+    return " ".join((module.__doc__ or "").split("\n\n")[0].split()).replace("``", "")

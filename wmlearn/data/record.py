@@ -1,4 +1,4 @@
-"""Recording: play an environment (or read a video) and keep what was seen as episodes on disk."""
+"""Record an environment, or a video file, as episodes on disk."""
 
 from __future__ import annotations
 
@@ -160,15 +160,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``wmlearn record``."""
     parser.add_argument("env", help="environment id (doom/basic, atari/pong, ...) or a video file")
     parser.add_argument("--out", type=Path, required=True, help="directory of the dataset")
-    parser.add_argument("--frames", type=int, default=10_000, help="default: %(default)s")
+    parser.add_argument("--frames", type=int, default=10_000, help="total; default: %(default)s")
     parser.add_argument("--policy", choices=POLICIES, default="random", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--size", type=int, default=64, help="pixels; default: %(default)s")
     parser.add_argument(
-        "--hold", type=float, default=3.0, help="mean steps a random action lasts; %(default)s"
+        "--size", type=int, default=64, help="height and width in pixels; default: %(default)s"
     )
     parser.add_argument(
-        "--max_steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
+        "--hold",
+        type=float,
+        default=3.0,
+        help="mean number of steps of a random action; default: %(default)s",
+    )
+    parser.add_argument(
+        "--max_steps",
+        type=int,
+        default=2_000,
+        help="truncate longer episodes; default: %(default)s",
     )
     parser.add_argument(
         "--env_option",
@@ -177,10 +185,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="passed to the environment, e.g. continuous=false (CarRacing); may be repeated",
     )
-    video = parser.add_argument_group("video files (they have no actions)")
+    video = parser.add_argument_group("video files (frames without actions)")
     video.add_argument("--fps", type=float, help="frames a second to keep; all by default")
     video.add_argument(
-        "--scene_cut", type=float, help="new episode where a pixel changes more, 0 to 1; off"
+        "--scene_cut",
+        type=float,
+        help="start an episode where the mean change of a pixel exceeds this, 0 to 1; default: off",
     )
 
 

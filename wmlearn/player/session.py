@@ -72,7 +72,7 @@ class View:
 
 
 class PlaySession:
-    """A real environment and a world side by side; pure logic, one step at a time.
+    """A real environment and a world side by side; logic without widgets, one step at a time.
 
     The session starts at once: ``session.view`` is the first picture. Everything follows from
     ``seed``: the k-th restart of two sessions with equal seeds and actions is the same game.

@@ -25,7 +25,7 @@ class RunConfig:
         out: folder of the run, to resume it too; default: runs/SYSTEM-ENV-TIER.
         init: checkpoint (name or folder) whose weights the run starts from; default: fresh ones.
         frames: how many frames to record.
-        policy: who plays while recording: random, expert or mixed.
+        policy: the policy that is recorded: random, expert or mixed.
         hold: mean number of steps for which a random action is held.
         image_size: height and width of a frame.
         holdout: share of the episodes that is kept for validation.

@@ -163,7 +163,7 @@ SYSTEMS = (
         ("passive video",),
         "the tokens of the next frame",
         "past tokens and a latent action, which it discovered itself",
-        "Playable worlds from one picture and eight actions that nobody labelled, learned from "
+        "Playable worlds from one picture and eight actions that nobody labeled, learned from "
         "200,000 hours of platform-game video, filtered to about 30,000.",
         "Bruce, Dennis, Edwards, Parker-Holder and others (2024), "
         "Genie: Generative Interactive Environments",

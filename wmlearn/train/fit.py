@@ -37,7 +37,7 @@ from wmlearn.world import WorldModel
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training run leaves behind.
+    """The result of a training run.
 
     Attributes:
         system: the trained module (averaged weights).
@@ -76,7 +76,8 @@ def main(argv: Sequence[str]) -> int:
             meant = f"did you mean '{close[0]}'?" if close else f"choose one of: {known}."
             print(f"wmlearn fit: there is no system '{argv[0]}'; {meant}", file=sys.stderr)
             return 2
-        print(f"usage: wmlearn fit SYSTEM [options]\n\n{__doc__}\nsystems: {known}")
+        text = __doc__.replace("``", "")
+        print(f"usage: wmlearn fit SYSTEM [options]\n\n{text}\nsystems: {known}")
         return 0
     asked = from_words(argv[0], argv[1:])
     result = run_settings(asked)

@@ -26,7 +26,7 @@ from wmlearn.systems.diamond.system import Diamond
 # last frame is diffused, since most of a frame stays as it is; noise levels are high, since one
 # step from pure noise is what the player draws, and that step starts from the noise's mean
 # (initial_scale 0), which spares the dream the noise's grain; what hardly changes stays as it is;
-# two frames in a row are learnt, so that dreams last; and the learning rate falls to zero, since
+# two frames in a row are learned, so that dreams last; and the learning rate falls to zero, since
 # five minutes have no time to waste.
 LAPTOP = DiamondConfig(
     denoiser=DenoiserConfig(
