@@ -21,6 +21,7 @@ class SquareEnv(gymnasium.Env):
 
     action_space = gymnasium.spaces.Discrete(4)
     observation_space = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+    noop = 0
 
     def __init__(self, length: int | None = None) -> None:
         self.length, self.closed = length, False

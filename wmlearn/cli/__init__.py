@@ -44,10 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     command = parser.parse_args(argv[:1]).command
+    if os.getcwd() not in sys.path:  # one's own modules, as with `python -m wmlearn`
+        sys.path.append(os.getcwd())
     try:
         return _run(command, import_module(COMMANDS[command][1]), argv[1:]) or 0
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"\n{str(error).capitalize() or 'Stopped'}.", file=sys.stderr)
         return _INTERRUPTED
     except Exception as error:
         if os.environ.get("WMLEARN_TRACEBACK") or not _is_for_the_user(error):

@@ -6,6 +6,13 @@ from dataclasses import dataclass, replace
 
 from wmlearn.recipes.tiers import get_tier
 
+_LEAST = {
+    **dict.fromkeys(("frames", "image_size", "batch_size", "clip_frames", "max_steps"), 1),
+    **dict.fromkeys(("hold", "checkpoint_every", "val_batches", "num_nodes"), 1),
+    **dict.fromkeys(("seed", "pad_start", "max_minutes", "validate_every"), 0),
+    **dict.fromkeys(("num_workers", "num_threads"), 0),
+}
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -75,6 +82,15 @@ class RunConfig:
     num_workers: int = 0
     num_threads: int = 0
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not value >= least:
+                raise ValueError(f"{name} must be at least {least}; got {value}.")
+        for name in ("holdout", "end_fraction", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share, 0 to 1; got {getattr(self, name)}.")
 
     @classmethod
     def for_tier(cls, tier_name: str, **numbers) -> RunConfig:

@@ -7,10 +7,10 @@ interrupted goes on when the same command is given again, and one that is finish
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ from wmlearn.systems import TRAINABLE
 from wmlearn.train import resume
 from wmlearn.train.data import fingerprint, open_data
 from wmlearn.train.history import History, read_history
+from wmlearn.train.pace import Pace, summary
 from wmlearn.train.settings import Settings, from_values, from_words, plain
 from wmlearn.train.trainer import make_trainer, settle_precision, train
+from wmlearn.world import WorldModel
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,21 @@ def main(argv: Sequence[str]) -> int:
     """``wmlearn fit SYSTEM [options]``."""
     if not argv or argv[0] not in TRAINABLE:
         known = ", ".join(TRAINABLE)
-        print(
-            f"usage: wmlearn fit SYSTEM [options]\n\n{__doc__.replace('``', '')}\nsystems: {known}"
-        )
-        return 0 if not argv or argv[0] in ("-h", "--help") else 2
-    result = run_settings(from_words(argv[0], argv[1:]))
-    last = {name: values[-1][1] for name, values in result.history.items()}
-    print(json.dumps({"out": str(result.out), **last}))
+        if argv and argv[0] not in ("-h", "--help"):
+            close = get_close_matches(argv[0], TRAINABLE, n=1)
+            meant = f"did you mean '{close[0]}'?" if close else f"choose one of: {known}."
+            print(f"wmlearn fit: there is no system '{argv[0]}'; {meant}", file=sys.stderr)
+            return 2
+        text = __doc__.replace("``", "")
+        print(f"usage: wmlearn fit SYSTEM [options]\n\n{text}\nsystems: {known}")
+        return 0
+    asked = from_words(argv[0], argv[1:])
+    result = run_settings(asked)
+    if rank_zero_only.rank == 0:
+        card = hub.read_card(result.out)
+        playable = isinstance(result.system, WorldModel)
+        run = replace(asked.run, env=card["env"])  # of the data
+        print(summary(asked.name, result.out, run, card["steps"], result.history, playable))
     return 0
 
 
@@ -84,7 +94,10 @@ def run_settings(asked: Settings) -> Fit:
     recipe = asked.recipe
     if asked.run.num_threads:
         torch.set_num_threads(asked.run.num_threads)
+    if asked.run.data is None:  # before anything is recorded
+        recipe.check_side(asked.config, asked.run.image_size)
     store, run = open_data(asked.run, asked.given)
+    recipe.check_side(asked.config, store.frame_shape[-1])
     digest = fingerprint(store)
     out = Path(run.out or resume.default_out(asked, run, digest))
     run = replace(run, out=str(out), precision=settle_precision(run))
@@ -114,7 +127,7 @@ def run_settings(asked: Settings) -> Fit:
         )
         path = out / resume.FILE
         keep = resume.Resume(path, run.checkpoint_every, identity, run.max_minutes)
-        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep])
+        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep, Pace(run)])
         train(trainer, module, data, state.path if state else None)
         state = resume.find(out)
     if rank_zero_only.rank == 0:

@@ -152,7 +152,7 @@ def test_a_step_of_several_frames_is_as_many_in_the_real_game():
         (lambda: PlaySession(CopyLastFrame(gymnasium.spaces.Discrete(9), (3, 64, 64)), SquareEnv()),
          "9 actions"),
         (lambda: PlaySession(CopyLastFrame(gymnasium.spaces.Box(0, 1), (3, 64, 64))), "Discrete"),
-        (lambda: PlaySession(SquareWorld(), SquareEnv(length=1)), "no-op steps"),
+        (lambda: PlaySession(SquareWorld(), SquareEnv(length=1)), "steps that give"),
         (lambda: play(SquareWorld(), SquareEnv(), keys={"a": 7}), "4 actions"),
         (lambda: play(SquareWorld(), SquareEnv(), sampler={"steps": 3}), "already made"),
     ],
@@ -166,7 +166,9 @@ def test_what_does_not_fit_is_refused_in_a_sentence(make, reason):
 
 
 def test_keymap_takes_the_last_key_and_the_longest_chord():
-    keymap = KeyMap({"ArrowLeft": 1, "ArrowRight": 2, " ": 3, "ArrowRight+Space": 4, "A": 5})
+    keys = {"ArrowLeft": 1, "ArrowRight": 2, " ": 3, "ArrowRight+Space": 4, "A": 5}
+    assert KeyMap(keys).action([]) is None
+    keymap = KeyMap(keys, noop=0)
     assert keymap.action([]) == keymap.action(["x"]) == 0
     assert keymap.action(["ArrowLeft", "ArrowRight"]) == 2
     assert keymap.action(["ArrowRight", "ArrowLeft"]) == 1
@@ -183,8 +185,35 @@ def test_keys_come_from_the_names_where_nobody_gives_them():
     names, keymap = controls(4, None, names=["noop", "left", "right", "attack"])
     assert names[3] == "attack"
     assert keymap.chords == {("ArrowLeft",): 1, ("ArrowRight",): 2, ("Space",): 3}
-    names, keymap = controls(3, None)
+    names, keymap = controls(3, None, noop=0)
     assert names == ["noop", "action 1", "action 2"] and keymap.chords == {("1",): 1, ("2",): 2}
+
+
+def test_no_action_is_taken_for_one_that_does_nothing():
+    minigrid = ["left", "right", "forward", "pickup", "drop", "toggle", "done"]
+    assert controls(7, None, names=minigrid)[1].noop is None
+    names, keymap = controls(3, None)
+    assert keymap.noop is None and names[0] == "action 0"
+    assert keymap.chords == {("1",): 0, ("2",): 1, ("3",): 2}
+    assert controls(3, None, names=["up", "No-Op", "down"])[1].noop == 1
+    assert controls(4, SquareEnv())[1].noop == 0  # declared
+    with pytest.raises(ValueError, match="noop must be an action, 0 to 2"):
+        controls(3, None, noop=3)
+
+
+def test_without_a_no_op_the_start_is_random_by_the_seed():
+    class Spinning(SquareEnv):
+        noop = None
+
+    class Watching(SquareWorld):
+        def reset(self, context):
+            seen.append(context.actions.tolist())
+            return super().reset(context)
+
+    seen = []
+    for seed in (5, 5, 6, 7):
+        PlaySession(Watching(), Spinning(), seed=seed)
+    assert seen[0] == seen[1] and len({str(actions) for actions in seen}) > 1
 
 
 def test_without_the_environment_the_dream_is_played_from_stored_clips(monkeypatch):
@@ -320,3 +349,21 @@ def test_a_system_gives_its_world():
 
     player = play(System(), context=starts(), sampler={"steps": 1}, threads=False)
     assert player.session.world.sampler == {"steps": 1}
+
+
+def test_the_game_waits_for_a_key_where_no_action_does_nothing(start):
+    class Spinning(SquareEnv):
+        noop = None
+
+    playing, browser = start(env=Spinning())
+    playing.handle({"type": "play"})
+    browser.wait(lambda: any(m.get("playing") for m in browser.messages))
+    shown = len(browser.frames)
+    time.sleep(0.3)
+    assert len(browser.frames) == shown and "waits" in browser.messages[-1]["note"]
+    playing.handle({"type": "keys", "pressed": ["ArrowRight"]})
+    browser.wait(lambda: len(browser.frames) > shown + 3)
+    playing.handle({"type": "pause"})
+    browser.wait_for_pause()
+    playing.handle({"type": "step", "pressed": []})
+    browser.wait(lambda: "Press a key" in browser.messages[-1]["note"])

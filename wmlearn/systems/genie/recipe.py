@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from wmlearn.data.episodes import EpisodeStore
@@ -110,6 +111,12 @@ class GenieRecipe(Recipe):
         return RunConfig.for_tier(
             tier, **hard, frames=1_000_000, batch_size=batch, max_steps=300_000 * 48 // batch
         ), PAPER  # fmt: skip
+
+    def side_unit(self, config: GenieConfig) -> int:
+        """Patches of the tokenizer, and of the latent action model where it sees pixels."""
+        actions = config.actions
+        pixels = actions.shrink * actions.patch if actions.sees != "tokens" else 1
+        return math.lcm(config.tokenizer.patch, pixels)
 
     def complete(self, config: GenieConfig, run: RunConfig, store: EpisodeStore) -> GenieConfig:
         """Fills in what the data decides: the frames' channels and size."""
