@@ -817,8 +817,8 @@ _ = interact(explore, clip=IntSlider(0, 0, len(held) - 1), frame=IntSlider(4, 0,
 
 # %%
 def draw_landscape(axis, energy, grid, true):
-    picture = axis.imshow(energy.T, origin="lower", extent=(-1, 1, -1, 1), cmap="viridis")
-    bar = axis.figure.colorbar(picture, ax=axis, fraction=0.046, pad=0.04)
+    drawn = axis.imshow(energy.T, origin="lower", extent=(-1, 1, -1, 1), cmap="viridis")
+    bar = axis.figure.colorbar(drawn, ax=axis, fraction=0.046, pad=0.04)
     bar.ax.tick_params(labelsize=7)
     axis.plot(*true[:2].tolist(), "+", color="white", ms=14, mew=2.5)
     axis.plot(*lowest_place(energy, grid), "o", color=wm.viz.DREAM, mec="white")
@@ -1002,18 +1002,24 @@ Markdown("\n".join(lines) if kept else no_simulator)
 # What it costs, start by start:
 
 # %%
-cost = {}
-for one, two in (("8 steps, blind, actions up to 3", "8 steps, blind, actions up to 1"),
-                 ("8 steps, blind, actions up to 1", "4 steps, looks after two, up to 1"),
-                 ("8 steps, blind, actions up to 3", "4 steps, looks after two, up to 3")):
-    if kept:
-        cost[one, two] = mean_estimate(kept[one][:, 2] - kept[two][:, 2]).format(1)
-lines = [f"- *{one}* ends **{cm} cm** farther from the goal than *{two}*"
-         for (one, two), cm in cost.items()]
+pairs = [("8 steps, blind, actions up to 3", "8 steps, blind, actions up to 1"),
+         ("8 steps, blind, actions up to 1", "4 steps, looks after two, up to 1"),
+         ("8 steps, blind, actions up to 3", "4 steps, looks after two, up to 3")]
+cost = [mean_estimate(kept[a][:, 2] - kept[b][:, 2]) for a, b in pairs if kept]
+lines = [f"- *{a}* minus *{b}*: **{more.format(1)} cm** left"
+         for (a, b), more in zip(pairs, cost)]
 Markdown("\n".join(lines) if kept else no_simulator)
 
 # %% [markdown]
-# AFTER61
+# Inside the recorded range a plan keeps its promise, as far as eight starts can tell, and even a blind one
+# brings the arm from 25 cm to about 5. With actions up to 3 it does not: the real energy is above the
+# promised one by more than the interval is wide, and **not one of the starts** ends within 5 cm. Looking
+# again is no cure for that, because the next plan asks for the same impossible strides. Staying inside
+# the range is; so does the paper, which keeps each planned action small.
+#
+# Within the range looking again helps those that were a little off. It does not help everybody: the two
+# that miss end more than 15 cm away, in the mean. From that far the energy is nearly flat (section 2),
+# and a planner that never gets nearer keeps planning on the plain.
 #
 # ## 6.2 · Pay at the end, or on the way?
 #
@@ -1138,8 +1144,10 @@ wm.viz.Figure(figure, "Three energy landscapes for one pair of frames: trained a
                       "the paper, without the rollout loss, with inverse dynamics.")
 
 # %% [markdown]
-# One pair of frames is an anecdote; the table above has many. With which of these settings was the
-# shipped world trained?
+# Read the bars first: from the lowest to the highest energy these three worlds climb by less than a
+# hundredth, the shipped one in section 5.2 by a third or more. After so few steps none of them listens
+# enough to be told apart, so this comparison decides nothing: neither for the rollout loss nor for
+# inverse dynamics. With which of these settings was the shipped world trained?
 
 # %%
 c = system.config
