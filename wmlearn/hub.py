@@ -217,6 +217,34 @@ def load_starts(name: str | Path) -> Clip:
         raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
 
 
+def load_published(system: str, path: str | Path, config: Any = None) -> nn.Module:
+    """A system with the weights that its authors published, as :func:`load` gives one of ours.
+
+    Args:
+        system: a name of the registry whose entry names a converter: ``"diamond"``.
+        path: the authors' file, or for some systems their folder; where it is to be had stands in
+            the system's ``published.py``. Weights only: code inside a pickle is refused, not run.
+        config: the system's config where the file's sizes are not those of the paper.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no converter for this system, or a file that is damaged, foreign or of other
+            sizes.
+    """
+    from wmlearn.systems import LOADABLE
+
+    convertible = [name for name, entry in LOADABLE.items() if entry.published]
+    if system not in convertible:
+        raise ValueError(
+            f"No published weights are known for '{system}'; there is a converter for "
+            f"{', '.join(convertible)}."
+        )
+    module = LOADABLE[system].load("published")(path, config)
+    facts = {"file": Path(path).name, "weights": "the authors', converted"}
+    module.card = {"system": system, "config": asdict(module.config), "published": facts}
+    return speed_up(module.eval())
+
+
 def read_published(path: str | Path) -> dict[str, Any]:
     """What a file of the authors' holds by name; code inside a pickle is refused, not run.
 
@@ -263,6 +291,51 @@ def renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
     return name
 
 
+def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> nn.Module:
+    """``module`` with converted ``weights``, every one of them; returned.
+
+    Raises:
+        ValueError: a tensor is missing, too much or of another size; it names the first.
+    """
+    own = module.state_dict()
+    wrong = [
+        *(f"{name} is missing" for name in own if name not in weights),
+        *(f"{name} has no place here" for name in weights if name not in own),
+        *(
+            f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
+            for name, value in own.items()
+            if name in weights and weights[name].shape != value.shape
+        ),
+    ]
+    if wrong:
+        raise ValueError(
+            f"The weights in {source} do not fit this configuration ({wrong[0]}"
+            f"{f', and {len(wrong) - 1} more' if wrong[1:] else ''}): give the config that they "
+            "were made with."
+        )
+    module.load_state_dict(dict(weights))
+    return module
+
+
+def read_config(system: str, fields: Mapping[str, Any]) -> Any:
+    """The config of a system from JSON, as in a card; each field is checked.
+
+    Raises:
+        CheckpointError: a field that there is not, or of another kind.
+    """
+    from wmlearn.systems import LOADABLE
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", type=LOADABLE[system].load("config"))
+    try:
+        parsed = parser.parse_object({"config": fields})
+        return parser.instantiate(parsed).config
+    except Exception as error:  # jsonargparse raises its own kinds for each way to be wrong
+        raise CheckpointError(
+            f"The config in this card is not one of a {system}: {error}"
+        ) from error
+
+
 def run_facts() -> dict[str, Any]:
     """What a card says of the machine and the code: hardware, versions, commit."""
     here = Path(__file__).resolve().parent
@@ -294,14 +367,11 @@ def _build(card: dict[str, Any]) -> nn.Module:
             f"This checkpoint holds the system '{card['system']}', which this version does not "
             f"know ({', '.join(LOADABLE)}); update wmlearn."
         )
-    entry = LOADABLE[card["system"]]
-    build, config_class = entry.load("module"), entry.load("config")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", type=config_class)
+    build = LOADABLE[card["system"]].load("module")
+    config = read_config(card["system"], card["config"])
     try:
-        parsed = parser.parse_object({"config": card["config"]})
-        return build(parser.instantiate(parsed).config)
-    except Exception as error:  # jsonargparse raises its own kinds for each way to be wrong
+        return build(config)
+    except ValueError as error:
         raise CheckpointError(
             f"The config in this card is not one of a {card['system']}: {error}"
         ) from error

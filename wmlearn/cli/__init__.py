@@ -24,6 +24,7 @@ COMMANDS = {
     "fit": ("train a world model", "wmlearn.train.fit"),
     "evaluate": ("measure a world model beside copying the last frame", "wmlearn.evaluation"),
     "teach": ("hand out exercises and grade them", "wmlearn.grading.__main__"),
+    "convert": ("make a checkpoint of weights that authors published", "wmlearn.cli.convert"),
     "book": ("build the book as a website", "wmlearn.cli.book"),
     "list": ("show the environments, systems and checkpoints at hand", "wmlearn.cli.inventory"),
 }

@@ -47,6 +47,9 @@ class System:
         recipe: ``"package.file:OBJECT"``, the ``Recipe`` that says how it is trained.
         judge: ``"package.file:Class"`` of what only this system is asked when it is evaluated, a
             ``wmlearn.evaluation.judge.Judge``; empty where the card's fixed parts say it all.
+        published: ``"package.file:function"`` that takes a file of the authors' weights and a
+            config or ``None``, and gives the module: what ``wmlearn.load_published`` calls. Empty
+            where no weights are published.
     """
 
     title: str
@@ -66,6 +69,7 @@ class System:
     config: str = ""
     recipe: str = ""
     judge: str = ""
+    published: str = ""
 
     def load(self, part: str) -> Any:
         """The class, or the recipe, that the attribute ``part`` names, imported now."""
@@ -92,6 +96,7 @@ SYSTEMS = (
         module="wmlearn.systems.diamond.system:Diamond",
         config="wmlearn.systems.diamond.config:DiamondConfig",
         recipe="wmlearn.systems.diamond.recipe:RECIPE",
+        published="wmlearn.systems.diamond.published:load",
     ),
     System(
         "GameNGen",
@@ -112,6 +117,7 @@ SYSTEMS = (
         module="wmlearn.systems.gamengen.system:GameNGen",
         config="wmlearn.systems.gamengen.config:GameNGenConfig",
         recipe="wmlearn.systems.gamengen.recipe:RECIPE",
+        published="wmlearn.systems.gamengen.published:load",
     ),
     System(
         "UniSim",
@@ -255,6 +261,7 @@ SYSTEMS = (
         config="wmlearn.systems.vjepa2_ac.config:VJEPA2ACConfig",
         recipe="wmlearn.systems.vjepa2_ac.recipe:RECIPE",
         judge="wmlearn.chapters.ch12_vjepa2_ac.judge:VJEPA2ACJudge",
+        published="wmlearn.systems.vjepa2_ac.published:load",
     ),
     System(
         "JEPA",
@@ -287,6 +294,7 @@ SYSTEMS = (
         config="wmlearn.systems.vjepa.config:VJEPAConfig",
         recipe="wmlearn.systems.vjepa.recipe:RECIPE",
         judge="wmlearn.chapters.ch11_vjepa.judge:VJEPAJudge",
+        published="wmlearn.systems.vjepa.published:load",
     ),
     System(
         "V-JEPA 2",
@@ -311,6 +319,7 @@ AGENTS = (
         module="wmlearn.agents.actor_critic:ActorCritic",
         config="wmlearn.agents.actor_critic:ActorCriticConfig",
         recipe="wmlearn.agents.recipe:RECIPE",
+        published="wmlearn.systems.diamond.published:load_policy",
     ),
     System(
         "Policy that imitates a search in a dream",
