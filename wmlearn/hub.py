@@ -31,7 +31,15 @@ from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
 from wmlearn.fast import speed_up
-from wmlearn.files import assets_dir, cache_dir, fetch, sha256, weights_address, write_whole
+from wmlearn.files import (
+    assets_dir,
+    cache_dir,
+    fetch,
+    list_checkpoints,
+    sha256,
+    weights_address,
+    write_whole,
+)
 from wmlearn.world import World, WorldModel
 
 FORMAT = "wmlearn-checkpoint"
@@ -41,11 +49,6 @@ STARTS = "starts.safetensors"
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, truncated, tampered with or made for something else."""
-
-
-def list_checkpoints() -> list[str]:
-    """Names of the shipped checkpoints, for ``load``."""
-    return sorted(p.parent.name for p in (assets_dir() / "checkpoints").glob("*/card.json"))
 
 
 def find(name: str | Path) -> Path:
@@ -164,6 +167,11 @@ def load(name: str | Path) -> nn.Module:
     Raises:
         CheckpointError: nothing there, or a file that is not what its card says.
     """
+    return _load(name, "module")
+
+
+def _load(name: str | Path, part: str) -> nn.Module:
+    """What ``part`` of the registry's entry builds, with the checkpoint's weights."""
     folder = find(name)
     card = read_card(folder)
     path = folder / "model.safetensors"
@@ -174,7 +182,7 @@ def load(name: str | Path) -> nn.Module:
             f"{path} is not the file that card.json describes (truncated or changed); fetch the "
             "checkpoint again."
         )
-    module = _build(card)
+    module = _build(card, part)
     try:
         weights = load_file(path)
         weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
@@ -194,8 +202,11 @@ def load_world(name: str | Path, sampler: Any = None) -> World:
         name: as for :func:`load`.
         sampler: how it draws, as the system defines it: its ``Sampler``, or a mapping of what
             shall differ from the checkpoint's own.
+
+    Its ``system`` is the trained networks alone, without what training needs; where that is wanted,
+    too, ``load(name).world()`` gives the same world.
     """
-    system = load(name)
+    system = _load(name, "network")
     if not isinstance(system, WorldModel):
         raise CheckpointError(f"'{name}' holds a {system.card['system']}, not a world.")
     return system.world(sampler)
@@ -358,7 +369,7 @@ def run_facts() -> dict[str, Any]:
     }
 
 
-def _build(card: dict[str, Any]) -> nn.Module:
+def _build(card: dict[str, Any], part: str) -> nn.Module:
     """The untrained module that a card describes; its config is checked against the dataclass."""
     from wmlearn.systems import LOADABLE
 
@@ -367,7 +378,8 @@ def _build(card: dict[str, Any]) -> nn.Module:
             f"This checkpoint holds the system '{card['system']}', which this version does not "
             f"know ({', '.join(LOADABLE)}); update wmlearn."
         )
-    build = LOADABLE[card["system"]].load("module")
+    entry = LOADABLE[card["system"]]
+    build = entry.load(part if getattr(entry, part) else "module")
     config = read_config(card["system"], card["config"])
     try:
         return build(config)

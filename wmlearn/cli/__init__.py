@@ -21,7 +21,7 @@ import wmlearn
 COMMANDS = {
     "lab": ("open JupyterLab on chapter 0", "wmlearn.cli.lab"),
     "record": ("play a real environment and keep the episodes", "wmlearn.data.record"),
-    "fit": ("train a world model", "wmlearn.train.fit"),
+    "fit": ("train a world model", "wmlearn.train.command"),
     "evaluate": ("measure a world model beside copying the last frame", "wmlearn.evaluation"),
     "teach": ("hand out exercises and grade them", "wmlearn.grading.__main__"),
     "convert": ("make a checkpoint of weights that authors published", "wmlearn.cli.convert"),
