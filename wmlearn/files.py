@@ -22,6 +22,16 @@ def assets_dir() -> Path:
     return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "assets"
 
 
+def list_checkpoints() -> list[str]:
+    """Names of the shipped checkpoints, for ``wmlearn.load``."""
+    return sorted(p.parent.name for p in (assets_dir() / "checkpoints").glob("*/card.json"))
+
+
+def list_clip_sets() -> list[str]:
+    """Ids of the shipped sets of clips, for ``wmlearn.record``: ``clips/NAME``."""
+    return sorted(f"clips/{p.parent.name}" for p in (assets_dir() / "clips").glob("*/dataset.json"))
+
+
 def sha256(path: str | Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits."""
     with open(path, "rb") as file:
