@@ -1,7 +1,7 @@
 """What is where in a video of scenes, by color; and how far that is from the simulator's truth.
 
-The tracker finds each color's pixels. Its own error on real pictures, the *floor*, is printed beside
-every figure that it gives: nothing below it means anything.
+The tracker finds each color's pixels. Its own error on real pictures, the *floor*, is printed
+beside every figure that it gives: nothing below it means anything.
 
 Shapes: N videos, T frames, Q colors of ``COLORS``.
 """

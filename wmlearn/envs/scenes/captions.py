@@ -5,8 +5,8 @@
     motion   := "stands" "still"  |  "moves" pace? direction
     outcome  := "they" "collide"  |  "it" "hits" "a" "wall"
 
-Sizes, paces, motions and outcomes may be left out; a caption without an outcome says nothing that happens
-later. A caption is computed from the state, so it is never wrong.
+Sizes, paces, motions and outcomes may be left out; without an outcome nothing is said of what
+happens later. A caption is computed from the state, so it is never wrong.
 """
 
 from __future__ import annotations

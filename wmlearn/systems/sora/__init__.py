@@ -1,4 +1,4 @@
-"""Sora: a diffusion transformer that turns a sentence into a video (Brooks, Peebles et al. 2024)."""
+"""Sora: a diffusion transformer from a sentence to a video (Brooks, Peebles et al. 2024)."""
 
 from typing import TYPE_CHECKING
 
