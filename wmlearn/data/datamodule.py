@@ -45,8 +45,8 @@ class ClipDataModule(LightningDataModule):
             anywhere in the clip. 0: all starts equally likely.
         val_batches: number of validation batches (of ``batch_size``).
         num_workers: of the loaders; 0 is fast enough.
-        passive: the loaders serve frames (and captions) alone, as of a video: actions, rewards and ends stay on
-            disk, for scoring (``clips``, ``store``), and cannot reach the training.
+        passive: the loaders serve frames and captions alone, as of a video: actions, rewards and
+            ends stay on disk, for scoring (``clips``, ``store``), and cannot reach the training.
         optimizer_steps: that the system takes with each batch.
     """
 

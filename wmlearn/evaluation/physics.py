@@ -16,19 +16,21 @@ from torch import Tensor
 from wmlearn.envs.scenes.draw import BACKGROUND, BAR
 from wmlearn.envs.scenes.physics import BODIES, COLORS
 
-FAR = 70.0  # distance in RGB beyond which a pixel has no known color
-LEAST = 12  # pixels that make a body
+FAR = 45.0  # distance in RGB from the line between background and color, beyond which it is none
+FAINT = 0.25  # share of a color below which a pixel counts as background
+FAINT_WHITE = 0.5  # the same of white, since the bar's gray lies on the way to it
+LEAST = 12.0  # pixels that make a body
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """What a tracker saw.
+    """What a tracker saw. A pixel at an edge counts by the share of the color in it.
 
     Attributes:
         center: float32 ``[N, T, Q, 2]``, x and y, pixels; nan where the color is not there.
         area: float32 ``[N, T, Q]``, pixels.
-        fill: float32 ``[N, T, Q]``, area over that of the smallest upright box around it, which is
-            near 1 for a square and near pi / 4 for a disc.
+        fill: float32 ``[N, T, Q]``, area over that of the upright box around it, which is near 1
+            for a square and near pi / 4 for a disc.
     """
 
     center: Tensor
@@ -48,23 +50,32 @@ def track(frames: Tensor) -> Tracks:
 
 def _track(frames: Tensor) -> Tracks:
     device = frames.device
-    known = [*COLORS.values(), BACKGROUND, BAR]
-    palette = torch.tensor(known, dtype=torch.float32, device=device)
-    pixels = frames.permute(0, 1, 3, 4, 2).float()  # [N, T, H, W, 3]
-    apart = torch.cdist(pixels.flatten(0, 3), palette).view(*pixels.shape[:-1], -1)
-    nearest, color = apart.min(-1)
-    color = torch.where(nearest < FAR, color, len(known))
+    ground = torch.tensor(BACKGROUND, dtype=torch.float32, device=device)
+    ways = (
+        torch.tensor(list(COLORS.values()), dtype=torch.float32, device=device) - ground
+    )  # [Q, 3]
+    pixels = frames.permute(0, 1, 3, 4, 2).float() - ground  # [N, T, H, W, 3]
+    along, length = pixels @ ways.T, ways.square().sum(-1)  # [N, T, H, W, Q], [Q]
+    share = (along / length).clamp(0, 1)
+    apart = pixels.square().sum(-1, keepdim=True) - share * (2 * along - share * length)
+    least, color = apart.min(-1)  # squared distance from the nearest line, and whose it is
+    bar = (pixels - (torch.tensor(BAR, device=device) - ground)).norm(dim=-1) < FAR / 2
+    there = torch.stack([color == q for q in range(len(ways))], dim=-1)
+    faint = torch.full_like(length, FAINT)
+    faint[list(COLORS).index("white")] = FAINT_WHITE
+    keep = there & ((least < FAR**2) & ~bar)[..., None] & (share > faint)
+    weight = (share * keep).movedim(-1, 2)  # [N, T, Q, H, W]
     height, width = frames.shape[-2:]
-    masks = torch.stack([color == q for q in range(len(COLORS))], dim=2).float()  # [N, T, Q, H, W]
-    rows, columns = masks.sum(-1), masks.sum(-2)
+    rows, columns = weight.sum(-1), weight.sum(-2)
     area = rows.sum(-1)
     y = (rows * (torch.arange(height, device=device) + 0.5)).sum(-1) / area
     x = (columns * (torch.arange(width, device=device) + 0.5)).sum(-1) / area
     center = torch.stack([x, y], dim=-1)
     center[area < LEAST] = torch.nan
-    # rows and columns with a single stray pixel do not count for the box
-    box = (rows > 1).sum(-1) * (columns > 1).sum(-1)
-    return Tracks(center, area, area / box.clamp(min=1))
+    # how high and how wide, with the shares of the outermost pixels; stray ones do not count
+    tall = (weight.amax(-1) * (rows > 1)).sum(-1)
+    wide = (weight.amax(-2) * (columns > 1)).sum(-1)
+    return Tracks(center, area, area / (tall * wide).clamp(min=1))
 
 
 def _joined(parts: list[Tracks]) -> Tracks:
@@ -142,3 +153,28 @@ def seen(tracks: Tracks, truth: Truth, low: float = 0.5, high: float = 1.6) -> T
     share = of_bodies(tracks, truth).area / truth.mass[:, None]
     there = ((share > low) & (share < high)).float()
     return there.masked_fill(~truth.there[:, None], torch.nan)
+
+
+def overlap(tracks: Tracks, truth: Truth) -> Tensor:
+    """How deep the two first bodies are in each other, pixels: ``[N, T]``; 0 where they are apart.
+
+    By the true radii at the places where they are seen; nan where one of them is not.
+    """
+    at = of_bodies(tracks, truth).center
+    way = (at[:, :, 0] - at[:, :, 1]).abs()  # [N, T, 2]
+    square = truth.shape[:, :2] == 1
+    half = (truth.radius[:, :2] * square).sum(-1)[:, None, None]
+    rounding = (truth.radius[:, :2] * ~square).sum(-1)[:, None]
+    outside = (way - half).clamp(min=0).norm(dim=-1) + (way - half).amax(-1).clamp(max=0)
+    return (rounding - outside).clamp(min=0)
+
+
+def momentum(velocity: Tensor, mass: Tensor, there: Tensor) -> Tensor:
+    """The sum of mass times velocity: ``[N, T, 2]``; velocity ``[N, T, K, 2]``, mass ``[N, K]``."""
+    return (velocity * (mass * there)[:, None, :, None]).nansum(2)
+
+
+def hidden(truth: Truth, bar: Tensor) -> Tensor:
+    """Whether the first body is wholly behind the bar: bool ``[N, T]``; bar ``[N, T, 2]``."""
+    off = (truth.center[:, :, 0, 0] - bar[..., 0]).abs()
+    return (off + truth.radius[:, None, 0] <= bar[..., 1] / 2) & (bar[..., 1] > 0)

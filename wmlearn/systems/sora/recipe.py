@@ -110,9 +110,7 @@ class SoraRecipe(Recipe):
                 f"The captions of {store.path} have words that are not in system.text.words: "
                 f"{', '.join(unknown[:5])}."
             )
-        return replace(
-            config, image_size=(height, width), seed=run.seed, max_steps=run.max_steps
-        )
+        return replace(config, image_size=(height, width), seed=run.seed, max_steps=run.max_steps)
 
     def build(self, config: SoraConfig) -> Sora:
         return Sora(config)

@@ -99,9 +99,7 @@ class SoraWorld(PromptedWorld):
             latents = self.system.sample(noise, state.words, given, self.sampler)
             frames = self.system.decode(latents[:, known:])
         nothing = torch.zeros(len(frames), device=self.device)
-        next_state = SoraState(
-            latents[:, -self.context_frames :], torch.zeros_like(state.words)
-        )
+        next_state = SoraState(latents[:, -self.context_frames :], torch.zeros_like(state.words))
         return next_state, Step(frames[:, -1], nothing, nothing.bool(), frames=frames)
 
     def _precision(self):
