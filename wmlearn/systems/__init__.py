@@ -153,8 +153,14 @@ SYSTEMS = (
         "https://openai.com/index/video-generation-models-as-world-simulators/",
         caveat="A report by its makers, without details of model or data. No actions: you cannot "
         "play it.",
+        chapter="06_sora",
         use="generating video; an implicit world model",
         cost="not published",
+        name="sora",
+        module="wmlearn.systems.sora.system:Sora",
+        config="wmlearn.systems.sora.config:SoraConfig",
+        recipe="wmlearn.systems.sora.recipe:RECIPE",
+        judge="wmlearn.chapters.ch06_sora.judge:SoraJudge",
     ),
     System(
         "Cosmos",
