@@ -1,0 +1,185 @@
+"""Gymnasium's CarRacing-v3 as an environment with pixels that knows where the car is on the road.
+
+``driving/car-racing``: the picture without its indicators, square, and the true state of each frame:
+what a video does not tell and a probe must read off it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from wmlearn.envs.pixels import pixel_space, resize
+
+STATE = ("speed", "lateral", "heading", "curvature", "x", "y", "angle")
+"""What ``info["state"]`` holds. speed: metres a second along the car's axis. lateral: road widths to
+the left of the centre line (beyond 0.5 in size: the grass). heading: radians that the car points to
+the left of the road. curvature: radians that the road turns left over the next ``AHEAD`` metres.
+x, y, angle: metres and radians in the plane, the car's middle and the way it points."""
+AHEAD = 20.0
+"""Metres of road that ``curvature`` looks at."""
+ROAD_WIDTH = 80 / 6
+"""Metres from edge to edge, as the simulator builds it."""
+FPS = 50
+"""Steps of the simulator in a second."""
+CAR = (slice(46, 62), slice(24, 40))
+"""Rows and columns of a 64 x 64 picture in which the car is: it always stands there, pointing up."""
+_ROWS, _COLUMNS = slice(0, 84), slice(6, 90)  # of 96 x 96: the indicators are below
+_CUT_AFTER = 1000  # steps of the simulator, as Gymnasium registers it
+
+
+class CarRacingEnv(gymnasium.Env):
+    """A car on a track of its own for every seed, seen from above.
+
+    Observation: uint8 ``[size, size, 3]``. Action: ``Box([-1, 0, 0], [1, 1, 1])``: steering (-1
+    left), gas, brake; it lasts ``frame_skip`` steps of 0.02 s. Reward: Gymnasium's, 1000 over the
+    number of tiles for each tile that is first visited, and -0.1 a step of the simulator (leaving
+    the playfield: -100). A finished lap and a left playfield terminate; after 1,000 steps of the
+    simulator an episode is truncated. ``info["state"]`` is float32 with ``STATE``.
+
+    The zoom at the beginning of Gymnasium's episodes is left out.
+
+    Args:
+        size: height and width of the observation.
+        frame_skip: steps of the simulator that an action lasts.
+
+    Raises:
+        ModuleNotFoundError: Box2D is not installed.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 25}
+    render_mode = "rgb_array"
+    action_names = None
+    env_id = "driving/car-racing"
+    state_names = list(STATE)
+
+    def __init__(self, size: int = 64, frame_skip: int = 2) -> None:
+        self._size, self.frame_skip = size, frame_skip
+        self._sim = _simulator()
+        self.observation_space = pixel_space(size)
+        self.action_space = Box(np.array([-1, 0, 0], np.float32), np.ones(3, np.float32))
+        self._steps = None
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        """Starts an episode; ``seed`` sets the generator from which tracks are drawn."""
+        super().reset(seed=seed)
+        self._sim.drawing = False
+        self._sim.reset(seed=int(self.np_random.integers(2**31)))
+        self._sim.t = 1.0  # the zoom is over
+        tiles = np.array(self._sim.track)
+        self._beta, self._middle = tiles[:, 1], tiles[:, 2:]
+        self._steps = 0
+        return self._observe(), {"state": self._state()}
+
+    def step(self, action):
+        if self._steps is None:
+            raise RuntimeError("The episode is over: call reset() before step().")
+        action = np.clip(np.asarray(action, np.float32), *self._bounds())
+        total, terminated = 0.0, False
+        for _ in range(self.frame_skip):
+            _, reward, terminated, _, _ = self._sim.step(action)
+            total, self._steps = total + reward, self._steps + 1
+            if terminated:
+                break
+        truncated = self._steps >= _CUT_AFTER and not terminated
+        frame, info = self._observe(), {"state": self._state()}
+        if terminated or truncated:
+            self._steps = None
+        return frame, total, bool(terminated), truncated, info
+
+    def render(self) -> NDArray[np.uint8]:
+        return self._frame
+
+    def close(self) -> None:
+        self._sim.close()
+
+    # --- what the simulator knows ----------------------------------------------------------------
+
+    @property
+    def state(self) -> dict[str, float]:
+        """``STATE`` by name, now."""
+        return dict(zip(STATE, map(float, self._state()), strict=True))
+
+    @property
+    def progress(self) -> float:
+        """Share of the track's tiles that have been visited."""
+        return self._sim.tile_visited_count / len(self._middle)
+
+    def road_ahead(self, metres: float) -> tuple[float, float]:
+        """A point of the centre line, this far ahead: (to the car's right, before it), in metres."""
+        point = self._middle[(self._nearest() + round(metres / self._tile())) % len(self._middle)]
+        x, y, angle = self._pose()
+        right, ahead = _turned(point - (x, y), -angle)
+        return float(right), float(ahead)
+
+    def turn_ahead(self, near: float, far: float) -> float:
+        """Radians that the road turns left between these two distances ahead, in metres."""
+        here, tile = self._nearest(), self._tile()
+        at = [self._beta[(here + round(d / tile)) % len(self._beta)] for d in (near, far)]
+        return _wrapped(at[1] - at[0])
+
+    def _tile(self) -> float:
+        return float(np.linalg.norm(self._middle[1] - self._middle[0]))
+
+    def _pose(self) -> tuple[float, float, float]:
+        hull = self._sim.car.hull
+        return float(hull.position[0]), float(hull.position[1]), float(hull.angle)
+
+    def _nearest(self) -> int:
+        """The tile whose middle is nearest."""
+        x, y, _ = self._pose()
+        return int(np.square(self._middle - (x, y)).sum(1).argmin())
+
+    def _state(self) -> NDArray[np.float32]:
+        x, y, angle = self._pose()
+        here = self._nearest()
+        beta = self._beta[here]  # the road goes towards (-sin beta, cos beta)
+        right, _ = _turned(np.array([x, y]) - self._middle[here], -beta)
+        velocity = self._sim.car.hull.linearVelocity
+        _, speed = _turned(np.array([velocity[0], velocity[1]]), -angle)
+        curvature, heading = self.turn_ahead(0.0, AHEAD), _wrapped(angle - beta)
+        known = (speed, -right / ROAD_WIDTH, heading, curvature, x, y, _wrapped(angle))
+        return np.array(known, np.float32)
+
+    def _bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self.action_space.low, self.action_space.high
+
+    def _observe(self) -> NDArray[np.uint8]:
+        self._sim.drawing = True
+        picture = self._sim._render("state_pixels")
+        self._sim.drawing = False
+        self._frame = resize(np.ascontiguousarray(picture[_ROWS, _COLUMNS]), self._size)
+        return self._frame
+
+
+def _turned(vector: NDArray, angle: float) -> NDArray:
+    """``[2]``, turned left by ``angle`` radians."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    return np.array([cos * vector[0] - sin * vector[1], sin * vector[0] + cos * vector[1]])
+
+
+def _wrapped(angle: float) -> float:
+    """In -pi..pi."""
+    return (angle + math.pi) % (2 * math.pi) - math.pi
+
+
+def _simulator():
+    """Gymnasium's environment, which draws only when it is asked to."""
+    try:
+        from gymnasium.envs.box2d.car_racing import CarRacing
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+        raise ModuleNotFoundError(
+            'driving/car-racing needs Box2D: pip install "wmlearn[driving]".'
+        ) from error
+
+    class OnDemand(CarRacing):
+        drawing = False
+
+        def _render(self, mode: str):
+            return super()._render(mode) if self.drawing else None
+
+    return OnDemand()
