@@ -1,8 +1,9 @@
 """Who drives the car: an expert that knows the track, one with noise, and one that courts hazard.
 
-Expert data alone never show the grass, so a world that learned from them cannot say what leaving the
-road costs. Here a third of the episodes is the expert's, a third is the expert's with noise (half of
-these with a keyboard's all-or-nothing actions), and a third leaves the road and spins on purpose.
+An expert's data never show the grass, so a world that learned from them alone cannot say what
+leaving the road costs. Here a third of the episodes is the expert's, a third is the expert's with
+noise (half of these with a keyboard's all-or-nothing actions), and a third leaves the road and
+spins on purpose.
 """
 
 from __future__ import annotations

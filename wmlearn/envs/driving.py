@@ -1,7 +1,7 @@
-"""Gymnasium's CarRacing-v3 as an environment with pixels that knows where the car is on the road.
+"""Gymnasium's CarRacing-v3, with pixels, as an environment that knows where on the road the car is.
 
-``driving/car-racing``: the picture without its indicators, square, and the true state of each frame:
-what a video does not tell and a probe must read off it.
+``driving/car-racing``: the picture without its indicators, square, and the true state of each
+frame: what a video does not tell and a probe must read off it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from wmlearn.envs.pixels import pixel_space, resize
 
 STATE = ("speed", "lateral", "heading", "curvature", "x", "y", "angle")
-"""What ``info["state"]`` holds. speed: metres a second along the car's axis. lateral: road widths to
-the left of the centre line (beyond 0.5 in size: the grass). heading: radians that the car points to
-the left of the road. curvature: radians that the road turns left over the next ``AHEAD`` metres.
+"""What ``info["state"]`` holds. speed: metres a second along the car's axis. lateral: road widths
+to the left of the centre line (beyond 0.5 in size: the grass). heading: radians that the car points
+to the left of the road. curvature: radians that the road turns left over the next ``AHEAD`` metres.
 x, y, angle: metres and radians in the plane, the car's middle and the way it points."""
 AHEAD = 20.0
 """Metres of road that ``curvature`` looks at."""
@@ -27,7 +27,7 @@ ROAD_WIDTH = 80 / 6
 FPS = 50
 """Steps of the simulator in a second."""
 CAR = (slice(46, 62), slice(24, 40))
-"""Rows and columns of a 64 x 64 picture in which the car is: it always stands there, pointing up."""
+"""Rows and columns of 64 x 64 in which the car is: it always stands there, pointing up."""
 _ROWS, _COLUMNS = slice(0, 84), slice(6, 90)  # of 96 x 96: the indicators are below
 _CUT_AFTER = 1000  # steps of the simulator, as Gymnasium registers it
 
@@ -67,9 +67,7 @@ class CarRacingEnv(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         """Starts an episode; ``seed`` sets the generator from which tracks are drawn."""
         super().reset(seed=seed)
-        self._sim.drawing = False
         self._sim.reset(seed=int(self.np_random.integers(2**31)))
-        self._sim.t = 1.0  # the zoom is over
         tiles = np.array(self._sim.track)
         self._beta, self._middle = tiles[:, 1], tiles[:, 2:]
         self._steps = 0
@@ -110,7 +108,7 @@ class CarRacingEnv(gymnasium.Env):
         return self._sim.tile_visited_count / len(self._middle)
 
     def road_ahead(self, metres: float) -> tuple[float, float]:
-        """A point of the centre line, this far ahead: (to the car's right, before it), in metres."""
+        """A point of the centre line this far ahead: (to the car's right, before it), in metres."""
         point = self._middle[(self._nearest() + round(metres / self._tile())) % len(self._middle)]
         x, y, angle = self._pose()
         right, ahead = _turned(point - (x, y), -angle)
@@ -149,9 +147,7 @@ class CarRacingEnv(gymnasium.Env):
         return self.action_space.low, self.action_space.high
 
     def _observe(self) -> NDArray[np.uint8]:
-        self._sim.drawing = True
-        picture = self._sim._render("state_pixels")
-        self._sim.drawing = False
+        picture = self._sim.picture()
         self._frame = resize(np.ascontiguousarray(picture[_ROWS, _COLUMNS]), self._size)
         return self._frame
 
@@ -168,7 +164,7 @@ def _wrapped(angle: float) -> float:
 
 
 def _simulator():
-    """Gymnasium's environment, which draws only when it is asked to."""
+    """Gymnasium's environment, which draws when it is asked to."""
     try:
         from gymnasium.envs.box2d.car_racing import CarRacing
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
@@ -176,10 +172,60 @@ def _simulator():
             'driving/car-racing needs Box2D: pip install "wmlearn[driving]".'
         ) from error
 
-    class OnDemand(CarRacing):
-        drawing = False
+    return _quick(CarRacing)
 
+
+def _quick(simulator: type):
+    """Gymnasium's environment, which draws the same pictures, but only when asked and faster.
+
+    What lies out of sight is left out before it is turned and scaled, not after; and there are no
+    indicators.
+    """
+    import pygame
+    from gymnasium.envs.box2d import car_racing as its
+
+    side = its.GRASS_DIM
+    corners = np.arange(-20, 20, 2) * side
+    grass = [
+        ((x + side, y), (x, y), (x, y + side), (x + side, y + side))
+        for x in corners
+        for y in corners
+    ]
+    middles = np.array(grass).mean(1)
+    bound = its.PLAYFIELD
+    field = ((bound, bound), (bound, -bound), (-bound, -bound), (-bound, bound))
+    in_sight = np.hypot(its.WINDOW_W, 1.5 * its.WINDOW_H) / 2 / (its.ZOOM * its.SCALE) + side
+
+    class Quick(simulator):
         def _render(self, mode: str):
-            return super()._render(mode) if self.drawing else None
+            return None
 
-    return OnDemand()
+        def picture(self) -> NDArray[np.uint8]:
+            """uint8 ``[96, 96, 3]``."""
+            zoom, hull = its.ZOOM * its.SCALE, self.car.hull
+            place = np.array([hull.position[0], hull.position[1]])
+            shift = pygame.math.Vector2(*(-zoom * place)).rotate_rad(-hull.angle)
+            shift = (its.WINDOW_W / 2 + shift[0], its.WINDOW_H / 4 + shift[1])
+            self.surf = pygame.Surface((its.WINDOW_W, its.WINDOW_H))
+
+            def draw(polygon, color, clip=True) -> None:
+                self._draw_colored_polygon(
+                    self.surf, polygon, color, zoom, shift, -hull.angle, clip
+                )
+
+            draw(field, self.bg_color, clip=False)
+            for i in np.flatnonzero(_distance(middles, place) < in_sight):
+                draw(grass[i], self.grass_color)
+            tiles = np.array([polygon[0] for polygon, _ in self.road_poly])
+            for i in np.flatnonzero(_distance(tiles, place) < in_sight):
+                polygon, color = self.road_poly[i]
+                draw(polygon, [int(value) for value in color])
+            self.car.draw(self.surf, zoom, shift, -hull.angle, False)
+            self.surf = pygame.transform.flip(self.surf, False, True)
+            return self._create_image_array(self.surf, (its.STATE_W, its.STATE_H))
+
+    return Quick()
+
+
+def _distance(points: NDArray, place: NDArray) -> NDArray:
+    return np.hypot(*(points - place).T)
