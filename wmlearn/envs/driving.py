@@ -10,7 +10,7 @@ import math
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from wmlearn.envs.pixels import pixel_space, resize
@@ -20,6 +20,16 @@ STATE = ("speed", "lateral", "heading", "curvature", "x", "y", "angle")
 to the left of the centre line (beyond 0.5 in size: the grass). heading: radians that the car points
 to the left of the road. curvature: radians that the road turns left over the next ``AHEAD`` metres.
 x, y, angle: metres and radians in the plane, the car's middle and the way it points."""
+KEYS = {
+    "noop": (0.0, 0.0, 0.0),
+    "left": (-0.8, 0.0, 0.0),
+    "right": (0.8, 0.0, 0.0),
+    "up": (0.0, 0.8, 0.0),
+    "down": (0.0, 0.0, 0.6),
+    "upleft": (-0.8, 0.4, 0.0),
+    "upright": (0.8, 0.4, 0.0),
+}
+"""Steering, gas and brake of what the arrow keys press."""
 AHEAD = 20.0
 """Metres of road that ``curvature`` looks at."""
 ROAD_WIDTH = 80 / 6
@@ -29,6 +39,7 @@ FPS = 50
 CAR = (slice(46, 62), slice(24, 40))
 """Rows and columns of 64 x 64 in which the car is: it always stands there, pointing up."""
 _ROWS, _COLUMNS = slice(0, 84), slice(6, 90)  # of 96 x 96: the indicators are below
+_BOUNDS = np.array([-1, 0, 0], np.float32), np.ones(3, np.float32)
 _CUT_AFTER = 1000  # steps of the simulator, as Gymnasium registers it
 
 
@@ -36,16 +47,18 @@ class CarRacingEnv(gymnasium.Env):
     """A car on a track of its own for every seed, seen from above.
 
     Observation: uint8 ``[size, size, 3]``. Action: ``Box([-1, 0, 0], [1, 1, 1])``: steering (-1
-    left), gas, brake; it lasts ``frame_skip`` steps of 0.02 s. Reward: Gymnasium's, 1000 over the
-    number of tiles for each tile that is first visited, and -0.1 a step of the simulator (leaving
-    the playfield: -100). A finished lap and a left playfield terminate; after 1,000 steps of the
-    simulator an episode is truncated. ``info["state"]`` is float32 with ``STATE``.
+    left), gas, brake (or keys, see below); it lasts ``frame_skip`` steps of 0.02 s. Reward:
+    Gymnasium's, 1000 over the number of tiles for each tile that is first visited, and -0.1 a step
+    of the simulator (leaving the playfield: -100). A finished lap and a left playfield terminate;
+    after 1,000 steps of the simulator an episode is truncated. ``info["state"]`` is float32 with
+    ``STATE``.
 
     The zoom at the beginning of Gymnasium's episodes is left out.
 
     Args:
         size: height and width of the observation.
         frame_skip: steps of the simulator that an action lasts.
+        keys: ``driving/car-racing-keys``: the actions are the numbers of ``KEYS``.
 
     Raises:
         ModuleNotFoundError: Box2D is not installed.
@@ -53,15 +66,15 @@ class CarRacingEnv(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}
     render_mode = "rgb_array"
-    action_names = None
-    env_id = "driving/car-racing"
     state_names = list(STATE)
 
-    def __init__(self, size: int = 64, frame_skip: int = 2) -> None:
-        self._size, self.frame_skip = size, frame_skip
+    def __init__(self, size: int = 64, frame_skip: int = 2, keys: bool = False) -> None:
+        self.env_id = "driving/car-racing" + ("-keys" if keys else "")
+        self._size, self.frame_skip, self._keys = size, frame_skip, keys
         self._sim = _simulator()
         self.observation_space = pixel_space(size)
-        self.action_space = Box(np.array([-1, 0, 0], np.float32), np.ones(3, np.float32))
+        self.action_names = list(KEYS) if keys else None
+        self.action_space = Discrete(len(KEYS)) if keys else Box(*_BOUNDS)
         self._steps = None
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
@@ -76,7 +89,9 @@ class CarRacingEnv(gymnasium.Env):
     def step(self, action):
         if self._steps is None:
             raise RuntimeError("The episode is over: call reset() before step().")
-        action = np.clip(np.asarray(action, np.float32), *self._bounds())
+        if self._keys:
+            action = list(KEYS.values())[int(action)]
+        action = np.clip(np.asarray(action, np.float32), *_BOUNDS)
         total, terminated = 0.0, False
         for _ in range(self.frame_skip):
             _, reward, terminated, _, _ = self._sim.step(action)
@@ -142,9 +157,6 @@ class CarRacingEnv(gymnasium.Env):
         curvature, heading = self.turn_ahead(0.0, AHEAD), _wrapped(angle - beta)
         known = (speed, -right / ROAD_WIDTH, heading, curvature, x, y, _wrapped(angle))
         return np.array(known, np.float32)
-
-    def _bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self.action_space.low, self.action_space.high
 
     def _observe(self) -> NDArray[np.uint8]:
         picture = self._sim.picture()

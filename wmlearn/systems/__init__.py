@@ -156,6 +156,10 @@ SYSTEMS = (
         "(4B, 12B) predict tokens.",
         use="simulating driving and robots (physical AI)",
         cost="10,000 GPUs; 20 million hours of video",
+        name="cosmos",
+        module="wmlearn.systems.cosmos.system:Cosmos",
+        config="wmlearn.systems.cosmos.config:CosmosConfig",
+        recipe="wmlearn.systems.cosmos.recipe:RECIPE",
     ),
     System(
         "Genie 1",
