@@ -91,7 +91,9 @@ class CosmosConfig:
         gradient_weight: of differences between neighbouring pixels in the tokenizer's loss, which
             blurring makes large (ours; the paper has a perceptual and a Gram-matrix loss).
         squared_weight: of squared errors in it (ours).
-        tokenizer_span, denoiser_span: the stretches.
+        rare_colors: rare colors count more in its absolute errors (see ``rare_color_weights``), or
+            what is small is left out (ours).
+        tokenizer_span, model_span: the stretches.
         learning_rate: the highest, of AdamW.
         tokenizer_rate: the same, of the tokenizer.
         weight_decay: of AdamW.
@@ -111,9 +113,10 @@ class CosmosConfig:
     action_low: tuple[float, ...] = ()
     action_high: tuple[float, ...] = ()
     gradient_weight: float = 0.5
-    squared_weight: float = 2.0
+    squared_weight: float = 4.0
+    rare_colors: bool = True
     tokenizer_span: tuple[float, float] = (0.0, 0.4)
-    denoiser_span: tuple[float, float] = (0.4, 1.0)
+    model_span: tuple[float, float] = (0.4, 1.0)
     learning_rate: float = 2**-14.5
     tokenizer_rate: float = 1e-4
     weight_decay: float = 0.1
