@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from gymnasium.spaces import Box
 
@@ -129,34 +130,45 @@ class CosmosRecipe(Recipe):
 
     def complete(self, config: CosmosConfig, run: RunConfig, store: EpisodeStore) -> CosmosConfig:
         """Fills in what the data decides: the actions' space and the image size."""
-        space = store.action_space
-        if not isinstance(space, Box):
-            have = "no actions (a passive video)" if space is None else f"{space} actions"
-            raise ValueError(
-                f"Cosmos is steered by continuous actions here, but {store.path} has {have}; "
-                f"record an environment with a Box, such as {ENV}."
-            )
-        channels, height, width = store.info["frame_shape"]
-        factor = config.tokenizer.space_ratio * config.denoiser.patch
-        if height != width or height % factor:
-            raise ValueError(
-                f"Cosmos wants square frames whose side is a multiple of {factor}; {store.path} "
-                f"has {height} x {width}."
-            )
-        config.tokenizer.latent_frames(run.clip_frames)
-        return replace(
-            config,
-            image_size=height,
-            seed=run.seed,
-            max_steps=run.max_steps,
-            tokenizer=replace(config.tokenizer, image_channels=channels),
-            denoiser=replace(config.denoiser, action_dim=space.shape[0]),
-            action_low=tuple(float(x) for x in space.low),
-            action_high=tuple(float(x) for x in space.high),
-        )
+        known = from_data("Cosmos", config.tokenizer, run, store, config.denoiser.patch)
+        denoiser = replace(config.denoiser, action_dim=len(known["action_low"]))
+        return replace(config, denoiser=denoiser, **known)
 
     def build(self, config: CosmosConfig) -> Cosmos:
         return Cosmos(config)
+
+
+def from_data(
+    who: str, tokenizer: CausalVideoConfig, run: RunConfig, store: EpisodeStore, patch: int = 1
+) -> dict[str, Any]:
+    """What run and data decide in the config of either family.
+
+    Raises:
+        ValueError: actions or frames that do not fit; clips of a wrong length.
+    """
+    space = store.action_space
+    if not isinstance(space, Box):
+        have = "no actions (a passive video)" if space is None else f"{space} actions"
+        raise ValueError(
+            f"{who} is steered by continuous actions here, but {store.path} has {have}; "
+            f"record an environment with a Box, such as {ENV}."
+        )
+    channels, height, width = store.info["frame_shape"]
+    factor = tokenizer.space_ratio * patch
+    if height != width or height % factor:
+        raise ValueError(
+            f"{who} wants square frames whose side is a multiple of {factor}; {store.path} has "
+            f"{height} x {width}."
+        )
+    tokenizer.latent_frames(run.clip_frames)
+    return dict(
+        image_size=height,
+        seed=run.seed,
+        max_steps=run.max_steps,
+        tokenizer=replace(tokenizer, image_channels=channels),
+        action_low=tuple(float(x) for x in space.low),
+        action_high=tuple(float(x) for x in space.high),
+    )
 
 
 RECIPE = CosmosRecipe()
