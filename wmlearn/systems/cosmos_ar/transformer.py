@@ -72,8 +72,8 @@ class SelfAttention(nn.Module):
             part(x).unflatten(-1, (-1, table.shape[-1])) for part in (self.q, self.k, self.v)
         )
         turn = table.unsqueeze(-2)
-        q = rotate(self.norm_q(q), turn, "halves").transpose(1, 2)
-        k = rotate(self.norm_k(k), turn, "halves").transpose(1, 2)
+        q = rotate(_normed(self.norm_q, q), turn, "halves").transpose(1, 2)
+        k = rotate(_normed(self.norm_k, k), turn, "halves").transpose(1, 2)
         v, mask, causal = v.transpose(1, 2), None, True
         if past is not None:
             keys, values, length = past
@@ -87,6 +87,11 @@ class SelfAttention(nn.Module):
             enable_gqa=self.heads != self.kv_heads,
         )  # fmt: skip
         return self.out(y.transpose(1, 2).flatten(2))
+
+
+def _normed(norm: nn.RMSNorm, x: Tensor) -> Tensor:
+    """The norm in the precision of its input, which has a kernel of its own."""
+    return F.rms_norm(x, norm.normalized_shape, norm.weight.to(x.dtype), norm.eps)
 
 
 class GatedMLP(nn.Module):
