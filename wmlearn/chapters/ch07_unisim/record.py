@@ -2,8 +2,8 @@
 
     python -m wmlearn.chapters.ch07_unisim.record data/unisim.npz
 
-* ``babyai``: sentences. Half of the episodes are moves at random, a third wander and then follow
-  the room's own mission to its end, the others say one possible sentence after another.
+* ``babyai``: sentences. Four episodes in ten are moves at random; the others wander a little, then
+  say a mission until its thing is faced and nothing moves any more, and so on.
 * ``fetch``: the arm's motions in ``fetch/reach``: random ones that are held, and straight ways to
   random places.
 * ``doom``: keys, random play in ``doom/basic``.
@@ -72,20 +72,20 @@ class Recording:
 
 def babyai_player(env, rng: np.random.Generator) -> Callable[[], int]:
     """Says the sentences of one episode; see the module."""
-    kind = rng.choice(3, p=(0.5, 0.35, 0.15))
-    wander, sentence, left = int(rng.integers(0, 12)), 0, 0
+    only_moves = rng.random() < 0.4
+    wander, mission = int(rng.integers(0, 7)), None
 
     def say() -> int:
-        nonlocal wander, sentence, left
-        wander -= 1
-        if kind == 0 or (kind == 1 and wander >= 0):
+        nonlocal wander, mission
+        if only_moves or wander > 0:
+            wander -= 1
             return int(rng.choice(len(MOVES), p=_FORWARD))
-        if kind == 1:
-            return env.mission
-        if left == 0:
-            sentence, left = int(rng.choice(env.possible())), int(rng.integers(2, 9))
-        left -= 1
-        return sentence
+        if mission is None:
+            mission = int(rng.choice([m for m in env.possible() if m >= len(MOVES)]))
+        said = mission
+        if not env.way(mission):  # it is faced: said once more, and nothing moves
+            wander, mission = int(rng.integers(0, 7)), None
+        return said
 
     return say
 
