@@ -179,7 +179,9 @@ class UniSim(L.LightningModule, WorldModel):
         The goal is a later frame of the same clip, k steps ahead; in every other pair of clips of a
         language it is what is said, where the clip shows its end.
         """
+        rank = 0 if self._trainer is None else self.global_rank
         rows = torch.arange(len(clip), device=latents.device)
+        number = rows + rank * len(clip)  # in the joint batch
         ahead = 1 + noise.integers(clip.length - 1)
         goal, known = latents[rows, ahead], clip.real_frames[rows, ahead] & clip.real_frames[:, 0]
         task = None
@@ -187,11 +189,11 @@ class UniSim(L.LightningModule, WorldModel):
             said, shown = steps_of_what_is_said(
                 clip.frames, actions.sentence[:, 1:], clip.real_frames, clip.terminated
             )
-            spoken = (rows // 2 % 2 == 0) & (actions.sentence[:, 1] >= 0)
+            spoken = (number // 2 % 2 == 0) & (actions.sentence[:, 1] >= 0)
             task = self.simulator.actions.sentences(actions.sentence[:, 1]) * spoken[:, None]
             goal = goal * ~spoken.view(-1, 1, 1, 1)
             ahead, known = torch.where(spoken, said, ahead), torch.where(spoken, shown, known)
-        half = rows % 2 == 0
+        half = number % 2 == 0
         return self.steps_loss(latents[:, 0], goal, task, ahead, known, half, noise)
 
     def steps_loss(
