@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from wmlearn.chapters.ch07_unisim.record import Recording
+from wmlearn.data.clip import Clip
 from wmlearn.envs.babyai import MOVES, SENTENCES
 from wmlearn.systems.unisim.actions import ActionCodes, Actions
 from wmlearn.systems.unisim.config import Domain, UniSimConfig
@@ -195,6 +196,19 @@ class Mixture:
             key.masked_fill(begins, -1), self.domain[first],
         )  # fmt: skip
         return Batch(index, actions, real)
+
+    def clip(self, batch: Batch) -> Clip:
+        """Clips of one domain with its own actions, as a world takes them."""
+        domain = self.config.domains[int(batch.actions.domain[0])]
+        a, own = batch.actions, len(domain.actions)
+        if domain.format == "motion":
+            return Clip(self.frames[batch.index], a.motion[:, 1:, : domain.dimensions])
+        numbers = a.sentence if domain.format == "language" else a.key
+        names = self.config.words_of(domain.format)
+        back = torch.zeros(len(names) + 1, dtype=torch.long)  # the last one: -1
+        for number in range(own):
+            back[names.index(domain.actions[number])] = number
+        return Clip(self.frames[batch.index], back.to(self.device)[numbers[:, 1:]])
 
 
 def said_steps(recording: Recording) -> Tensor:

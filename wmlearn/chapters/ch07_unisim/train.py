@@ -276,7 +276,7 @@ def run(
         hub.save(out, model, "unisim", {**facts, "minutes": minutes}, dtype=torch.float16)
 
     keep()
-    left = seconds - (time.monotonic() - begin)
+    left = max(1.0, seconds - (time.monotonic() - begin))
     train_simulator(model, mixture, latents, weights, left, batch, log, keep)
     keep()
     return model, mixture, latents, weights, log

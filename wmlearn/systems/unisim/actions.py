@@ -5,7 +5,7 @@
 What an action does not have is zero and said to be absent, so one network reads all formats, and
 also video of which nobody knows what was done.
 
-Legend: B batch, T frames, A numbers of the longest motion, L words of the longest sentence, D width.
+Legend: B batch, T frames, A numbers of the longest motion, D width.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor, nn
 
+from wmlearn.nn.text import Vocabulary, WordEncoder
 from wmlearn.systems.unisim.config import Domain, UniSimConfig
 
 # --- action spaces that say which format they take ------------------------------------------------
@@ -164,7 +165,9 @@ class ActionCodes(nn.Module):
 
 
 class SentenceEncoder(nn.Module):
-    """A sentence as one vector: its words and their places, averaged.
+    """A sentence as one vector: the mean of its words', each of which knows its neighbors.
+
+    The language is finite, so that all of it is encoded at once, and looked up.
 
     Args:
         sentences: all there are; their words are the vocabulary.
@@ -174,22 +177,18 @@ class SentenceEncoder(nn.Module):
     def __init__(self, sentences: tuple[str, ...], dim: int) -> None:
         super().__init__()
         split = [sentence.split() for sentence in sentences]
-        vocabulary = sorted({word for words in split for word in words})
-        longest = max(map(len, split))
-        tokens = torch.zeros(len(sentences) + 1, longest, dtype=torch.long)  # the last one is empty
-        for row, words in zip(tokens, split, strict=False):
-            row[: len(words)] = torch.tensor([1 + vocabulary.index(word) for word in words])
-        self.register_buffer("tokens", tokens, persistent=False)
-        self.words = nn.Embedding(len(vocabulary) + 1, dim)
-        self.order = nn.Parameter(0.1 * torch.randn(longest, dim))
-        self.mix = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        vocabulary = Vocabulary(
+            sorted({word for words in split for word in words}), max(map(len, split))
+        )
+        self.register_buffer("numbers", vocabulary.encode(sentences), persistent=False)
+        self.words = WordEncoder(len(vocabulary), vocabulary.length, dim, depth=1)
 
     def forward(self, sentence: Tensor) -> Tensor:
         """Numbers int64 ``[*]`` -> ``[*, D]``; -1 is the empty sentence, whose vector is 0."""
-        tokens = self.tokens[sentence]
-        there = (tokens > 0)[..., None]
-        each = self.mix(self.words(tokens) + self.order) * there
-        return each.sum(-2) / there.sum(-2).clamp(min=1)
+        words, there = self.words(self.numbers)
+        mean = (words * there[..., None]).sum(1) / there.sum(1, keepdim=True)
+        table = torch.cat([mean, torch.zeros_like(mean[:1])])  # the last one: -1
+        return table[sentence]
 
 
 class ActionEncoder(nn.Module):
