@@ -76,6 +76,8 @@ class Mixture:
         episode: int64 ``[N]``, the number of its episode.
         held_out: bool ``[N]``: never trained on.
         said: int64 ``[N]``, the steps that what is said at each frame takes; -1: unknown.
+        reached: bool ``[N]``: this frame ended its episode by the episode's own rules.
+        mission: int64 ``[N]``, the sentence of its episode's mission; -1: there is none.
         spoken: int64 ``[M]``, the frames to be trained on at which a mission is said whose steps are
             known.
 
@@ -102,6 +104,7 @@ class Mixture:
         self.frames, self.domain = columns["frames"], columns["domain"]
         self.end, self.episode = columns["end"], columns["episode"]
         self.held_out, self.said = columns["held_out"], columns["said"]
+        self.reached, self.mission = columns["reached"], columns["mission"]
         self._led = tuple(columns[k] for k in ("sentence", "motion", "valid", "key"))
         mission = self.sentence_after(self._number()) >= len(MOVES)
         self.spoken = torch.nonzero((self.said >= 0) & mission & ~self.held_out)[:, 0]
@@ -120,6 +123,10 @@ class Mixture:
         """What is said at these frames, int64 ``[*]``: it leads to the next ones."""
         return self._led[0][torch.minimum(rows + 1, self.end[rows])]
 
+    def motion_after(self, rows: Tensor) -> Tensor:
+        """The motion made at these frames, float32 ``[*, A]``."""
+        return self._led[1][torch.minimum(rows + 1, self.end[rows])]
+
     def _number(self) -> Tensor:
         return torch.arange(len(self.frames), device=self.device)
 
@@ -136,9 +143,10 @@ class Mixture:
             before = torch.zeros(count, dtype=torch.long)
         which = torch.full((count,), number)
         led = codes(before[:, None], which)
-        said = torch.full((count,), -1)
+        said, mission = torch.full((count,), -1), torch.full((count,), -1)
         if domain.format == "language":
             said = said_steps(recording)
+            mission = torch.from_numpy(recording.state[:, 3]).long()
         return {
             "frames": frames,
             "domain": which,
@@ -146,6 +154,8 @@ class Mixture:
             "episode": episode,
             "held_out": episode >= episodes - max(1, round(HELD_OUT * episodes)),
             "said": said,
+            "reached": torch.from_numpy(recording.reached),
+            "mission": mission,
             "sentence": led.sentence[:, 0],
             "motion": led.motion[:, 0],
             "valid": led.valid[:, 0],

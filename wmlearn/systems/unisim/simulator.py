@@ -97,7 +97,12 @@ class Simulator(nn.Module):
     # --- frame by frame ------------------------------------------------------------------------
 
     def remember(
-        self, cache: Cache, latents: Tensor, vectors: Tensor, level: float, noise: Noise
+        self,
+        cache: Cache,
+        latents: Tensor,
+        vectors: Tensor,
+        level: float,
+        noise: Noise | None = None,
     ) -> tuple[Cache, Tensor]:
         """The past with new frames ``[B, t, c, h, w]``; and the last of them as it is remembered.
 
@@ -105,11 +110,12 @@ class Simulator(nn.Module):
             cache: the past.
             latents: clean ones.
             vectors: ``[B, t, D]``.
-            level: the noise that they get.
-            noise: draws standard normal noise of a given shape.
+            level: of the noise, as the network is told it.
+            noise: draws standard normal noise of a given shape; None: there is none in truth.
         """
         levels = torch.full(latents.shape[:2], level, device=latents.device)
-        z = PATH.mix(latents, noise(*latents.shape), levels) if level else latents
+        eps = torch.zeros_like(latents) if noise is None else noise(*latents.shape)
+        z = PATH.mix(latents, eps, levels)
         _, cache = self.transformer.step(z, levels, cache, conditioning=vectors)
         return cache, z[:, -1]
 

@@ -48,6 +48,10 @@ class StepsToGo(nn.Module):
             goal: ``[B, c, h, w]``, how it shall look; 0 where a sentence says it.
             task: ``[B, D]``, the sentence; 0 where a picture says it.
         """
+        return F.softplus(self.features(latent, goal, task).squeeze(1))
+
+    def features(self, latent: Tensor, goal: Tensor, task: Tensor | None = None) -> Tensor:
+        """What the head says, float32 ``[B, outputs]``; arguments as in :meth:`forward`."""
         x = torch.cat([latent, goal], dim=1)
         for i, layer in enumerate(self.convolutions):
             x = layer(x)
@@ -55,7 +59,7 @@ class StepsToGo(nn.Module):
                 scale, shift = self.task[i](task)[..., None, None].chunk(2, dim=1)
                 x = x * (1 + scale) + shift
             x = F.silu(x)
-        return F.softplus(self.head(self.narrow(x).flatten(1)).float()).squeeze(1)
+        return self.head(self.narrow(x).flatten(1)).float()
 
     def loss(self, latent: Tensor, goal: Tensor, task: Tensor | None, steps: Tensor) -> Tensor:
         """Absolute error in log(1 + steps), ``[B]``: its best answer is the median.

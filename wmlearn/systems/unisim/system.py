@@ -256,7 +256,7 @@ class UniSim(L.LightningModule, WorldModel):
         vectors = self.simulator.actions(self.led_to(clip.actions, which))
         sampler, cache = self.config.sampler, self.simulator.transformer.start(len(clip))
         cache, last = self.simulator.remember(
-            cache, latents, vectors[:, :-1], sampler.history_noise, noise.normal
+            cache, latents, vectors[:, :-1], sampler.history_noise
         )
         start = noise.normal(*latents[:, 0].shape)
         drawn = self.simulator.draw(cache, last, vectors[:, -1], start, sampler)

@@ -14,7 +14,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.nn.video_transformer import Cache
 from wmlearn.pixels import to_uint8
-from wmlearn.systems.unisim.actions import action_space
+from wmlearn.systems.unisim.actions import Actions, action_space
 from wmlearn.systems.unisim.config import SamplerConfig
 from wmlearn.systems.unisim.system import UniSim
 from wmlearn.world import Step, World, choose_sampler
@@ -79,9 +79,20 @@ class UniSimWorld(World):
             done = self.system.codes.nothing(batch, 1, domain)
         with self._precision():
             latents = self.system.encode(frames).float()
+        return self._remembered(latents, done)
+
+    @torch.inference_mode()
+    def begin(self, latents: Tensor) -> UniSimState:
+        """The state after one real frame each, given as its latent float32 ``[B, c, h, w]``."""
+        domain = torch.full((len(latents),), self._domain, device=self.device)
+        return self._remembered(latents[:, None], self.system.codes.nothing(len(latents), 1, domain))
+
+    def _remembered(self, latents: Tensor, done: Actions) -> UniSimState:
+        with self._precision():
             vectors = self.system.simulator.actions(done)
-            cache = self.system.simulator.transformer.start(batch, vectors.dtype)
-            cache, last = self.system.simulator.remember(cache, latents, vectors, 0.0, _no_noise)
+            cache = self.system.simulator.transformer.start(len(latents), vectors.dtype)
+            level = self.sampler.history_noise
+            cache, last = self.system.simulator.remember(cache, latents, vectors, level)
         return UniSimState(cache, last, latents[:, -1])
 
     @torch.inference_mode()
@@ -89,6 +100,17 @@ class UniSimWorld(World):
         self, state: UniSimState, action: Tensor, generator: torch.Generator | None = None
     ) -> tuple[UniSimState, Step]:
         """Draws the next latent, remembers it, and shows it."""
+        state = self.imagine(state, action, generator)
+        with self._precision():
+            frame = to_uint8(self.system.decode(state.latent))
+        nothing = torch.zeros(len(frame), device=self.device)
+        return state, Step(frame, nothing, nothing > 0)
+
+    @torch.inference_mode()
+    def imagine(
+        self, state: UniSimState, action: Tensor, generator: torch.Generator | None = None
+    ) -> UniSimState:
+        """As :meth:`step`, and nothing is shown: what a search in dreams needs."""
         action = action.to(self.device)
         domain = torch.full((len(action),), self._domain, device=self.device)
         if action.is_floating_point():
@@ -107,9 +129,7 @@ class UniSimWorld(World):
             cache, last = simulator.remember(
                 state.cache, latent[:, None], vectors, sampler.history_noise, noise
             )
-            frame = to_uint8(self.system.decode(latent))
-        nothing = torch.zeros(len(action), device=self.device)
-        return UniSimState(cache, last, latent), Step(frame, nothing, nothing > 0)
+        return UniSimState(cache, last, latent)
 
     # --- what is left to do --------------------------------------------------------------------
 
@@ -119,6 +139,7 @@ class UniSimWorld(World):
         state: UniSimState,
         task: Tensor | None = None,
         goal: Tensor | None = None,
+        goal_latent: Tensor | None = None,
         judge: bool = False,
     ) -> Tensor:
         """How many steps are left, as the recording taught it: float32 ``[B]``.
@@ -127,6 +148,7 @@ class UniSimWorld(World):
             state: of dreams.
             task: int64 ``[B]``, numbers of this world's sentences; None where a picture says it.
             goal: uint8 ``[B, C, H, W]``, how it shall look; None where a sentence says it.
+            goal_latent: ``[B, c, h, w]``, the same, encoded already.
             judge: ask the second model, which no policy is trained on.
         """
         latent, wanted, words = state.latent, torch.zeros_like(state.latent), None
@@ -134,6 +156,8 @@ class UniSimWorld(World):
         with self._precision():
             if goal is not None:
                 wanted = self.system.encode(goal[:, None].to(self.device))[:, 0].float()
+            elif goal_latent is not None:
+                wanted = goal_latent
             if task is not None:
                 domain = torch.full((len(task),), self._domain, device=self.device)
                 codes = self.system.codes(task.to(self.device)[:, None], domain)
@@ -144,10 +168,6 @@ class UniSimWorld(World):
         return torch.autocast(
             self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)
         )
-
-
-def _no_noise(*shape: int) -> Tensor:
-    raise RuntimeError("Real frames are remembered as they are.")
 
 
 def _for_play(system: UniSim) -> UniSim:
