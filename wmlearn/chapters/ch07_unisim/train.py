@@ -164,6 +164,8 @@ def train_simulator(
     rate: float = 1.5e-3,
     most_steps: int | None = None,
     seed: int = 2,
+    shares: dict[str, float] | None = None,
+    heads: bool = True,
 ) -> dict[str, float]:
     """The second stretch: the simulator, and both models of steps to go.
 
@@ -172,14 +174,15 @@ def train_simulator(
         length: frames of a clip.
         spread: the past is every so many frames (an ablation), the new one follows the last.
         most_steps: a limit beside the seconds.
+        shares: of the domains; by default the mixture's.
+        heads: train the models of steps to go, too.
     """
     noise = DeviceNoise(mixture.device, seed)
-    stretch = Stretch(
-        [model.simulator, model.steps_to_go, model.judge], seconds, rate, 1e-3, most_steps
-    )
+    trained = [model.simulator, *((model.steps_to_go, model.judge) if heads else ())]
+    stretch = Stretch(trained, seconds, rate, 1e-3, most_steps)
     beat, minute = Beat(8, lambda: log("simulator", stretch.report())), Beat(60, keep)
     for _ in stretch:
-        clip = mixture.draw(batch, (length - 1) * spread + 1, noise.generator)
+        clip = mixture.draw(batch, (length - 1) * spread + 1, noise.generator, shares=shares)
         index, real, actions = clip.index, clip.real, clip.actions
         if spread > 1:
             index, real, actions = (spread_out(x, spread) for x in (index, real, actions))
@@ -187,8 +190,10 @@ def train_simulator(
         weight = torch.cat([weight[:, :1], weight[:, :-1]], dim=1)
         with precision(mixture.device):
             simulator = model.simulator.loss(latents[index], actions, weight, real, noise)
-            steps = steps_loss(model, mixture, latents, batch, noise)
-        stretch.step({"simulator": simulator, "steps": steps})
+            losses = {"simulator": simulator}
+            if heads:
+                losses["steps"] = steps_loss(model, mixture, latents, batch, noise)
+        stretch.step(losses)
         beat()
         minute()
     report = stretch.report()
@@ -227,6 +232,8 @@ def steps_loss(
 
 def spread_out(x, spread: int):
     """Every ``spread``-th frame of ``[B, T, ...]`` and the newest one, the oldest first."""
+    if spread == 1:
+        return x
     if isinstance(x, Tensor):
         newest = x.shape[1] - 1
         past = list(range(newest - 1, -1, -spread))[::-1]
