@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 
 def target(x, eps, alpha, sigma):
     """A right one, to go with wrong ways back."""
@@ -57,13 +59,33 @@ def in_place(z, v, alpha, sigma):
 
 WRONG = [
     ("other_sign", (other_sign, back), "mind the sign"),
-    ("noise_alone", (noise_alone, back), "should be -x"),
-    ("swapped_coefficients", (swapped_coefficients, back), "v should be the noise"),
     ("flow", (flow, back), "v should be the noise"),
     ("wrong_order", (target, wrong_order), "wrong order"),
     ("divides_by_alpha", (target, divides_by_alpha), "alpha z - sigma v"),
-    ("plus_v", (target, plus_v), "alpha z - sigma v"),
     ("noise_with_minus", (target, noise_with_minus), "sigma z + alpha v"),
     ("only_the_sample", (target, only_the_sample), "two tensors"),
-    ("in_place", (target, in_place), "in place"),
+    ("in_place", (target, in_place), "changed its argument"),
+]
+ALSO = [
+    ("noise_alone", (noise_alone, back), "should be -x"),
+    ("swapped_coefficients", (swapped_coefficients, back), "v should be the noise"),
+    ("plus_v", (target, plus_v), "alpha z - sigma v"),
+]
+
+
+# Right answers in other styles.
+
+
+def with_numpy(x, eps, alpha, sigma):
+    return alpha.numpy() * eps.numpy() - sigma.numpy() * x.numpy()
+
+
+def as_a_rotation(z, v, alpha, sigma):
+    turn = torch.stack([torch.cat([alpha, -sigma], 1), torch.cat([sigma, alpha], 1)], 1)
+    return tuple(torch.einsum("nij,njk->ink", turn.double(), torch.stack([z, v], 1).double()))
+
+
+RIGHT = [
+    ("with_numpy", (with_numpy, back)),
+    ("as_a_rotation", (target, as_a_rotation)),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 
 def _augment(
     past, uniform, normal, most, buckets, scale=None, each=False, whole=True, step="floor",
@@ -65,10 +67,30 @@ WRONG = [
     ("each_frame_its_own", (each_frame_its_own,), "same strength"),
     ("rounds_to_the_nearest", (rounds_to_the_nearest,), "round down"),
     ("counts_from_one", (counts_from_one,), "the last one is"),
-    ("no_clamp", (no_clamp,), "clamp"),
+    ("no_clamp", (no_clamp,), "should fall into the last bucket"),
     ("floats", (floats,), "whole numbers"),
     ("variance_for_deviation", (variance_for_deviation,), "strength should be most"),
-    ("replaces_the_past", (replaces_the_past,), "same strength"),
-    ("in_place", (in_place,), "in place"),
+    ("in_place", (in_place,), "changed its argument"),
     ("forgets_the_bucket", (forgets_the_bucket,), "two things"),
 ]
+ALSO = [("replaces_the_past", (replaces_the_past,), "same strength")]
+
+
+# Right answers in other styles.
+
+
+def in_a_loop(past, uniform, normal, most, buckets):
+    noisy, found = past.clone(), []
+    for i, share in enumerate(uniform.tolist()):
+        noisy[i] += most * share * normal[i]
+        found.append(min(int(share * buckets), buckets - 1))
+    return noisy, found
+
+
+def with_searchsorted(past, uniform, normal, most, buckets):
+    edges = torch.arange(1, buckets, dtype=torch.float64) / buckets
+    bucket = torch.searchsorted(edges, uniform.double() + 1e-7, right=True)
+    return past + torch.einsum("b,bnchw->bnchw", most * uniform, normal), bucket
+
+
+RIGHT = [("in_a_loop", (in_a_loop,)), ("with_searchsorted", (with_searchsorted,))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 
 def _loss(prediction, last, following, rare, of="last", power=2, mean=True):
     weight = rare({"last": last, "following": following, "prediction": prediction}[of])
@@ -51,12 +53,31 @@ def divided_by_the_weights(prediction, last, following, rare):
 
 WRONG = [
     ("weighs_the_next_frame", (weighs_the_next_frame,), "towards the monster"),
-    ("weighs_both", (weighs_both,), "towards the monster"),
     ("weighs_nothing", (weighs_nothing,), "count more than one elsewhere"),
-    ("weighs_the_prediction", (weighs_the_prediction,), "count more than one elsewhere"),
     ("a_sum", (a_sum,), "the mean over"),
     ("one_number", (one_number,), "one number a sample"),
+]
+ALSO = [
+    ("weighs_both", (weighs_both,), "towards the monster"),
+    ("weighs_the_prediction", (weighs_the_prediction,), "count more than one elsewhere"),
     ("weight_of_the_whole_frame", (weight_of_the_whole_frame,), "count more than one elsewhere"),
     ("fourth_power", (fourth_power,), "the mean over"),
     ("divided_by_the_weights", (divided_by_the_weights,), "the mean over"),
 ]
+
+
+# Right answers in other styles.
+
+
+def with_einsum(prediction, last, following, rare):
+    error = (prediction - following).double()
+    size = error[0].numel()
+    return torch.einsum("bchw,bchw,bchw->b", rare(last).double(), error, error) / size
+
+
+def sample_by_sample(prediction, last, following, rare):
+    rows = zip(prediction, last, following, strict=True)
+    return torch.stack([(rare(b) * (a - c).square()).mean() for a, b, c in rows])
+
+
+RIGHT = [("with_einsum", (with_einsum,)), ("sample_by_sample", (sample_by_sample,))]
