@@ -6,7 +6,7 @@ A checkpoint is a folder::
 
     model.safetensors   weights, nothing else
     card.json           what it is: system, config, data recipe, tier, steps, hardware, minutes,
-                        seed, commit, metrics, and the SHA-256 of model.safetensors
+                        seed, commit, metrics, log (what was tried), and the SHA-256 of the weights
     starts.safetensors  optional: a few real clips to start dreaming from (no simulator needed)
 """
 
@@ -36,6 +36,7 @@ from wmlearn.files import (
     cache_dir,
     fetch,
     list_checkpoints,
+    read_json,
     sha256,
     weights_address,
     write_whole,
@@ -87,7 +88,7 @@ def _fetch(address: str, folder: Path) -> bool:
     if not fetch(f"{address}/card.json", card, most=2**20):
         return False
     try:
-        content = json.loads(card.read_text(encoding="utf-8"))
+        content = read_json(card)
         files = {"model.safetensors": content["sha256"], **content.get("files", {})}
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{address}/card.json is not the card of a checkpoint.") from error
@@ -146,14 +147,21 @@ def read_card(name: str | Path) -> dict[str, Any]:
     """The card of a checkpoint (a name or a folder)."""
     path = find(name) / "card.json"
     try:
-        card = json.loads(path.read_text())
+        card = read_json(path)
         known = card["format"] == FORMAT and card["version"] == VERSION
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        whole = isinstance(card.get("files", {}), dict)
+        missing = [] if whole else ["files"]
+        missing += [key for key in ("system", "sha256") if not isinstance(card.get(key), str)]
+    except (ValueError, KeyError, OSError) as error:
         raise CheckpointError(f"{path} is not the card of a wmlearn checkpoint.") from error
     if not known:
         raise CheckpointError(
             f"{path} is of format {card['format']} {card['version']}, but this version reads "
             f"{FORMAT} {VERSION}; update wmlearn."
+        )
+    if missing or not isinstance(card.get("config"), dict):
+        raise CheckpointError(
+            f"{path} is not whole ({', '.join(missing or ['config'])}); fetch the checkpoint again."
         )
     return card
 
@@ -191,6 +199,12 @@ def _load(name: str | Path, part: str) -> nn.Module:
         raise CheckpointError(
             f"The weights in {path} do not fit the config in card.json; fetch the checkpoint again."
         ) from error
+    for weight, value in weights.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise CheckpointError(
+                f"{path}: {weight} holds numbers that are not finite, so the training had failed: "
+                "train again, or fetch another checkpoint."
+            )
     module.card = card
     return speed_up(module.eval())
 
@@ -219,7 +233,7 @@ def load_starts(name: str | Path) -> Clip:
     if not path.is_file():
         raise CheckpointError(f"The checkpoint '{name}' comes without start clips ({path}).")
     digest = read_card(folder).get("files", {}).get(STARTS)
-    if digest and sha256(path) != digest:
+    if sha256(path) != digest:  # a card that does not name them does not vouch for them, either
         raise CheckpointError(f"{path} is not the file that card.json describes; fetch it again.")
     try:
         tensors = load_file(path)

@@ -88,7 +88,7 @@ def test_every_command_explains_itself(command, capsys):
 
 
 @pytest.mark.parametrize("command", [*(c for c in cli.COMMANDS if c != "lab"), "fit diamond"])
-def test_a_flag_is_spelt_like_a_name_in_python(command, capsys):
+def test_a_flag_is_spelled_like_a_name_in_python(command, capsys):
     """``--max_steps``, as in ``fit(max_steps=10)``; only JupyterLab's own are passed on."""
     words = command.split()
     with contextlib.suppress(SystemExit):

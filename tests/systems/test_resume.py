@@ -300,7 +300,7 @@ def test_a_contradiction_with_the_data_is_refused(name, options, tmp_path):
 
 
 @each_system
-def test_a_misspelt_folder_is_not_recorded_into(name, options, tmp_path, monkeypatch):
+def test_a_misspelled_folder_is_not_recorded_into(name, options, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for maker in ("record", "unpack"):
         monkeypatch.setattr(f"wmlearn.train.data.{maker}", lambda *a, **k: pytest.fail("recorded"))

@@ -1,4 +1,4 @@
-"""What is at hand: environments to record, systems to train, checkpoints to play.
+"""List environments to record, systems to train and checkpoints to load.
 
 It reads names only: neither a simulator nor torch is imported for a list.
 """
@@ -44,7 +44,7 @@ def environments() -> Iterator[tuple[str, str]]:
         yield "atari/<game>", f"{len(atari)} games: {', '.join(n[6:] for n in atari[:4])}, ..."
     if arm:
         yield "metaworld/<task>", f"{len(arm)} tasks of a robot arm: door-open, push, ..."
-        yield "metaworld/pairs", "16 of them that undo each other, for chapter 11"
+        yield "metaworld/pairs", "16 of them, each with its reversal, for chapter 11"
     yield from ((name, "a shipped clip set, no simulator needed") for name in list_clip_sets())
     yield "<Gymnasium id>", "any that renders pixels, e.g. CarRacing-v3"
     yield "<file>.mp4", "a video, without actions"

@@ -41,7 +41,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera stands; angles in degrees, lengths in metres.
+    """Where the camera stands; angles in degrees, lengths in meters.
 
     The default looks at the table from the front right, close enough to see the gripper at 64
     pixels.
@@ -115,7 +115,7 @@ class MetaWorldEnv(gymnasium.Env):
         return total, bool(truncated), success
 
     def state(self) -> NDArray[np.float64]:
-        """The simulator's own observation ``[39]``; 0 to 2 the hand, 4 to 6 the object (metres)."""
+        """The simulator's own observation ``[39]``; 0 to 2 the hand, 4 to 6 the object (meters)."""
         return self._state.copy()
 
     def expert(self) -> Callable[..., NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Which arithmetic a machine is fast in."""
+"""Whether a device has native bfloat16."""
 
 from __future__ import annotations
 

@@ -7,25 +7,41 @@ interrupted goes on when the same command is given again, and one that is finish
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 
 from wmlearn.systems import TRAINABLE
 
 
 def main(argv: Sequence[str]) -> int:
     """``wmlearn fit SYSTEM [options]``."""
-    if not argv or argv[0] not in TRAINABLE:
-        known = ", ".join(TRAINABLE)
-        print(f"usage: wmlearn fit SYSTEM [options]\n\n{__doc__}\nsystems: {known}")
-        return 0 if not argv or argv[0] in ("-h", "--help") else 2
-    from wmlearn.train.fit import run_settings  # torch and Lightning, which help need not wait for
-    from wmlearn.train.settings import from_words
+    known = ", ".join(TRAINABLE)
+    if not argv or argv[0] in ("-h", "--help"):
+        text = __doc__.replace("``", "")
+        print(f"usage: wmlearn fit SYSTEM [options]\n\n{text}\nsystems: {known}")
+        return 0
+    if argv[0] not in TRAINABLE:
+        close = get_close_matches(argv[0], TRAINABLE, n=1)
+        meant = f"did you mean '{close[0]}'?" if close else f"choose one of: {known}."
+        print(f"wmlearn fit: there is no system '{argv[0]}'; {meant}", file=sys.stderr)
+        return 2
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only  # help need not wait for it
 
-    result = run_settings(from_words(argv[0], argv[1:]))
-    last = {name: values[-1][1] for name, values in result.history.items()}
-    print(json.dumps({"out": str(result.out), **last}))
+    from wmlearn import hub
+    from wmlearn.train.fit import run_settings
+    from wmlearn.train.pace import summary
+    from wmlearn.train.settings import from_words
+    from wmlearn.world import WorldModel
+
+    asked = from_words(argv[0], argv[1:])
+    result = run_settings(asked)
+    if rank_zero_only.rank == 0:
+        card = hub.read_card(result.out)
+        playable = isinstance(result.system, WorldModel)
+        run = replace(asked.run, env=card["env"])  # of the data
+        print(summary(asked.name, result.out, run, card["steps"], result.history, playable))
     return 0
 
 

@@ -20,13 +20,14 @@ from wmlearn.recipes.run import RunConfig
 from wmlearn.train import resume
 from wmlearn.train.data import fingerprint, open_data
 from wmlearn.train.history import History, read_history
+from wmlearn.train.pace import Pace
 from wmlearn.train.settings import Settings, from_values, plain
 from wmlearn.train.trainer import make_trainer, settle_precision, train
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training run leaves behind.
+    """The result of a training run.
 
     Attributes:
         system: the trained module (averaged weights).
@@ -61,7 +62,10 @@ def run_settings(asked: Settings) -> Fit:
     recipe = asked.recipe
     if asked.run.num_threads:
         torch.set_num_threads(asked.run.num_threads)
+    if asked.run.data is None:  # before anything is recorded
+        recipe.check_side(asked.config, asked.run.image_size)
     store, run = open_data(asked.run, asked.given)
+    recipe.check_side(asked.config, store.frame_shape[-1])
     digest = fingerprint(store)
     out = Path(run.out or resume.default_out(asked, run, digest))
     run = replace(run, out=str(out), precision=settle_precision(run))
@@ -91,7 +95,7 @@ def run_settings(asked: Settings) -> Fit:
         )
         path = out / resume.FILE
         keep = resume.Resume(path, run.checkpoint_every, identity, run.max_minutes)
-        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep])
+        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep, Pace(run)])
         train(trainer, module, data, state.path if state else None)
         state = resume.find(out)
     if rank_zero_only.rank == 0:

@@ -1,4 +1,4 @@
-"""Genie: a playable world learnt from video without actions (Bruce et al. 2024)."""
+"""Genie: a playable world learned from video without actions (Bruce et al. 2024)."""
 
 from typing import TYPE_CHECKING
 
