@@ -5,8 +5,8 @@ So a planner can branch, a search tree can store states, and a counterfactual is
 
 What a world can do beyond that it *declares*: by the class that it inherits from
 (:class:`FeatureWorld`, :class:`LatentActionWorld`, :class:`PromptedWorld`) and by attributes of
-:class:`World` (``chunk``, ``predicts_reward``). Shared code asks for these and never probes
-for an attribute. What an agent asks for is written down the same way: :class:`Needs`.
+:class:`World` (``chunk``, ``predicts_reward``, ``likeness``). Shared code asks for these and never
+probes for an attribute. What an agent asks for is written down the same way: :class:`Needs`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.data.likeness import Likeness
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class World(ABC):
         chunk: frames that one step gives; the action holds for all of them.
         predicts_reward: whether ``Step.reward`` and ``Step.terminated`` are predictions. A world
             that learned from video alone knows neither: rewards are 0, and no episode ends.
+        idle: the action of a player who presses nothing, where actions are ``Discrete``.
+        likeness: how like its training frames a frame is, so that a dream that went wrong is
+            noticed; ``None`` where the checkpoint brings no such measure.
         system: the trained system behind it; ``None`` where there is none.
     """
 
@@ -80,6 +84,8 @@ class World(ABC):
     context_frames: int = 1
     chunk: int = 1
     predicts_reward: bool = True
+    idle: int = 0
+    likeness: Likeness | None = None
     system: nn.Module | None = None
 
     @abstractmethod

@@ -79,6 +79,8 @@ class LatentActionConfig:
             does not count for more than a step to the left.
         beta: weight of the commitment term.
         quantizer_weight: weight of the quantizer's loss beside the reconstruction's.
+        idle: the code that means standing still, held at play while nothing is pressed; known only
+            after training, and unused by it.
     """
 
     num_actions: int = 8
@@ -95,6 +97,7 @@ class LatentActionConfig:
     relative: float = 0.0
     beta: float = 0.25
     quantizer_weight: float = 1.0
+    idle: int = 0
 
 
 @dataclass(frozen=True)
