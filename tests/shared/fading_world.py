@@ -26,7 +26,7 @@ def landscapes(count: int, seed: int, size: int = 32) -> Tensor:
 
 
 class FadingWorld(World):
-    """Action 1 keeps the picture, 0 shifts it by a pixel, 2 leaves of it the hero alone."""
+    """Action 1 keeps the picture, 0 shifts it by two pixels, 2 leaves of it the hero alone."""
 
     predicts_reward = False
     idle = 1
@@ -43,6 +43,6 @@ class FadingWorld(World):
         empty = torch.zeros_like(state)
         empty[:, 0, 14:18, 14:18] = 250
         pick = action.view(-1, 1, 1, 1)
-        frame = torch.where(pick == 2, empty, torch.where(pick == 0, state.roll(1, -1), state))
+        frame = torch.where(pick == 2, empty, torch.where(pick == 0, state.roll(2, -1), state))
         nothing = torch.zeros(len(state))
         return frame, Step(frame, nothing, nothing > 0)

@@ -30,7 +30,7 @@ def describe(frames: Tensor) -> Tensor:
         float32 ``[..., 8]``: mean of each color and its standard deviation over the places, and the
         mean absolute change of gray from one pixel to the next, across and down; in 0 .. 1.
     """
-    x = F.avg_pool2d(frames.flatten(0, -4).float() / 255, 2)
+    x = F.avg_pool2d(frames.reshape(-1, *frames.shape[-3:]).float() / 255, 2)
     gray = x.mean(1)
     across = (gray[..., 1:] - gray[..., :-1]).abs().mean((1, 2))
     down = (gray[:, 1:] - gray[:, :-1]).abs().mean((1, 2))
