@@ -34,7 +34,7 @@
 # Parker-Holder and others ([ICML 2024](https://arxiv.org/abs/2402.15391)); "the paper" means
 # theirs.
 #
-# Run the next two cells, click on the picture, and press the digits 1 to 7.
+# Run the next two cells, click on the picture, and press the digits 0 to 7, a second each.
 
 # %%
 # Setup: does nothing where wmlearn is installed. Colab and Kaggle take a few minutes.
@@ -60,13 +60,19 @@ world = wm.load_world("genie-coinrun")
 starts = wm.hub.load_starts("genie-coinrun")  # frames of levels it has never seen
 latents = [f"latent {k}" for k in range(world.action_space.n)]
 digits = {str(k): k for k in range(len(latents))}
-wm.play(world, context=starts, names=latents, keys=digits)
+FPS = 10  # frames a second; the recorded game gives 5
+wm.play(world, context=starts, names=latents, keys=digits, fps=FPS)
 
 # %% [markdown]
-# One real frame of a level goes in; everything after it is dreamed. While you press nothing, latent
-# 0 is held. There is no real game beside the dream this time, and that is the point: no button of a
-# real game is called "latent 3". The model has *found* eight ways in which the picture may go on.
+# One real frame of a level goes in; everything after it is dreamed, at twice the game's own pace.
+# There is no real game beside the dream this time, and that is the point: no button of a real game
+# is called "latent 3". The model has *found* eight ways in which the picture may go on.
 # **Before you read on**, write down what each of the eight does. Section 5.3 has the answer.
+#
+# Two things the player does for you. While you press nothing, it holds the latent that was seen
+# when nothing moved. And a dream that no longer looks like any recording is ended: *the dream has
+# left what it knows*. How such a thing can be measured, and how long this world holds without that
+# guard, is section 6.3; `guard=False` turns it off.
 #
 # Everything below is sized by one table. A tier changes its numbers, never the code.
 
@@ -727,6 +733,17 @@ run = fit("genie", data=store.path, frames=store.num_frames, holdout=size["holdo
 yours = run.system.world()
 
 # %% [markdown]
+# Which of *your* eight codes is pressed while a player presses nothing? The one that your model
+# sees most where two frames are the same:
+
+# %%
+pairs = data.clips("train", size["scored"], 2, seed=11).frames
+same = (pairs[:, 0] == pairs[:, 1]).flatten(1).all(1)
+of_rest = run.system.infer_actions(pairs[same] if same.any() else pairs)
+yours.idle = int(of_rest.mode(0).values)
+print(f"{int(same.sum())} pairs without a change; most are latent {yours.idle}")
+
+# %% [markdown]
 # While it trained, it was asked for the last frame of held-out clips, from all the earlier ones and
 # the latent action. The grey line is the baseline that a world model must beat: copy the last
 # frame. The third curve is a ceiling: the true frame, through the tokeniser and back. **Look for**
@@ -895,8 +912,10 @@ wm.viz.Figure(figure, "A sheet of 48 small patches, the tokeniser's most used co
 #
 # ## 5.3 · What the eight latent actions mean
 #
-# The same start, the same noise; each row holds one latent for some steps. The start is a held-out
-# level. **Compare** with what you wrote down at the beginning.
+# The same start, the same noise; each row holds one latent for some steps. Against a wall half of the
+# rows would stand still, whatever their latent means. So of the held-out clips' first frames we take
+# the one from which the eight futures differ most: chosen for its open ground, not for being right.
+# **Compare** with what you wrote down at the beginning.
 
 # %%
 def hold(world, frame, latent, steps):
@@ -906,7 +925,19 @@ def hold(world, frame, latent, steps):
     return rollout(world, one, torch.Generator().manual_seed(0), latents)[0]
 
 
-begin = clips.frames[busiest, 0]
+def spread(frame, steps=3):
+    """How much the picture after some steps depends on the latent, in gray levels."""
+    ends = [hold(world, frame, k, steps)[-1] for k in range(world.action_space.n)]
+    return float(torch.stack(ends).float().std(0).mean())
+
+
+firsts = data.clips("val", size["clips"], 1, seed=4).frames[:, 0]
+begin = max(firsts, key=spread)
+
+# %% [markdown]
+# Its eight futures:
+
+# %%
 futures = {f"latent {k}": hold(world, begin, k, min(6, size["horizon"]))
            for k in range(world.action_space.n)}
 wm.viz.counterfactual_strip(futures, begin)
@@ -1033,7 +1064,7 @@ sketch
 # of 13 lines as text, as below, and give it to `paint`.)
 
 # %%
-wm.play(world, context=sketch.clip, names=latents, keys=digits)
+wm.play(world, context=sketch.clip, names=latents, keys=digits, fps=FPS)
 
 # %% [markdown]
 # The same without hands, so that it can be compared: three drawn levels, and what the world makes
@@ -1093,14 +1124,13 @@ wm.viz.strip(rows, titles, alt="The first frame of three other games, beside eac
 # %%
 def prompt_report(frame):
     back, _ = redraw(frame[None, None])
-    ends = torch.stack([hold(world, frame, k, 3)[-1] for k in range(8)]).float()
-    return float(psnr(back[0, 0], frame)), float(ends.std(0).mean())
+    return float(psnr(back[0, 0], frame)), spread(frame)
 
 
 prompts = {"coinrun": begin, "drawn": paint(drawn["stairs"]), **foreign}
 for game, frame in prompts.items():
-    db, spread = prompt_report(frame)
-    print(f"{game:8} tokeniser {db:4.1f} dB; latents differ by {spread:4.1f} of 255")
+    db, differ = prompt_report(frame)
+    print(f"{game:8} tokeniser {db:4.1f} dB; latents differ by {differ:4.1f} of 255")
 
 # %% [markdown]
 # A tokeniser that has only seen CoinRun draws CoinRun: its ground, its sky and its hero appear in
@@ -1600,7 +1630,7 @@ _ = interact(explore, latent=IntSlider(to_right, 0, 7), passes=IntSlider(2, 1, 8
 # Now with your hands: the world that **you** have trained, from your own drawing.
 
 # %%
-wm.play(yours, context=sketch.clip, names=latents, keys=digits)
+wm.play(yours, context=sketch.clip, names=latents, keys=digits, fps=FPS)
 
 # %% [markdown]
 # # 9 · Scale it

@@ -114,6 +114,12 @@ class DynamicsConfig:
         mask_min: in training the share of masked tokens is drawn from mask_min .. 1 for each clip.
         whole_frames: share of the frames in training that are left whole instead, as the past is
             at play (0 in the paper). No loss is taken there.
+        any_action: share of the frames in training whose latent action is replaced by any (0 in
+            the paper), so that one that does not fit is not believed.
+        held_action: share of the clips in training in which a latent action is held on for a
+            while, as a key is at play (0 in the paper).
+        own_tokens: share of the clips in training in which the past is partly the model's own, as
+            it is at play (0 in the paper).
         steps: passes in which a frame's tokens are filled in at play.
         temperature: of the tokens' distribution at play; 0 takes the likeliest.
         choice_temperature: of the noise on the confidences, in MaskGIT's order of filling in.
@@ -127,6 +133,9 @@ class DynamicsConfig:
     action: Literal["added", "prepended"] = "added"
     mask_min: float = 0.5
     whole_frames: float = 0.0
+    any_action: float = 0.0
+    held_action: float = 0.0
+    own_tokens: float = 0.0
     steps: int = 25
     temperature: float = 1.0
     choice_temperature: float = 0.0

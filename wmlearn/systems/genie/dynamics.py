@@ -59,7 +59,12 @@ class Dynamics(nn.Module):
         return self.out(self.features(tokens, actions))
 
     def loss(
-        self, tokens: Tensor, actions: Tensor, mask: Tensor, masked: Tensor | None = None
+        self,
+        tokens: Tensor,
+        actions: Tensor,
+        mask: Tensor,
+        masked: Tensor | None = None,
+        seen: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Cross entropy over the masked tokens, and the share of them that is named right.
 
@@ -68,8 +73,9 @@ class Dynamics(nn.Module):
             actions: float ``[B, T - 1, A]``.
             mask: bool ``[B, T, S]``, what to hide; never the first frame's.
             masked: by how many to divide, where processes share a batch: their mean number.
+            seen: int64 ``[B, T, S]``, what stands where none is hidden; by default the true ones.
         """
-        hidden = torch.where(mask, self.mask_token, tokens)
+        hidden = torch.where(mask, self.mask_token, tokens if seen is None else seen)
         logits = self.out(self.features(hidden, actions)[:, 1:]).float()  # the first is given
         targets, weight = tokens[:, 1:], mask[:, 1:].float()
         each = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
