@@ -25,7 +25,7 @@
 #
 # | Tier | Your machine | The whole notebook computes for | of it live training | Memory |
 # |---|---|---|---|---|
-# | `laptop` | 2 CPU cores | about 15 minutes | at most 5 | 3 GB |
+# | `laptop` | 2 CPU cores | about 30 minutes | at most 5 | 3.5 GB |
 # | `colab` | one GPU with 16 GB | hours (section 9) | a smaller copy of the paper's | not measured |
 # | `smoke` | any; a test | a minute | seconds, and learns nothing | 1 GB |
 #
@@ -1029,20 +1029,29 @@ def named_right(halves, part):
 
 # %%
 halves = {"shipped": both_halves(genie), "yours": both_halves(run.system)}
+marks = {(what, label): named_right(seen_by, part) for what, part in parts.items()
+         for label, seen_by in halves.items()}
 lines = ["| | system | right | most frequent one | mean over classes | chance |",
          "|---|---|---|---|---|---|"]
-for what, part in parts.items():
-    for label, seen_by in halves.items():
-        right, often, balanced = named_right(seen_by, part)
-        lines.append(f"| {what} | {label} | {right:.0%} | {often:.0%} | {balanced:.0%} "
-                     f"| {1 / len(set(part)):.0%} |")
+for (what, label), (right, often, balanced) in marks.items():
+    lines.append(f"| {what} | {label} | {right:.0%} | {often:.0%} | {balanced:.0%} "
+                 f"| {1 / len(set(parts[what])):.0%} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
 # The column *mean over classes* counts each direction alike, however rare; chance is then one in
 # the number of classes. Remember what went into this: video. Nobody told the model that there is
-# such a thing as left.
-#
+# such a thing as left. About jumps:
+
+# %%
+right, often, balanced = marks["jump", "shipped"]
+verdict = "does not beat" if right <= often else "beats"
+Markdown(f"A jump is rare. Always saying *no jump* is right in {often:.0%}, and the shipped "
+         f"world, with {right:.0%}, {verdict} that; it pays for the jumps that it finds with "
+         "false alarms. Counted by class, where never finding a jump would score 50%, it has "
+         f"{balanced:.0%}.")
+
+# %% [markdown]
 # Buttons can only do what the video shows. In the clips that train your live model nobody ever
 # sets off to the *left* from rest, and a model that saw nothing else has no button for it. The
 # shipped world learned from 72,000 further frames in which players do. What does yours do?
@@ -1251,7 +1260,7 @@ versions = {
 # The three questions:
 
 # %%
-def action_report(system):
+def three_answers(system):
     """The decoder's error, the perplexity of the codes, and the named directions."""
     scored = video(data.clips("val", size["scored"], 5, seed=9))
     with torch.no_grad():
@@ -1260,24 +1269,37 @@ def action_report(system):
         inferred = system.actions(system._action_input(frames, tokens))
     many = perplexity(code_counts(inferred.codes, system.config.actions.num_actions))
     _, _, balanced = named_right(both_halves(system), parts["direction"])
-    return f"{inferred.reconstruction:.4f} | {many:.1f} of 8 | {balanced:.0%}"
+    return float(inferred.reconstruction), float(many), float(balanced)
+
+
+def action_report(answers):
+    return "{:.4f} | {:.1f} of 8 | {:.0%}".format(*answers)
 
 
 # %% [markdown]
 # Their answers:
 
 # %%
+answers = {name: three_answers(system) for name, system in versions.items()}
 lines = ["| | decoder's error | perplexity | direction, by class (chance 33%) |",
          "|---|---|---|---|"]
-Markdown("\n".join(lines + [f"| {name} | {action_report(s)} |"
-                            for name, s in versions.items()]))
+Markdown("\n".join(lines + [f"| {name} | {action_report(its)} |"
+                            for name, its in answers.items()]))
 
 # %% [markdown]
-# One seed, few steps: read the large differences. In the run that we made, the version without
-# revival put everything into one code: all its buttons do the same. Its error is higher, but an
-# error does not say *what* is missing; the perplexity does. The direction is hardly better than
-# chance in any of them after so few steps: the finished latent action model of section 5.3 needed
-# six times as many.
+# One seed, few steps: read the large differences. Which version collapsed?
+
+# %%
+worst = min(answers, key=lambda name: answers[name][1])
+Markdown(f"The fewest codes are left in *{worst}*: a perplexity of {answers[worst][1]:.1f}, so "
+         "that its buttons (almost) all do the same. Its decoder's error is "
+         f"{answers[worst][0] / answers['all in place'][0]:.1f} times that of *all in place*. "
+         "But an error does not say *what* is missing; the perplexity does.")
+
+# %% [markdown]
+# A direction named right in 33% is chance, and after so few steps no version is far from it: these
+# models are too young to be asked what their codes mean. The finished latent action model of
+# section 5.3 learned for six times as many steps.
 #
 # ## 6.2 · A loss that falls for nothing
 #
@@ -1464,7 +1486,8 @@ eyes = {
 }
 Markdown("| the latent action model sees | decoder's error (own units) | perplexity "
          "| direction, mean over classes (chance 33%) |\n|---|---|---|---|\n"
-         + "\n".join(f"| {name} | {action_report(s)} |" for name, s in eyes.items()))
+         + "\n".join(f"| {name} | {action_report(three_answers(s))} |"
+                     for name, s in eyes.items()))
 
 # %% [markdown]
 # **VQ or FSQ** in the tokeniser. FSQ (Mentzer and others, 2023) rounds a few coordinates to a few
@@ -1584,8 +1607,13 @@ Markdown("\n".join(lines))
 # Genie's wrong actions cost several decibels, DIAMOND's next to nothing: what a press does here is
 # to shift the whole picture by up to 19 pixels, and that DIAMOND has not learned yet. This is one
 # run of each, far from the paper's scale; it says which of two small recipes learns a scrolling
-# world sooner, not which idea is better. On ViZDoom, where most of a frame stays where it is, the
-# same DIAMOND loses 3 to 5 dB under wrong actions ([chapter 4](04_diamond.ipynb)).
+# world sooner, not which idea is better. On ViZDoom, where most of a frame stays where it is,
+# DIAMOND does listen ([chapter 4](04_diamond.ipynb)). From the card of its shipped world there:
+
+# %%
+doom = shipped_card("diamond-doom-basic")
+for control in doom.controllability.at if doom else ():
+    print(f"{control.horizon:2} steps ahead, wrong actions cost {control.delta.format(1)} dB")
 
 # %% [markdown]
 # **The paper's own scale.** Its largest model has about 11 billion parameters. It was trained on
@@ -1681,12 +1709,4 @@ Markdown("\n".join(lines))
 #   Reinforcement Learning](https://arxiv.org/abs/1912.01588): CoinRun and its sisters.
 
 # %%
-import platform
-
-import psutil  # comes with Jupyter
-
-minutes = (time.monotonic() - began) / 60
-memory = psutil.Process().memory_info().rss / 1e9
-versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-print(f"wmlearn {wm.__version__}, {versions}; tier {tier}, {minutes:.0f} minutes from "
-      f"section 1 to here, {memory:.1f} GB of memory in use")
+wm.course.footer(began, minutes=30, gigabytes=3.5)

@@ -116,7 +116,7 @@ def first_minute(
 
 @torch.inference_mode()
 def _play(world: World, starts: Clip, pressed: Tensor, seed: int) -> Tensor:
-    generator = torch.Generator(world.device).manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)  # the CPU's: the same noise on every device
     state, film = world.reset(starts.to(world.device)), [starts.frames[:, -1]]
     for t in range(pressed.shape[1]):
         state, step = world.step(state, pressed[:, t].to(world.device), generator)

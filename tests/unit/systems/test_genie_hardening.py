@@ -9,6 +9,7 @@ import torch
 from wmlearn.data.clip import Clip
 from wmlearn.systems.genie import Genie
 from wmlearn.systems.genie.config import DynamicsConfig
+from wmlearn.systems.genie.dynamics import _draw
 from wmlearn.systems.genie.hardening import LONGEST, draw_own_tokens, press_otherwise
 from wmlearn.systems.genie.recipe import SMOKE
 
@@ -87,3 +88,13 @@ def test_targets_stay_the_real_tokens():
     assert all(p.grad is None for p in system.tokenizer.parameters())
     again, _ = system.losses(clip, ("dynamics",))
     assert torch.equal(losses["dynamics"], again["dynamics"])
+
+
+def test_tokens_far_below_the_likeliest_are_not_drawn():
+    """Of 60, 30 and 10 %: with a floor of 0.4 the last one never, the others 2 to 1."""
+    logits = torch.tensor([0.6, 0.3, 0.1]).log().expand(3000, 3)
+    chance = torch.rand(3000, generator=torch.Generator().manual_seed(0))
+    for least, share in ((0.0, (0.6, 0.3, 0.1)), (0.4, (2 / 3, 1 / 3, 0.0))):
+        drawn = torch.bincount(_draw(logits, chance, 1.0, least), minlength=3) / 3000
+        assert torch.allclose(drawn, torch.tensor(share), atol=0.03)
+    assert (_draw(logits, chance, 0.0, 0.0) == 0).all()

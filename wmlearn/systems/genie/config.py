@@ -122,6 +122,8 @@ class DynamicsConfig:
             it is at play (0 in the paper).
         steps: passes in which a frame's tokens are filled in at play.
         temperature: of the tokens' distribution at play; 0 takes the likeliest.
+        least: at play, a token is not drawn whose probability is below this share of the
+            likeliest one's (0: all may be, as in the paper).
         choice_temperature: of the noise on the confidences, in MaskGIT's order of filling in.
         window: past frames that are remembered at play.
     """
@@ -138,6 +140,7 @@ class DynamicsConfig:
     own_tokens: float = 0.0
     steps: int = 25
     temperature: float = 1.0
+    least: float = 0.0
     choice_temperature: float = 0.0
     window: int = 15
 
@@ -149,10 +152,12 @@ class SamplerConfig:
     Attributes:
         steps: MaskGIT passes in which they are filled in.
         temperature: of the tokens' probabilities; 0 takes the likeliest.
+        least: a token is not drawn whose probability is below this share of the likeliest one's.
     """
 
     steps: int
     temperature: float
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,8 @@ class GenieConfig:
     @property
     def sampler(self) -> SamplerConfig:
         """How the dynamics draws a frame's tokens, if nothing else is asked for."""
-        return SamplerConfig(self.dynamics.steps, self.dynamics.temperature)
+        dynamics = self.dynamics
+        return SamplerConfig(dynamics.steps, dynamics.temperature, dynamics.least)
 
 
 PAPER = GenieConfig()

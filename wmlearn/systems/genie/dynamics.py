@@ -126,6 +126,7 @@ class Dynamics(nn.Module):
         uniform: Tensor,
         steps: int,
         temperature: float,
+        least: float = 0.0,
     ) -> Tensor:
         """Draws the next frame's tokens ``[B, S]`` (Chang et al. 2022, section 3.2).
 
@@ -137,12 +138,13 @@ class Dynamics(nn.Module):
             uniform: float ``[steps, B, S, 2]`` in [0, 1): all the randomness there is.
             steps: passes n.
             temperature: of the distribution; 0 takes the likeliest token.
+            least: tokens below this share of the likeliest one's probability are not drawn.
         """
         batch = len(action)
         tokens = torch.full((batch, self.space), self.mask_token, device=action.device)
         for i in range(steps):
             logits = self.out(self._step(tokens, action, time, past)[0]).float()
-            drawn = _draw(logits, uniform[i, ..., 0], temperature)
+            drawn = _draw(logits, uniform[i, ..., 0], temperature, least)
             confidence = logits.log_softmax(-1).gather(-1, drawn[..., None])[..., 0]
             gumbel = -(-uniform[i, ..., 1].clamp(1e-6, 1 - 1e-6).log()).log()
             left = self.config.choice_temperature * (1 - (i + 1) / steps)
@@ -173,10 +175,12 @@ def training_mask(
     return mask
 
 
-def _draw(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+def _draw(logits: Tensor, uniform: Tensor, temperature: float, least: float) -> Tensor:
     """One token for each place: logits ``[..., K]``, uniform ``[...]`` -> int64 ``[...]``."""
     if temperature == 0:
         return logits.argmax(-1)
-    cumulative = (logits / temperature).softmax(-1).cumsum(-1)
+    odds = (logits / temperature).softmax(-1)
+    odds = odds * (odds >= least * odds.amax(-1, keepdim=True))
+    cumulative = odds.cumsum(-1)
     limit = uniform[..., None] * cumulative[..., -1:]
     return (limit >= cumulative).sum(-1).clamp(max=logits.shape[-1] - 1)

@@ -109,6 +109,7 @@ class GenieWorld(LatentActionWorld):
             uniform,
             self.sampler.steps,
             self.sampler.temperature,
+            self.sampler.least,
         )
         state = self._remember(state, tokens, pressed)
         nothing = torch.zeros(batch, device=self.device)
