@@ -89,6 +89,8 @@ def first_minute(
         seed: of the keys and of the dreams.
     """
     Needs(discrete=True, frames=True).check("The first minute", world)
+    if world.idle is None:
+        raise ValueError("This world does not say which action idle hands press: set world.idle.")
     steps, held = round(fps * seconds), max(1, round(fps * hold))
     draw = np.random.default_rng(seed)
     keys = draw.integers(0, int(world.action_space.n), (len(starts), -(-steps // held)))

@@ -80,7 +80,7 @@ class LatentActionConfig:
         beta: weight of the commitment term.
         quantizer_weight: weight of the quantizer's loss beside the reconstruction's.
         idle: the code that means standing still, held at play while nothing is pressed; known only
-            after training, and unused by it.
+            after training, and unused by it (None: nothing was found).
     """
 
     num_actions: int = 8
@@ -97,7 +97,7 @@ class LatentActionConfig:
     relative: float = 0.0
     beta: float = 0.25
     quantizer_weight: float = 1.0
-    idle: int = 0
+    idle: int | None = None
 
 
 @dataclass(frozen=True)
