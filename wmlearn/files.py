@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -41,7 +42,7 @@ def write_whole(path: str | Path, content: bytes | str | Callable[[Path], object
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         if callable(content):
             content(temporary)

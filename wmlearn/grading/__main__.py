@@ -18,6 +18,9 @@ from wmlearn.grading.sandbox import find_sandbox
 
 def main(argv: list[str] | None = None) -> int:
     """The command line for teachers; see ``--help``. Returns 1 if a submission was unreadable."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show stops nothing
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(argv)
     return options.run(options) or 0
 
@@ -138,11 +141,16 @@ def _grade(options: argparse.Namespace) -> int:
         for item in row.report.scores
     ]  # fmt: skip
     _write_csv(path, [("student", "exercise", "points", "maximum", "message", "notes"), *lines])
-    unreadable = [r.student for r in rows if any("UNREADABLE" in n for n in r.report.notes)]
-    print(f"{len(rows)} graded; details in {path}")
+    unreadable, failed = (
+        [r.student for r in rows if any(n.startswith(word) for n in r.report.notes)]
+        for word in ("UNREADABLE", "NOT GRADED")
+    )
+    print(f"{len(rows) - len(failed)} graded; details in {path}")
     if unreadable:
         print(f"not readable, 0 points, ask for them again: {', '.join(unreadable)}")
-    return 1 if unreadable else 0
+    if failed:
+        print(f"not graded, see their notes and run this again: {', '.join(failed)}")
+    return 1 if unreadable or failed else 0
 
 
 def _grade_files(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from wmlearn.grading.course import Course
-from wmlearn.grading.merging import MOST_BYTES
+from wmlearn.grading.reading import MOST_BYTES
 
 _CANVAS = re.compile(r"(?P<student>[^_/]+)_(?:LATE_)?\d+_\d+_.*\.ipynb$")
 _MOODLE = re.compile(r"(?P<student>.+)_\d+_assignsubmission_file_?$")

@@ -15,9 +15,9 @@ from wmlearn.grading.merging import (
     exercise_of,
     hidden_lines,
     plan,
-    read_submission,
     without_hidden,
 )
+from wmlearn.grading.reading import read_submission
 from wmlearn.grading.releasing import read_notebook
 
 _MESSAGE = 500  # characters of a message that are kept
