@@ -58,7 +58,8 @@ def graded(course, tmp_path_factory) -> Course:
         file.writestr(f"ada_11_21_{NAME}.ipynb", solved(course))
         file.writestr(f"bob_LATE_12_22_{NAME}-1.ipynb", solved(course, 2, 3, essay=""))
         file.writestr(f"cyd_13_23_{NAME}.ipynb", '{"cells": [')
-        file.writestr("../../../evil/../dan/x.ipynb", solved(course, 1))
+        file.writestr(f"dan_14_24_{NAME}.ipynb", solved(course, 1))
+        file.writestr("../../../evil/../eve_15_25_x.ipynb", solved(course, 1))
         file.writestr(f"{NAME}.ipynb", "{}")
         file.writestr("notes.txt", "not a notebook")
     # 1: one file was left out because nobody knows whose it is
@@ -91,20 +92,20 @@ def test_the_same_course_is_released_the_same_way_again(course):
 
 
 def test_collecting_stays_in_the_course_and_tells_what_it_left_out(graded):
-    assert sorted(graded.submissions(NAME)) == ["ada", "bob", "cyd", "dan"]
+    assert sorted(graded.submissions(NAME)) == ["11", "12", "13", "14"]
     assert not list(graded.root.parent.glob("**/evil"))
 
 
 def test_points_stand_in_the_gradebook_and_in_the_details(graded):
     with graded.api().gradebook as book:
         scores = {s.student.id: s.score for s in book.assignment_submissions(NAME)}
-    assert scores == {"ada": 22, "bob": 14, "cyd": 0, "dan": 19}
+    assert scores == {"11": 22, "12": 14, "13": 0, "14": 19}
     with open(graded.root / f"{NAME}-details.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * 8
-    assert [r["points"] for r in rows if r["student"] == "ada"][-2] == ""  # the essay
-    [torn] = {r["notes"] for r in rows if r["student"] == "cyd"}
-    assert torn.startswith("UNREADABLE: submitted/cyd/04_diamond/04_diamond.ipynb is not")
+    assert [r["points"] for r in rows if r["student"] == "11"][-2] == ""  # the essay
+    [torn] = {r["notes"] for r in rows if r["student"] == "13"}
+    assert torn.startswith("UNREADABLE: submitted/13/04_diamond/04_diamond.ipynb is not")
 
 
 def test_grading_again_gives_the_same_csv(graded):
@@ -116,7 +117,7 @@ def test_grading_again_gives_the_same_csv(graded):
 
 def test_a_manual_grade_survives_and_counts(graded):
     def essay(book):
-        return book.find_grade("04-6-essay", NAME, NAME, "ada")
+        return book.find_grade("04-6-essay", NAME, NAME, "11")
 
     with graded.api().gradebook as book:
         essay(book).manual_score, essay(book).needs_manual_grade = 2.5, False
@@ -125,10 +126,10 @@ def test_a_manual_grade_survives_and_counts(graded):
     main(["export", "04", "--course", str(graded.root)])
     rows = list(csv.DictReader((graded.root / f"{NAME}.csv").open(newline="")))
     assert [(r["student"], r["points"], r["to read"]) for r in rows] == [
-        ("ada", "24.5", "0"),
-        ("bob", "14", "0"),
-        ("cyd", "0", "0"),
-        ("dan", "19", "1"),
+        ("11", "24.5", "0"),
+        ("12", "14", "0"),
+        ("13", "0", "0"),
+        ("14", "19", "1"),
     ]
 
 
@@ -136,7 +137,7 @@ def test_canvas_and_moodle_get_their_columns(graded, tmp_path):
     roster, out = tmp_path / "roster.csv", tmp_path / "out.csv"
     roster.write_text(
         "Student,ID,SIS User ID,SIS Login ID,Section,Old\n    Points Possible,,,,,9\n"
-        '"Lovelace, Ada",7,,ada,A,1\n"B, Bob",8,bob,,A,1\n"C, C",9,,cyd,A,\n"D, D",dan,,,B,2\n'
+        '"Lovelace, Ada",11,,ada,A,1\n"B, Bob",8,12,,A,1\n"C, C",9,,13,A,\n"D, D",14,,,B,2\n'
         '"Late, Eve",10,,eve,A,\n',
         encoding="utf-8-sig",
     )
@@ -145,19 +146,19 @@ def test_canvas_and_moodle_get_their_columns(graded, tmp_path):
     rows = list(csv.reader(out.open(newline="")))
     assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", NAME]
     assert rows[1] == ["    Points Possible", "", "", "", "", "25"]
-    assert rows[3] == ["B, Bob", "8", "bob", "", "A", "14"] and rows[5][-1] == "19"
+    assert rows[3] == ["B, Bob", "8", "12", "", "A", "14"] and rows[5][-1] == "19"
     assert rows[6] == ["Late, Eve", "10", "", "eve", "A", ""]
-    roster.write_text("Student,ID,SIS User ID,SIS Login ID,Section\nx,1,,ada,A\n")
-    with pytest.raises(ValueError, match="has no line for: bob, cyd, dan"):
+    roster.write_text("Student,ID,SIS User ID,SIS Login ID,Section\nx,11,,ada,A\n")
+    with pytest.raises(ValueError, match="has no line for: 12, 13, 14"):
         main([*command, "--format", "canvas", "--roster", str(roster)])
     main([*command, "--format", "moodle"])
     assert out.read_text().splitlines()[0] == f"Username,{NAME}"
-    assert "bob,14" in out.read_text()
+    assert "12,14" in out.read_text()
 
 
 def test_feedback_shows_the_hint_and_no_hidden_test(graded):
     assert main(["feedback", "04", "--course", str(graded.root)]) == 0
-    page = (graded.root / f"feedback/bob/{NAME}/{NAME}.html").read_text(encoding="utf-8")
+    page = (graded.root / f"feedback/12/{NAME}/{NAME}.html").read_text(encoding="utf-8")
     assert "is not written yet" in page
     assert not [line for line in hidden_lines(graded.teacher(NAME)) if line in page]
 

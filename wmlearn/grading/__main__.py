@@ -7,13 +7,14 @@ export. Without one: ``release SOURCE.ipynb OUT.ipynb`` and ``grade SOURCE.ipynb
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
 from pathlib import Path
 
+from wmlearn.files import write_whole
 from wmlearn.grading import grade, release
 from wmlearn.grading.sandbox import find_sandbox
+from wmlearn.grading.tables import table_text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--public", action="store_true", help="the public parameters and seeds")
     made.add_argument("--solutions", action="store_true", help="after the deadline: with solutions")
 
-    made = command("collect", _collect, "take in a download of Canvas or Moodle, or a folder")
+    made = command(
+        "collect", _collect, "take in a download of Canvas, Moodle, Gradescope, Brightspace"
+    )
     made.add_argument("what", help="the assignment, such as 04")
     made.add_argument("files", nargs="+", help="zip files or folders")
     course(made)
@@ -72,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("what", help="the assignment, such as 04")
     course(made)
     made.add_argument("--format", choices=("plain", "canvas", "moodle"), default="plain")
-    made.add_argument("--roster", type=Path, help="the gradebook as exported by Canvas")
+    made.add_argument(
+        "--roster", type=Path, help="Canvas's exported gradebook, or Moodle's grading worksheet"
+    )
+    made.add_argument("--column", default="", help='the title in Canvas, as "Diamond (1234)"')
     made.add_argument("--out", type=Path, help="the file (default: NAME.csv in the course)")
 
     made = command("gradescope", _gradescope, "make Gradescope's autograder zip (otter-grader)")
@@ -117,11 +123,14 @@ def _collect(options: argparse.Namespace) -> int:
     from wmlearn.grading.course import Course
 
     course = Course.open(options.course)
-    taken, left = collect(course, course.assignment(options.what), map(Path, options.files))
-    print(f"{len(taken)} submissions: {', '.join(taken) or 'none'}")
-    for line in left:
-        print(f"  left out: {line}")
-    return 1 if left else 0
+    name = course.assignment(options.what)
+    found = collect(course, name, map(Path, options.files))
+    print(f"{len(found.students)} submissions: {', '.join(found.students) or 'none'}")
+    counts = ", ".join(f"{n} {what}" for what, n in found.counts.items())
+    print(f"{len(found.lines)} files ({counts}); each in {course.root / f'{name}-collected.csv'}")
+    for words in found.lost:
+        print(f"  NOT TAKEN: {words}")
+    return 1 if found.lost else 0
 
 
 def _grade(options: argparse.Namespace) -> int:
@@ -191,7 +200,8 @@ def _export(options: argparse.Namespace) -> int:
     course = Course.open(options.course)
     name = course.assignment(options.what)
     out = options.out or course.root / f"{name}.csv"
-    out.write_text(export(course, name, options.format, options.roster), encoding="utf-8")
+    text = export(course, name, options.format, options.roster, options.column)
+    write_whole(out, text)
     print(f"wrote {out}")
     return 0
 
@@ -230,8 +240,7 @@ def _warn(required: bool = False) -> None:
 
 
 def _write_csv(path: Path, rows: list[tuple]) -> None:
-    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    write_whole(path, table_text(rows))
 
 
 if __name__ == "__main__":
