@@ -28,11 +28,12 @@ from typing import Any, NamedTuple
 
 from wmlearn.files import write_whole
 from wmlearn.grading.gradebook import check_gradebook, find_scripts, read_stamp, safe_id
+from wmlearn.grading.judges import close_idle
 from wmlearn.grading.merging import Plan, blank, merged_notebook, plan
 from wmlearn.grading.reading import read_submission
 from wmlearn.grading.records import key_of, load_outcome, save_outcome
 from wmlearn.grading.releasing import read_notebook, render
-from wmlearn.grading.sandbox import find_sandbox
+from wmlearn.grading.sandbox import require_box
 from wmlearn.grading.scoring import Limits, Outcome, Report, report, run_plan, score
 from wmlearn.grading.variants import make_variant
 
@@ -57,8 +58,10 @@ c.GenerateFeedback.preprocessors = [
     "wmlearn.grading.nbgrader_parts.HideTests",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+c.HTMLExporter.sanitize_html = True  # what students write in Markdown is shown, not run
 # Limits of one submission: seconds for a cell, seconds in all, megabytes of memory.
 c.RunInBox.seconds, c.RunInBox.total, c.RunInBox.megabytes = 60, 300, 2048
+c.RunInBox.no_sandbox = False  # True: grade also where there is no box; trust everybody then
 '''
 EXERCISES = "notebooks/exercises"
 
@@ -168,7 +171,14 @@ class Course:
         folders = (path / name for path in sorted((self.root / "submitted").glob("*")))
         return {safe_id(p.parent.name): p / f"{name}.ipynb" for p in folders if p.is_dir()}
 
-    def grade(self, name: str, jobs: int = 2, fresh: bool = False, say: Any = print) -> list[Row]:
+    def grade(
+        self,
+        name: str,
+        jobs: int = 2,
+        fresh: bool = False,
+        say: Any = print,
+        no_sandbox: bool = False,
+    ) -> list[Row]:
         """Grades all submissions of an assignment, and writes points into nbgrader's gradebook.
 
         Runs ``jobs`` submissions at a time. Each result is kept as soon as it is there; a second
@@ -179,7 +189,9 @@ class Course:
             jobs: submissions at a time.
             fresh: forget earlier results and run all again.
             say: gets a line for each submission.
+            no_sandbox: grade also where there is no box around the students' processes.
         """
+        require_box(no_sandbox)
         found = self.submissions(name)
         if not found:
             raise ValueError(
@@ -190,7 +202,6 @@ class Course:
         if fresh:
             shutil.rmtree(store, ignore_errors=True)
         teacher, limits = self.teacher(name), self.limits()
-        find_sandbox()
         check_gradebook(self.root)
         rows: dict[str, Row] = {}
         with _claim(self.root / ".graded"), ThreadPoolExecutor(max(1, jobs)) as pool:
@@ -208,6 +219,7 @@ class Course:
                     say(_line(rows[student]))
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+                close_idle()
         return [rows[student] for student in sorted(rows)]
 
     def _row(
@@ -235,7 +247,7 @@ class Course:
             trouble = f"UNREADABLE: {str(error).replace(str(self.root) + os.sep, '')}"
         planned = plan(submission, teacher)
         if trouble:
-            planned = Plan(planned.cells, {}, planned.missing, planned.open_names, (trouble,))
+            planned = Plan(planned.cells, {}, planned.missing, (trouble,))
         key = key_of(planned, limits)
         outcome = load_outcome(store, key)
         if outcome is None:
@@ -304,7 +316,7 @@ class Course:
 def _not_graded(name: str, student: str, teacher: dict, error: Exception) -> Row:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     note = f"NOT GRADED: {lines[0][:300]}"
-    planned, nothing = plan(blank(teacher), teacher), Outcome({}, {}, "none: it did not run", ())
+    planned, nothing = plan(blank(teacher), teacher), Outcome({}, {}, "none: it did not run")
     return Row(student, replace(report(name, planned, nothing, teacher), notes=(note,)))
 
 

@@ -22,18 +22,16 @@ class Plan:
     """What to run, and what a person should know about it.
 
     Attributes:
-        cells: for the worker, in order: id, kind (locked, own, answer, test), source, and for a
-            test its hidden part, the names that the answers define, and the empty answers.
+        cells: in order: id, kind (locked, own, answer, test), source, and for a test the names
+            that the answers define. Tests stay with the judge.
         answers: the submitted text of each answer cell, by grade_id.
         missing: answer cells that the submission lacks.
-        open_names: names that answers may rebind although a teacher's cell has defined them.
         notes: what is unusual in the submission, in words.
     """
 
     cells: tuple[dict, ...]
     answers: dict[str, str]
     missing: frozenset[str]
-    open_names: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -81,8 +79,7 @@ def plan(submission: dict, teacher: dict) -> Plan:
         text = texts if isinstance(texts, str) else "\n".join(texts)
         notes += [f"{name}: {why}" for why in unusual(text)]
     cells, missing = _cells(teacher, answers, extras)
-    names = sorted({name for cell in cells for name in cell.get("names", ())})
-    return Plan(tuple(cells), answers, missing, tuple(names), tuple(dict.fromkeys(notes)))
+    return Plan(tuple(cells), answers, missing, tuple(dict.fromkeys(notes)))
 
 
 def _cells(teacher: dict, answers: dict, extras: dict) -> tuple[list[dict], frozenset[str]]:
@@ -111,8 +108,6 @@ def _cells(teacher: dict, answers: dict, extras: dict) -> tuple[list[dict], froz
                     "id": name,
                     "kind": "test",
                     "source": cell["source"],
-                    "hidden": split_hidden(cell["source"])[1],
-                    "stubs": [stub_of(c) for c in mine],
                     "names": sorted({n for c in mine for n in _defined(c["source"])}),
                 }
             )
@@ -179,14 +174,6 @@ def hidden_lines(teacher: dict) -> set[str]:
         shown |= {line.strip() for line in visible.split("\n")}
         secret |= {line.strip() for line in hidden.split("\n")}
     return {line for line in secret - shown if len(line) > 12}
-
-
-def without_hidden(text: str, secret: set[str]) -> str:
-    """A message that quotes a hidden test, without the quotation."""
-    flat = re.sub(r"\\n|\s+", " ", text)
-    if any(line in text or re.sub(r"\s+", " ", line) in flat for line in secret):
-        return "[a message that quoted the hidden tests was removed]"
-    return text
 
 
 def _id(cell: dict) -> str:
