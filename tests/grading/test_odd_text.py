@@ -194,7 +194,7 @@ def test_what_goes_wrong_with_one_submission_is_told_and_the_others_are_graded(
         target.write_text(render(teacher))
     monkeypatch.setattr(Course, "teacher", lambda self, name: teacher)
     monkeypatch.setattr(Course, "limits", lambda self: courses.Limits())
-    fine = Outcome({c["id"]: "" for c in plan(teacher, teacher).cells}, {}, "", ())
+    fine = Outcome({c["id"]: "" for c in plan(teacher, teacher).cells}, {}, "")
     monkeypatch.setattr(courses, "run_plan", lambda *args: fine)
 
     def save(self, name, student, merged, key):

@@ -11,6 +11,8 @@ import os
 import sys
 import traceback
 
+_MEMORY = 4 * 2**30  # bytes beyond its own start
+
 
 def main() -> None:
     jobs = os.fdopen(os.dup(0), "rb")
@@ -24,6 +26,7 @@ def main() -> None:
     from wmlearn.grading.judging import Judge, split
 
     torch.set_num_threads(1)
+    _limit_memory()
 
     def emit(event: str, cell: str = "", text: str = "") -> None:
         line = json.dumps({"event": event, "cell": cell, "text": text}).encode() + b"\n"
@@ -40,6 +43,18 @@ def main() -> None:
             emit("failed", "", f"{type(error).__name__}: {error}\n{where}")
         else:
             emit("end")
+
+
+def _limit_memory() -> None:
+    """What a student's answer makes of the judge's memory ends in an error, not in the machine's."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, most))
 
 
 if __name__ == "__main__":

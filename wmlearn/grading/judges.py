@@ -13,7 +13,8 @@ import threading
 import time
 from pathlib import Path
 
-from wmlearn.grading.talking import START_SECONDS, _path
+from wmlearn.grading.sandbox import find_sandbox, tree
+from wmlearn.grading.talking import START_SECONDS, paths
 
 _SCRIPT = Path(__file__).with_name("_judge.py")
 _GRACE = 60  # seconds beyond all limits of a job, after which the judge is ended
@@ -25,11 +26,15 @@ class JudgeProcess:
     """One judge. It and what it started are gone after ``close``."""
 
     def __init__(self) -> None:
+        self.boxed = find_sandbox().found
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        if not self.boxed:  # what this process has found and said holds for the judge too
+            environment["WMLEARN_SANDBOX"] = "off"
         self._process = subprocess.Popen(
-            [sys.executable, str(_SCRIPT), json.dumps(_path())],
+            [sys.executable, str(_SCRIPT), json.dumps(paths())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            env=environment,
         )
         self._lines: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -79,8 +84,6 @@ class JudgeProcess:
 
     def close(self) -> None:
         """Ends the judge and the student's process that it may have."""
-        from wmlearn.grading.sandbox import tree
-
         pids = tree(self._process.pid) if sys.platform == "linux" else [self._process.pid]
         for pid in pids:
             try:
@@ -98,8 +101,10 @@ class JudgeProcess:
 def judge(job: dict) -> dict:
     """Judges one submission with a judge that is free, or a new one."""
     with _lock:
-        one = _idle.pop() if _idle else None
-    one = one or JudgeProcess()
+        free = [one for one in _idle if one.boxed == find_sandbox().found]
+        if free:
+            _idle.remove(free[0])
+    one = free[0] if free else JudgeProcess()
     whole = False
     try:
         found = one.judge(job)

@@ -94,7 +94,7 @@ class Talk:
         self._sandbox = find_sandbox()
         with self._sandbox.opened() as (command, inherited):
             self._process = subprocess.Popen(
-                [*command, sys.executable, str(_WORKER), json.dumps(_path())],
+                [*command, sys.executable, str(_WORKER), json.dumps(paths())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -264,7 +264,8 @@ class Talk:
         self.close()
 
 
-def _path() -> list[str]:
+def paths() -> list[str]:
+    """Where this process finds modules, for another one."""
     return [str(Path(entry).absolute()) for entry in sys.path if entry] + [os.getcwd()]
 
 
