@@ -37,7 +37,7 @@ def batch(tmp_path_factory):
     course = Course(tmp_path_factory.mktemp("course"))
     course.release(SOURCE, private=False)
     config = course.root / "nbgrader_config.py"
-    config.write_text(config.read_text().replace("= 60, 300, 2048", "= 8, 120, 1024"))
+    config.write_text(config.read_text().replace("= 60, 300, 2048", "= 10, 120, 1024"))
     notebook = read_notebook(SOURCE)
     os.environ["SECRET_TOKEN"] = "SECRET"
     (course.root / "precious.txt").write_text("keep")

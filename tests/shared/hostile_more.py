@@ -331,6 +331,16 @@ def fills_every_place(notebook, place):
         """)  # fmt: skip
 
 
+@hostile(FULL, "")
+def empty_files_without_end(notebook, place):
+    return own_cell(notebook, """
+        number = 0
+        while True:
+            open(f"/tmp/{number}", "w").close()
+            number += 1
+        """)  # fmt: skip
+
+
 @hostile(_without(3))
 def processor_time_of_many(notebook, place):
     return answer(notebook, 3, """

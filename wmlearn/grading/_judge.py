@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _limit_memory() -> None:
-    """What a student's answer makes of the judge's memory ends in an error, not in the machine's."""
+    """An answer that takes the judge's memory ends in an error and leaves the machine's alone."""
     if sys.platform != "linux":
         return
     import resource

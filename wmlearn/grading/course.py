@@ -251,7 +251,8 @@ class Course:
         key = key_of(planned, limits)
         outcome = load_outcome(store, key)
         if outcome is None:
-            outcome = run_plan(planned, teacher, limits)
+            nothing = Outcome({}, {}, "none: there was nothing to run")
+            outcome = nothing if trouble else run_plan(planned, teacher, limits)
             save_outcome(store, key, outcome)
         return planned, outcome
 

@@ -13,8 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from wmlearn.grading.sandbox import find_sandbox, tree
-from wmlearn.grading.talking import START_SECONDS, paths
+from wmlearn.grading.sandbox import START_SECONDS, find_sandbox, paths, tree
 
 _SCRIPT = Path(__file__).with_name("_judge.py")
 _GRACE = 60  # seconds beyond all limits of a job, after which the judge is ended
@@ -66,7 +65,7 @@ class JudgeProcess:
             RuntimeError: if the judging itself failed.
         """
         found: dict = {"errors": {}, "outputs": {}, "limits": "", "whole": False}
-        deadline = time.monotonic() + job["total"] + START_SECONDS + _GRACE
+        deadline = time.monotonic() + 4 * job["total"] + START_SECONDS + _GRACE
         self._process.stdin.write(json.dumps(job).encode() + b"\n")
         self._process.stdin.flush()
         while (event := self._next(deadline)) is not None:

@@ -298,7 +298,9 @@ class Judge:
 def _fixed(why: str) -> str:
     """Why a process ended, of which nothing is the student's own words."""
     return (
-        why if why.endswith((" s.", "memory.", "did.", "processes.", "often.")) else "it stopped."
+        why
+        if why.endswith((" s.", "memory.", "did.", "time.", "processes.", "files.", "often."))
+        else "it stopped."
     )
 
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmlearn.grading.talking import Clock, Ended, Talk
-
 
 @dataclass(frozen=True)
 class Run:
@@ -47,6 +45,8 @@ def run_limited(
         seconds: wall-clock limit for the function, or for each cell.
         megabytes: memory beyond what Python and torch take (Linux; elsewhere see ``Run.limits``).
     """
+    from wmlearn.grading.talking import Clock, Ended, Talk  # torch only where something runs
+
     if callable(what):
         module = getattr(what, "__module__", None)
         if module in (None, "__main__") or "<" in what.__qualname__:

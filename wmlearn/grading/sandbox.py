@@ -24,9 +24,10 @@ from pathlib import Path
 from wmlearn.grading.seccomp import program
 
 SCRATCH = "/scratch"
-SCRATCH_BYTES = 2**27
-OTHER_BYTES = 2**25  # each of /tmp and /dev/shm
+PLACES = {SCRATCH: 2**27, "/tmp": 2**25, "/dev/shm": 2**25}
+"""All that can be written in the box, and its bytes."""
 PROCESSES = 64
+START_SECONDS = 120  # for the first interpreter and its imports, before any limit counts
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/nix/store")
 _LIBRARY = Path(__file__).resolve().parents[1]
 
@@ -158,10 +159,15 @@ def _command(program: str) -> tuple[str, ...]:
             words += ["--ro-bind", str(path), str(path)]
     for check in sorted((_LIBRARY / "chapters").glob("ch*/e[0-9]*.py")):
         words += ["--ro-bind", "/dev/null", str(check)]  # the box holds no check
-    for place, size in ((SCRATCH, SCRATCH_BYTES), ("/tmp", OTHER_BYTES), ("/dev/shm", OTHER_BYTES)):
+    for place, size in PLACES.items():
         words += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return (*words, "--chdir", SCRATCH, "--")
+
+
+def paths() -> list[str]:
+    """Where this process finds modules, for another one."""
+    return [str(Path(entry).absolute()) for entry in sys.path if entry] + [os.getcwd()]
 
 
 def visible_paths() -> list[Path]:
@@ -238,4 +244,23 @@ def seconds_of(pids: list[int]) -> float:
             ticks += sum(map(int, fields[11:15]))
         except (OSError, ValueError):
             continue
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+
+
+def waited(pid: int) -> float:
+    """Seconds that this process could have run and did not, because others had the processors."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def files_in_box(pids: list[int]) -> int:
+    """How many files a box's places to write hold: an empty one takes memory of the kernel."""
+    for pid in reversed(pids):
+        try:
+            places = [os.statvfs(f"/proc/{pid}/root{place}") for place in PLACES]
+        except OSError:
+            continue
+        return sum(about.f_files - about.f_ffree for about in places)
+    return 0

@@ -23,16 +23,21 @@ from typing import Any
 from wmlearn.grading import wire
 from wmlearn.grading.sandbox import (
     SCRATCH,
+    START_SECONDS,
+    files_in_box,
     find_sandbox,
     memory_of,
+    paths,
     privileges,
     seconds_of,
     tree,
+    waited,
 )
 
 _WORKER = Path(__file__).with_name("_worker.py")
-START_SECONDS = 120  # for the first interpreter and its imports, before any limit counts
 _MOST_PROCESSES = 256  # where the system itself does not stop a fork bomb
+_MOST_FILES = 50_000  # in the box's places
+_PATIENCE = 3  # how many times its limit a busy machine may add to it
 _LOOK = 0.2  # seconds between two looks at memory and processor time
 
 
@@ -46,6 +51,9 @@ class Ended(BaseException):
 class Clock:
     """What is left of a submission's time, over all its processes.
 
+    Time in which a process could have run, and others had the processors, does not count, up to
+    three times the total: a busy machine is not the student's fault.
+
     Args:
         total: seconds by the wall clock, and as many of processor time.
     """
@@ -53,6 +61,7 @@ class Clock:
     def __init__(self, total: float) -> None:
         self.total = total
         self.processor = 0.0  # of processes that have ended
+        self.waited = 0.0
         self._begun: float | None = None
 
     def start(self) -> None:
@@ -65,7 +74,8 @@ class Clock:
         """Seconds by the wall clock."""
         if self._begun is None:
             return self.total
-        return self.total - (time.monotonic() - self._begun)
+        free = min(self.waited, _PATIENCE * self.total)
+        return self.total + free - (time.monotonic() - self._begun)
 
     def late(self, processor: float = 0.0) -> str:
         """Why the submission has to stop, or nothing.
@@ -87,6 +97,7 @@ class Talk:
         self.clock, self.seconds, self.megabytes = clock, seconds, megabytes
         self.limits = ""
         self._deadline, self._looked = math.inf, 0.0
+        self._main, self._waited, self._since = 0, 0.0, 0.0
         self._base = 0.0
         self._own = 0.0  # processor time before the student's code began
         self._used = 0.0
@@ -123,11 +134,14 @@ class Talk:
         self.limits = f"{ready.get('limits', '')}, {self._sandbox.words}"
         pids = self._pids()
         self._base, self._own = memory_of(pids), seconds_of(pids)
+        self._main = pids[-1] if pids else 0
+        self._waited = self._since = self._waits()
         self.clock.start()
 
     def allow(self, seconds: float | None = None) -> None:
         """Starts the limit of one cell or test."""
         self._deadline = time.monotonic() + (seconds or self.seconds)
+        self._since = self._waits()
 
     def ask(
         self,
@@ -159,7 +173,7 @@ class Talk:
         while True:
             self._watch()
             try:
-                parts = self._frames.get(timeout=max(0.0, min(_LOOK, self._left())))
+                parts = self._frames.get(timeout=_LOOK)
             except queue.Empty:
                 continue
             if parts is None:
@@ -172,18 +186,21 @@ class Talk:
                 return frame
             self._send(serve[frame["op"]](frame))
 
-    def _left(self) -> float:
-        return min(self._deadline - time.monotonic(), max(self.clock.left, 0.0))
-
     def _watch(self) -> None:
         now = time.monotonic()
-        if late := self.clock.late():
-            raise Ended(late)
-        if now > self._deadline:
-            raise Ended(f"it was stopped after {self.seconds:g} s.")
-        if sys.platform != "linux" or now < self._looked + _LOOK or not self._base:
+        if now < self._looked + _LOOK:
             return
         self._looked = now
+        waits = self._waits()
+        self.clock.waited += waits - self._waited
+        self._waited = waits
+        if late := self.clock.late():
+            raise Ended(late)
+        free = min(waits - self._since, _PATIENCE * self.seconds)
+        if now > self._deadline + free:
+            raise Ended(f"it was stopped after {self.seconds:g} s.")
+        if sys.platform != "linux" or not self._base:
+            return
         pids = self._pids()
         if len(pids) > _MOST_PROCESSES:
             raise Ended("it started too many processes.")
@@ -192,6 +209,12 @@ class Talk:
             raise Ended(late)
         if memory_of(pids) > self._base + self.megabytes:
             raise Ended(f"it and what it started need more than its {self.megabytes} MB of memory.")
+        if self._sandbox.found and files_in_box(pids) > _MOST_FILES:
+            raise Ended("it made too many files.")
+
+    def _waits(self) -> float:
+        """Seconds that the student's process and this one have waited for a processor."""
+        return waited(self._main) + waited(os.getpid()) if self._main else 0.0
 
     def _pids(self) -> list[int]:
         return tree(self._process.pid) if sys.platform == "linux" else []
@@ -262,11 +285,6 @@ class Talk:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def paths() -> list[str]:
-    """Where this process finds modules, for another one."""
-    return [str(Path(entry).absolute()) for entry in sys.path if entry] + [os.getcwd()]
 
 
 def _environment(home: str) -> dict[str, str]:
