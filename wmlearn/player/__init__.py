@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from wmlearn.data.clip import Clip
     from wmlearn.player.fallback import StepPlayer
+    from wmlearn.player.textbox import PromptBox, PromptForm
     from wmlearn.player.widget import Player
     from wmlearn.world import World, WorldModel
 
-__all__ = ["KeyMap", "PlaySession", "View", "play"]
+__all__ = ["KeyMap", "PlaySession", "View", "play", "text_box"]
 
 
 def play(
@@ -121,6 +122,41 @@ def play(
     if autostart:
         player.start()
     return player
+
+
+def text_box(
+    world: World | WorldModel | str,
+    *,
+    examples: Sequence[str] = (),
+    fps: float = 8,
+    seed: int = 0,
+    sampler: Any = None,
+    threads: bool | None = None,
+    width: int = 256,
+) -> PromptBox | PromptForm:
+    """A text box in the notebook: a sentence becomes a video.
+
+    A word that the world has never read is named beside its nearest known ones, and nothing is
+    drawn.
+
+    Args:
+        world: a ``PromptedWorld``; a system that has one; or the name of a shipped checkpoint.
+        examples: sentences on buttons; the first one stands in the field.
+        fps: frames a second of the loop.
+        seed: of the noise: two boxes with one seed draw the same videos.
+        sampler, threads: as for :func:`play`.
+        width: of the picture on the page, in CSS pixels.
+
+    Raises:
+        ImportError: the widgets are not installed.
+        ValueError: the world takes no words.
+    """
+    threads = sys.platform != "emscripten" if threads is None else threads
+    require_widgets("ipywidgets", "PIL", "anywidget")
+    from wmlearn.player.textbox import PromptBox, PromptForm, PromptSession
+
+    session = PromptSession(_as_world(world, sampler), seed)
+    return (PromptBox if threads else PromptForm)(session, examples, fps, width)
 
 
 def require_widgets(*modules: str) -> None:
