@@ -1,4 +1,4 @@
-"""The World contract: what every learned world can do, whatever system it comes from.
+"""The World contract: the interface of every learned world, whatever system it comes from.
 
 A world is functional: its state is a value that is passed in and handed back, never hidden.
 So a planner can branch, a search tree can store states, and a counterfactual is one line.
@@ -125,7 +125,7 @@ class FeatureWorld(World):
 
 
 class LatentActionWorld(World):
-    """A world that learned from video what there is to do: its actions are its own codes."""
+    """A world whose actions are latent codes that it learned from video."""
 
     @abstractmethod
     def infer_actions(self, clip: Clip) -> Tensor:
@@ -133,7 +133,7 @@ class LatentActionWorld(World):
 
 
 class PromptedWorld(World):
-    """A world that can be told in words what to show."""
+    """A world that is conditioned on a text prompt."""
 
     @abstractmethod
     def reset(self, context: Clip, prompt: tuple[str, ...] | None = None) -> Any:
@@ -141,7 +141,7 @@ class PromptedWorld(World):
 
 
 class WorldModel(ABC):
-    """A system that can be lived in: what ``world()`` returns.
+    """A system that has a world: ``world()`` returns it.
 
     A system inherits from it beside ``LightningModule``.
 
@@ -197,7 +197,7 @@ def choose_sampler(own: S, given: S | Mapping[str, Any] | None) -> S:
 
 @dataclass(frozen=True)
 class Needs:
-    """What somebody asks of a world before living in it.
+    """What an agent or a tool requires of a world.
 
     Attributes:
         discrete: its actions are ``Discrete``.
@@ -340,11 +340,11 @@ class WorldEnv(VectorEnv):
     step (``AutoresetMode.SAME_STEP``); its last frame is in ``infos["final_obs"]``.
 
     Args:
-        world: what to live in.
+        world: the dynamics of the environment.
         starts: real clips to start from, ``[N, T >= world.context_frames, C, H, W]`` with actions;
             or a function ``(count, rng) -> Clip`` that draws them.
         num_envs: dreams that go on at the same time.
-        horizon: an episode is truncated after this many steps; learned worlds drift in the end.
+        horizon: an episode is truncated after this many steps, as learned worlds drift.
 
     Raises:
         ValueError: it is a world of features, so there is no picture to observe.

@@ -24,6 +24,8 @@ def write_data(name: str, folder: Path, seed: int = 0) -> str:
     space, known = Discrete(4), {}
     if run.env == "clips/metaworld":
         space = None
+    elif run.env == "scenes/one":
+        space, known = None, {"captions": ["a white square moves right"] * EPISODES}
     elif run.env == "clips/fetch":
         space = Box(-1.0, 1.0, (3,), np.float32)
         known = {"state_names": ["gripper_x", "gripper_y", "gripper_z"]}
@@ -47,7 +49,7 @@ def write_data(name: str, folder: Path, seed: int = 0) -> str:
                 "terminated": ended,
                 "truncated": np.zeros(STEPS, bool),
             }
-        if known:
+        if "state_names" in known:
             steps["state"] = places.astype(np.float32)
         writer.write(Episode(frames, **steps))
     return str(folder)

@@ -14,7 +14,10 @@ from wmlearn.data.episodes import Episode, EpisodeError, EpisodeStore, EpisodeWr
 from wmlearn.data.progress import progress_bar
 from wmlearn.envs.pixels import resize
 
-_SUFFIXES = {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
+_SUFFIXES = {
+    *(".avi", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts"),
+    *(".webm", ".wmv"),
+}
 
 
 def is_video(name: str | os.PathLike) -> bool:
@@ -122,12 +125,28 @@ def _decode(video: Path, fps: float | None, size: int) -> Iterator[NDArray[np.ui
                     if frame.time - start < kept / fps - 1e-6:
                         continue
                 kept += 1
-                yield resize(frame.to_ndarray(format="rgb24"), size)
+                yield resize(_upright(frame.to_ndarray(format="rgb24"), frame), size)
     except av.FFmpegError as error:
         raise ValueError(
             f"{video} cannot be read as a video ({error.strerror}): it is damaged or of another "
             "kind; convert it with `ffmpeg -i IN OUT.mp4`."
         ) from error
+
+
+def _upright(picture: NDArray[np.uint8], frame) -> NDArray[np.uint8]:
+    """Turned and mirrored by quarters as the film's display matrix says (a telephone held upright).
+
+    The matrix takes a pixel (x, y) to (a x + c y, b x + d y); ISO/IEC 14496-12, ``tkhd``.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return picture
+    a, b, _, c, d = np.rint(np.frombuffer(bytes(data), "<i4")[:5] / 2**16).astype(int)
+    if abs(a * d - b * c) != 1 or abs(a) + abs(b) != 1:  # not by quarters
+        return picture
+    across, down = (a, d) if a else (c, b)
+    picture = picture if a else picture.transpose(1, 0, 2)
+    return np.ascontiguousarray(picture[:: down or 1, :: across or 1])
 
 
 def _pyav() -> ModuleType:

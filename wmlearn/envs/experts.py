@@ -1,4 +1,4 @@
-"""Who plays: random play, scripted experts (ViZDoom, CoinRun, Fetch), and mixtures of both.
+"""Policies for recording: random, scripted experts (ViZDoom, CoinRun, Fetch), and mixtures.
 
     python -m wmlearn.envs.experts doom/basic expert --episodes 100
 
@@ -21,14 +21,14 @@ from wmlearn.envs import drivers, make
 from wmlearn.envs.fetch import STEP
 
 POLICIES = ("random", "expert", "mixed")
-PUSH_HEIGHT = 0.43  # metres: the height at which the gripper pushes a block of the Fetch task
-PUSH_LIFT = 0.09  # metres above that, on the way to the block's far side
-PUSH_BEHIND = 0.075  # metres between block and gripper, before a push
+PUSH_HEIGHT = 0.43  # meters: the height at which the gripper pushes a block of the Fetch task
+PUSH_LIFT = 0.09  # meters above that, on the way to the block's far side
+PUSH_BEHIND = 0.075  # meters between block and gripper, before a push
 
 
 @runtime_checkable
 class EpisodePolicy(Protocol):
-    """A function of the frame that wants to know when an episode begins."""
+    """A function of the frame with a reset for each episode."""
 
     def reset(self, seed: int) -> None: ...
 
@@ -131,12 +131,12 @@ class MixedPolicy:
 
 
 class PlatformerPolicy:
-    """Play as one sees it in videos of platform games: directions are held, jumps are taps.
+    """Play as in videos of platform games: directions are held, jumps are taps.
 
     A direction is held for a random number of steps (geometric): right 45 %, left 35 %, none 20 %.
-    A jump is tapped for one step, at the earliest ``FLIGHT`` steps after the last one. Nobody runs
-    against a wall for long: where the picture stands still although a direction is held, it jumps
-    on the right, turns on the left. (A hero who stands may set off either way.)
+    A jump is tapped for one step, at the earliest ``FLIGHT`` steps after the last one. It does not
+    run against a wall for long: where the picture stands still although a direction is held, it
+    jumps on the right, turns on the left. (A hero who stands may set off either way.)
 
     Args:
         env: a Procgen platformer.
@@ -315,6 +315,11 @@ def _push() -> Callable:
     return act
 
 
+def _go_to() -> Callable:
+    """Says the episode's own mission, at every step."""
+    return lambda env: env.mission
+
+
 def _towards(env, place) -> np.ndarray:
     return np.clip((np.asarray(place) - env.gripper) / STEP, -1, 1).astype(np.float32)
 
@@ -334,6 +339,7 @@ EXPERTS: dict[str, Callable[[], Callable]] = {
     "fetch/reach": _reach,
     "fetch/push": _push,
     "driving/car-racing": drivers.expert,
+    "babyai/go-to-local": _go_to,
 }
 """Environment id -> function that makes the expert of one episode, ``act(env) -> action``."""
 

@@ -285,7 +285,7 @@ def add_gated(x: Tensor, y: Tensor, gate: Tensor | None) -> Tensor:
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block: x + attention, then x + MLP, each on normalised input.
+    """A pre-norm transformer block: x + attention, then x + MLP, each on normalized input.
 
     Args:
         dim: D.
