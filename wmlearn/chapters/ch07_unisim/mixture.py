@@ -244,4 +244,3 @@ def said_steps(recording: Recording) -> Tensor:
                 steps = steps + 1 if goes_on and steps >= 0 else -1
             result[first + t] = steps
     return result
-
