@@ -113,7 +113,7 @@ def arm() -> dict:
             goals.append(session.images[goal])
             reals.append(torch.from_numpy(view.real.copy()).permute(2, 0, 1))
             dreams.append(torch.from_numpy(view.imagined.copy()).permute(2, 0, 1))
-            feet.append(f"step {view.step}: {view.centimetres:.0f} cm from the goal")
+            feet.append(f"step {view.step}: {view.centimeters:.0f} cm from the goal")
     session.close()
     panels = {
         "goal": (torch.stack(goals), NEUTRAL),

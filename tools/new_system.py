@@ -28,7 +28,7 @@ END = ")\n\nAGENTS = ("  # of the registry's list
 
 
 class Names:
-    """How a title is spelt in each place: ``My Model`` -> my-model, my_model, MyModel, 13."""
+    """How a title is spelled in each place: ``My Model`` -> my-model, my_model, MyModel, 13."""
 
     def __init__(self, title: str, number: int) -> None:
         words = re.findall(r"[A-Za-z0-9]+", title)

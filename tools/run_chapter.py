@@ -3,11 +3,13 @@
     python tools/run_chapter.py notebooks/NN_name.ipynb
 
 The tier is that of WMLEARN_TIER, the laptop's by default. Runs and recordings go to a temporary
-folder. (nbconvert with ``store_widget_state=False`` breaks at the first Output widget.)
+folder. A run that differs by more than half from the header's minutes or memory fails.
+(nbconvert with ``store_widget_state=False`` breaks at the first Output widget.)
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +21,7 @@ from nbclient import NotebookClient
 
 def main() -> None:
     path = Path(sys.argv[1])
+    os.environ["WMLEARN_STRICT"] = "1"  # read by the last cell
     notebook = jupytext.read(path.parent / "src" / f"{path.stem}.py")
     metadata = nbformat.read(path, as_version=4).metadata if path.exists() else notebook.metadata
     notebook.metadata = metadata

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("name", help="the name it is shipped under")
-    parser.add_argument("--data", type=Path, help="folder of the episodes it learnt from (a world)")
+    parser.add_argument("--data", type=Path, help="episodes it learned from (a world)")
     parser.add_argument("--holdout", type=float, default=0.1)
     parser.add_argument("--policy", action="append", default=[], help="for the world's utility")
     parser.add_argument("--episodes", type=int, default=100)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 WEIGHTS_ADDRESS = ""
 """Where checkpoints are published, each a folder below it; none yet. ``WMLEARN_WEIGHTS`` wins."""
@@ -20,10 +22,36 @@ def assets_dir() -> Path:
     return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "assets"
 
 
+def list_checkpoints() -> list[str]:
+    """Names of the shipped checkpoints, for ``wmlearn.load``."""
+    return sorted(p.parent.name for p in (assets_dir() / "checkpoints").glob("*/card.json"))
+
+
+def list_clip_sets() -> list[str]:
+    """Ids of the shipped sets of clips, for ``wmlearn.record``: ``clips/NAME``."""
+    return sorted(f"clips/{p.parent.name}" for p in (assets_dir() / "clips").glob("*/dataset.json"))
+
+
 def sha256(path: str | Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8, not JSON, nested too deeply, or holds no object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, not an object")
+    return content
 
 
 def write_whole(path: str | Path, content: bytes | str | Callable[[Path], object]) -> Path:

@@ -6,7 +6,7 @@ A checkpoint is a folder::
 
     model.safetensors   weights, nothing else
     card.json           what it is: system, config, data recipe, tier, steps, hardware, minutes,
-                        seed, commit, metrics, and the SHA-256 of model.safetensors
+                        seed, commit, metrics, log (what was tried), and the SHA-256 of the weights
     starts.safetensors  optional: a few real clips to start dreaming from (no simulator needed)
 """
 
@@ -31,7 +31,16 @@ from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
 from wmlearn.fast import speed_up
-from wmlearn.files import assets_dir, cache_dir, fetch, sha256, weights_address, write_whole
+from wmlearn.files import (
+    assets_dir,
+    cache_dir,
+    fetch,
+    list_checkpoints,
+    read_json,
+    sha256,
+    weights_address,
+    write_whole,
+)
 from wmlearn.world import World, WorldModel
 
 FORMAT = "wmlearn-checkpoint"
@@ -41,11 +50,6 @@ STARTS = "starts.safetensors"
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, truncated, tampered with or made for something else."""
-
-
-def list_checkpoints() -> list[str]:
-    """Names of the shipped checkpoints, for ``load``."""
-    return sorted(p.parent.name for p in (assets_dir() / "checkpoints").glob("*/card.json"))
 
 
 def find(name: str | Path) -> Path:
@@ -84,7 +88,7 @@ def _fetch(address: str, folder: Path) -> bool:
     if not fetch(f"{address}/card.json", card, most=2**20):
         return False
     try:
-        content = json.loads(card.read_text(encoding="utf-8"))
+        content = read_json(card)
         files = {"model.safetensors": content["sha256"], **content.get("files", {})}
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{address}/card.json is not the card of a checkpoint.") from error
@@ -143,14 +147,21 @@ def read_card(name: str | Path) -> dict[str, Any]:
     """The card of a checkpoint (a name or a folder)."""
     path = find(name) / "card.json"
     try:
-        card = json.loads(path.read_text())
+        card = read_json(path)
         known = card["format"] == FORMAT and card["version"] == VERSION
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        whole = isinstance(card.get("files", {}), dict)
+        missing = [] if whole else ["files"]
+        missing += [key for key in ("system", "sha256") if not isinstance(card.get(key), str)]
+    except (ValueError, KeyError, OSError) as error:
         raise CheckpointError(f"{path} is not the card of a wmlearn checkpoint.") from error
     if not known:
         raise CheckpointError(
             f"{path} is of format {card['format']} {card['version']}, but this version reads "
             f"{FORMAT} {VERSION}; update wmlearn."
+        )
+    if missing or not isinstance(card.get("config"), dict):
+        raise CheckpointError(
+            f"{path} is not whole ({', '.join(missing or ['config'])}); fetch the checkpoint again."
         )
     return card
 
@@ -164,6 +175,11 @@ def load(name: str | Path) -> nn.Module:
     Raises:
         CheckpointError: nothing there, or a file that is not what its card says.
     """
+    return _load(name, "module")
+
+
+def _load(name: str | Path, part: str) -> nn.Module:
+    """What ``part`` of the registry's entry builds, with the checkpoint's weights."""
     folder = find(name)
     card = read_card(folder)
     path = folder / "model.safetensors"
@@ -174,7 +190,7 @@ def load(name: str | Path) -> nn.Module:
             f"{path} is not the file that card.json describes (truncated or changed); fetch the "
             "checkpoint again."
         )
-    module = _build(card)
+    module = _build(card, part)
     try:
         weights = load_file(path)
         weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
@@ -183,6 +199,12 @@ def load(name: str | Path) -> nn.Module:
         raise CheckpointError(
             f"The weights in {path} do not fit the config in card.json; fetch the checkpoint again."
         ) from error
+    for weight, value in weights.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise CheckpointError(
+                f"{path}: {weight} holds numbers that are not finite, so the training had failed: "
+                "train again, or fetch another checkpoint."
+            )
     module.card = card
     return speed_up(module.eval())
 
@@ -194,8 +216,11 @@ def load_world(name: str | Path, sampler: Any = None) -> World:
         name: as for :func:`load`.
         sampler: how it draws, as the system defines it: its ``Sampler``, or a mapping of what
             shall differ from the checkpoint's own.
+
+    Its ``system`` is the trained networks alone, without what training needs; where that is wanted,
+    too, ``load(name).world()`` gives the same world.
     """
-    system = load(name)
+    system = _load(name, "network")
     if not isinstance(system, WorldModel):
         raise CheckpointError(f"'{name}' holds a {system.card['system']}, not a world.")
     return system.world(sampler)
@@ -208,13 +233,41 @@ def load_starts(name: str | Path) -> Clip:
     if not path.is_file():
         raise CheckpointError(f"The checkpoint '{name}' comes without start clips ({path}).")
     digest = read_card(folder).get("files", {}).get(STARTS)
-    if digest and sha256(path) != digest:
+    if sha256(path) != digest:  # a card that does not name them does not vouch for them, either
         raise CheckpointError(f"{path} is not the file that card.json describes; fetch it again.")
     try:
         tensors = load_file(path)
         return Clip(tensors["frames"], tensors["actions"], state=tensors.get("state"))
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
+
+
+def load_published(system: str, path: str | Path, config: Any = None) -> nn.Module:
+    """A system with the weights that its authors published, as :func:`load` gives one of ours.
+
+    Args:
+        system: a name of the registry whose entry names a converter: ``"diamond"``.
+        path: the authors' file, or for some systems their folder; where it is to be had stands in
+            the system's ``published.py``. Weights only: code inside a pickle is refused, not run.
+        config: the system's config where the file's sizes are not those of the paper.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no converter for this system, or a file that is damaged, foreign or of other
+            sizes.
+    """
+    from wmlearn.systems import LOADABLE
+
+    convertible = [name for name, entry in LOADABLE.items() if entry.published]
+    if system not in convertible:
+        raise ValueError(
+            f"No published weights are known for '{system}'; there is a converter for "
+            f"{', '.join(convertible)}."
+        )
+    module = LOADABLE[system].load("published")(path, config)
+    facts = {"file": Path(path).name, "weights": "the authors', converted"}
+    module.card = {"system": system, "config": asdict(module.config), "published": facts}
+    return speed_up(module.eval())
 
 
 def read_published(path: str | Path) -> dict[str, Any]:
@@ -263,6 +316,51 @@ def renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
     return name
 
 
+def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> nn.Module:
+    """``module`` with converted ``weights``, every one of them; returned.
+
+    Raises:
+        ValueError: a tensor is missing, too much or of another size; it names the first.
+    """
+    own = module.state_dict()
+    wrong = [
+        *(f"{name} is missing" for name in own if name not in weights),
+        *(f"{name} has no place here" for name in weights if name not in own),
+        *(
+            f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
+            for name, value in own.items()
+            if name in weights and weights[name].shape != value.shape
+        ),
+    ]
+    if wrong:
+        raise ValueError(
+            f"The weights in {source} do not fit this configuration ({wrong[0]}"
+            f"{f', and {len(wrong) - 1} more' if wrong[1:] else ''}): give the config that they "
+            "were made with."
+        )
+    module.load_state_dict(dict(weights))
+    return module
+
+
+def read_config(system: str, fields: Mapping[str, Any]) -> Any:
+    """The config of a system from JSON, as in a card; each field is checked.
+
+    Raises:
+        CheckpointError: a field that there is not, or of another kind.
+    """
+    from wmlearn.systems import LOADABLE
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", type=LOADABLE[system].load("config"))
+    try:
+        parsed = parser.parse_object({"config": fields})
+        return parser.instantiate(parsed).config
+    except Exception as error:  # jsonargparse raises its own kinds for each way to be wrong
+        raise CheckpointError(
+            f"The config in this card is not one of a {system}: {error}"
+        ) from error
+
+
 def run_facts() -> dict[str, Any]:
     """What a card says of the machine and the code: hardware, versions, commit."""
     here = Path(__file__).resolve().parent
@@ -285,7 +383,7 @@ def run_facts() -> dict[str, Any]:
     }
 
 
-def _build(card: dict[str, Any]) -> nn.Module:
+def _build(card: dict[str, Any], part: str) -> nn.Module:
     """The untrained module that a card describes; its config is checked against the dataclass."""
     from wmlearn.systems import LOADABLE
 
@@ -295,13 +393,11 @@ def _build(card: dict[str, Any]) -> nn.Module:
             f"know ({', '.join(LOADABLE)}); update wmlearn."
         )
     entry = LOADABLE[card["system"]]
-    build, config_class = entry.load("module"), entry.load("config")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", type=config_class)
+    build = entry.load(part if getattr(entry, part) else "module")
+    config = read_config(card["system"], card["config"])
     try:
-        parsed = parser.parse_object({"config": card["config"]})
-        return build(parser.instantiate(parsed).config)
-    except Exception as error:  # jsonargparse raises its own kinds for each way to be wrong
+        return build(config)
+    except ValueError as error:
         raise CheckpointError(
             f"The config in this card is not one of a {card['system']}: {error}"
         ) from error

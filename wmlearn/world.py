@@ -1,4 +1,4 @@
-"""The World contract: what every learned world can do, whatever system it comes from.
+"""The World contract: the interface of every learned world, whatever system it comes from.
 
 A world is functional: its state is a value that is passed in and handed back, never hidden.
 So a planner can branch, a search tree can store states, and a counterfactual is one line.
@@ -70,6 +70,7 @@ class World(ABC):
             gives if it gives any.
         context_frames: how many real frames ``reset`` needs at least.
         chunk: frames that one step gives; the action holds for all of them.
+        action_a_frame: whether ``step`` takes ``[B, chunk, ...]`` too: an action for each frame.
         predicts_reward: whether ``Step.reward`` and ``Step.terminated`` are predictions. A world
             that learned from video alone knows neither: rewards are 0, and no episode ends.
         system: the trained system behind it; ``None`` where there is none.
@@ -79,6 +80,7 @@ class World(ABC):
     frame_shape: tuple[int, int, int]
     context_frames: int = 1
     chunk: int = 1
+    action_a_frame: bool = False
     predicts_reward: bool = True
     system: nn.Module | None = None
 
@@ -123,7 +125,7 @@ class FeatureWorld(World):
 
 
 class LatentActionWorld(World):
-    """A world that learned from video what there is to do: its actions are its own codes."""
+    """A world whose actions are latent codes that it learned from video."""
 
     @abstractmethod
     def infer_actions(self, clip: Clip) -> Tensor:
@@ -131,7 +133,7 @@ class LatentActionWorld(World):
 
 
 class PromptedWorld(World):
-    """A world that can be told in words what to show."""
+    """A world that is conditioned on a text prompt."""
 
     @abstractmethod
     def reset(self, context: Clip, prompt: tuple[str, ...] | None = None) -> Any:
@@ -139,7 +141,7 @@ class PromptedWorld(World):
 
 
 class WorldModel(ABC):
-    """A system that can be lived in: what ``world()`` returns.
+    """A system that has a world: ``world()`` returns it.
 
     A system inherits from it beside ``LightningModule``.
 
@@ -195,7 +197,7 @@ def choose_sampler(own: S, given: S | Mapping[str, Any] | None) -> S:
 
 @dataclass(frozen=True)
 class Needs:
-    """What somebody asks of a world before living in it.
+    """What an agent or a tool requires of a world.
 
     Attributes:
         discrete: its actions are ``Discrete``.
@@ -229,6 +231,39 @@ class Needs:
             raise ValueError(
                 f"{who} needs {' and '.join(lacks)}: choose a world of another system."
             )
+
+
+class ActionTable(World):
+    """A world with continuous actions as one with a few named ones: what keys can press.
+
+    Args:
+        world: with a ``Box`` of actions.
+        table: float32 ``[K, A]``, the vector of each action.
+    """
+
+    def __init__(self, world: World, table: Tensor) -> None:
+        self.world, self._table = world, torch.as_tensor(table, dtype=torch.float32)
+        self.action_space = gymnasium.spaces.Discrete(len(self._table))
+        self.frame_shape, self.context_frames = world.frame_shape, world.context_frames
+        self.chunk, self.action_a_frame = world.chunk, world.action_a_frame
+        self.predicts_reward, self.system = world.predicts_reward, world.system
+
+    def reset(self, context: Clip) -> Any:
+        """As the world's; ``context.actions`` are numbers of the table, or vectors already."""
+        actions = context.require("actions").actions
+        vectors = actions if actions.is_floating_point() else self._vectors(actions)
+        return self.world.reset(replace(context, actions=vectors))
+
+    def step(
+        self, state: Any, action: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Any, Step]:
+        return self.world.step(state, self._vectors(action), generator)
+
+    def modules(self) -> list[nn.Module]:
+        return self.world.modules()
+
+    def _vectors(self, actions: Tensor) -> Tensor:
+        return self._table.to(actions.device)[actions]
 
 
 class CopyLastFrame(World):
@@ -305,11 +340,11 @@ class WorldEnv(VectorEnv):
     step (``AutoresetMode.SAME_STEP``); its last frame is in ``infos["final_obs"]``.
 
     Args:
-        world: what to live in.
+        world: the dynamics of the environment.
         starts: real clips to start from, ``[N, T >= world.context_frames, C, H, W]`` with actions;
             or a function ``(count, rng) -> Clip`` that draws them.
         num_envs: dreams that go on at the same time.
-        horizon: an episode is truncated after this many steps; learned worlds drift in the end.
+        horizon: an episode is truncated after this many steps, as learned worlds drift.
 
     Raises:
         ValueError: it is a world of features, so there is no picture to observe.

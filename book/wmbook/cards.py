@@ -64,7 +64,7 @@ def card(name: str) -> dict:
 
 @cache
 def evaluation(name: str) -> dict | None:
-    """The judgement on a checkpoint, or on a run of which only the judgement ships."""
+    """The judgment on a checkpoint, or on a run of which only the judgment ships."""
     for path in (CHECKPOINTS / name / "evaluation.json", ROOT / f"assets/evaluations/{name}.json"):
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))

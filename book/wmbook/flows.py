@@ -160,32 +160,45 @@ FLOWS = {
     ),
     "gamengen": Flow(
         {
-            "frames": Box(0, 0, "past frames", "real"),
-            "enc": Box(1, 0, "autoencoder\nencoder", "net"),
-            "past": Box(2, 0, "past latents"),
-            "aug": Box(3, 0, "noise on the past,\nof a told level"),
-            "noisy": Box(2, 1, "noisy next latent"),
-            "net": Box(4, 0.5, "denoiser\nv-prediction", "net"),
-            "act": Box(2, 2, "past actions", "real"),
-            "emb": Box(3, 2, "action embeddings", "net"),
-            "dec": Box(5, 0.5, "autoencoder\ndecoder", "net"),
-            "out": Box(5, 1.6, "next frame", "dream"),
+            "frames": Box(0, 0, "past frames\n[B, n, C, H, W]", "real"),
+            "enc": Box(1, 0, "autoencoder's\nencoder", "net"),
+            "past": Box(2, 0, "past latents\n[B, n, c, h, w]"),
+            "aug": Box(3, 0, "in training: noise\nof a told strength"),
+            "noisy": Box(2, 1.15, "noisy next latent\n[B, c, h, w]"),
+            "join": Box(3, 1.15, "joined by channels"),
+            "actions": Box(2, 2.3, "past actions and\nthe one taken now", "real"),
+            "tokens": Box(3, 2.3, "tokens, for the\ncross-attention", "net"),
+            "level": Box(4, 2.3, "timestep, and the\nstrength on the past", "net"),
+            "unet": Box(4, 1.15, "Stable Diffusion's\nU-Net: predicts v", "net"),
+            "next": Box(5, 1.15, "next latent\n[B, c, h, w]", "dream"),
+            "dec": Box(5, 0, "autoencoder's\ndecoder", "net"),
+            "out": Box(5, -1.15, "next frame", "dream"),
+            "head": Box(5, 2.3, "reward, end\n(ours)", "net"),
         },
         (
             ("frames", "enc", ""),
             ("enc", "past", ""),
             ("past", "aug", ""),
-            ("aug", "net", ""),
-            ("noisy", "net", ""),
-            ("act", "emb", ""),
-            ("emb", "net", ""),
-            ("net", "dec", "a few steps"),
+            ("aug", "join", ""),
+            ("noisy", "join", ""),
+            ("join", "unet", ""),
+            ("actions", "tokens", ""),
+            ("tokens", "unet", ""),
+            ("level", "unet", ""),
+            ("unet", "next", "DDIM"),
+            ("next", "dec", ""),
             ("dec", "out", ""),
+            ("next", "head", ""),
         ),
-        "Past frames become latents in an autoencoder's encoder. Noise is added to these latents, "
-        "and its level is told to the denoiser, which also gets the past actions and the noisy "
-        "next latent. After a few denoising steps the decoder draws the next frame.",
-        "GameNGen: noise on the past in training makes long dreams last.",
+        "Past frames become latents in an autoencoder's encoder. In training, noise of a random "
+        "strength is added to them. They are joined by channels with the noisy next latent and go "
+        "through Stable Diffusion's U-Net, which predicts v. The actions are the tokens that its "
+        "cross-attention reads; it is also told the diffusion timestep and the strength of the "
+        "noise on the past. A few DDIM steps give the next latent: the decoder draws its frame, "
+        "and a head of ours reads off its reward and whether the episode ends. The latent, not "
+        "the frame, then joins the past.",
+        "GameNGen: the past enters as channels, the actions as tokens; noise on the past in "
+        "training makes long dreams last, and at play the drawn latent is the newest of the past.",
     ),
     "genie": Flow(
         {

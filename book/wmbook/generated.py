@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from wmbook import api, charts, films, notation, places, results, systems, tiers
+from wmbook import api, charts, claims, films, notation, places, results, systems, tiers
 
 
 def fill(text: str) -> str:
@@ -116,7 +116,8 @@ def _toctrees() -> str:
     chapters = " ".join(f"chapters/{path.stem}" for path in places.chapters())
     parts = {
         "The course": f"{chapters} exercises/index",
-        "Understand": "fidelity systems/index prerequisites/index glossary notation references",
+        "Understand": "fidelity claims systems/index prerequisites/index glossary notation "
+        "references",
         "Measured": "results comparison tiers checkpoints clips",
         "Make and teach": "own_world instructors contributing api/index changelog licence",
     }
@@ -152,6 +153,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "exercise_toctree": _exercise_toctree,
     "toctrees": _toctrees,
     "notation": notation.markdown,
+    "claims": claims.markdown,
     "five_numbers": results.five_numbers,
     "results_table": results.table,
     "measured": results.measured,

@@ -131,6 +131,13 @@ def _checkpoint(name: str) -> list[str]:
         f"How it was made, command by command: [checkpoints](../checkpoints.md#{_anchor(name)}).",
         "",
     ]
+    if log := card.get("log"):
+        parts += [
+            ":::{dropdown} What was tried on the way",
+            *(f"- {line}" for line in log),
+            ":::",
+            "",
+        ]
     return parts
 
 

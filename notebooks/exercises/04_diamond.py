@@ -161,14 +161,14 @@ check("04.2", noise_levels, euler_sample, seed=42)
 # *Write a function. Difficulty 3 of 5, importance 5 of 5, 20 minutes, 4 points. It teaches what the
 # critic learns from in imagination, and the difference between an end and a cut.*
 #
-# $$G_t = r_t + \gamma \left[(1 - \lambda)\, V_{t+1} + \lambda\, G_{t+1}\right]$$
+# $$R_t = r_t + \gamma \left[(1 - \lambda)\, V_{t+1} + \lambda\, R_{t+1}\right]$$
 #
 # `next_values[:, t]` is $V_{t+1}$, the critic's value *after* step `t`. Three cases:
 #
 # - **terminated** at `t`: the episode is over, nothing comes after $r_t$,
 # - **truncated** at `t`: the episode was cut here, and step `t + 1` belongs to another one. The value
 #   stands for all that would have come,
-# - the last step: there is no $G_{t+1}$, so it is treated like a cut.
+# - the last step: there is no $R_{t+1}$, so it is treated like a cut.
 #
 # A step can be both; then it is terminated. The result is a target for the critic: no gradient
 # flows through it. Change no argument in place. (In imagination only the horizon cuts, so the

@@ -96,7 +96,7 @@ import torch
 start = world.reset(starts[:1])
 dreams = {}
 for name, action in {"wait": 0, "left": 1, "right": 2, "shoot": 3}.items():
-    generator = torch.Generator().manual_seed(0)  # the same luck in each future
+    generator = torch.Generator().manual_seed(0)  # the same noise in each future
     state, frames = start, []
     for _ in range(8):
         state, step = world.step(state, torch.tensor([action]), generator)
@@ -111,14 +111,14 @@ wm.viz.counterfactual_strip(dreams, starts.frames[0, -1])
 # it did is a question of numbers, and chapter 4 asks it.
 
 # %% [markdown]
-# ## The way through every chapter: data, system, world, judgement
+# ## The way through every chapter: data, system, world, judgment
 #
 # | Station | The question | In the library | On the command line |
 # |---|---|---|---|
 # | **data** | What was experienced? | `wmlearn.envs`, `wmlearn.data` | `wmlearn record` |
 # | **system** | What is learned from it, and how? | `wmlearn.systems`, `wmlearn.train` | `wmlearn fit` |
 # | **world** | Can I act in it? | `wmlearn.world`, `wmlearn.player`, `wmlearn.agents` | |
-# | **judgement** | Is it true, does it obey, is it of use, what does it cost? | `wmlearn.evaluation` | `wmlearn evaluate` |
+# | **judgment** | Is it true, does it obey, is it of use, what does it cost? | `wmlearn.evaluation` | `wmlearn evaluate` |
 #
 # The folders of the library have these names, and each chapter passes the four stations in this
 # order.

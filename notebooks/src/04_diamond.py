@@ -122,6 +122,9 @@ wm.viz.strip({"real": clip.frames[0]}, titles, colors={"real": wm.viz.REAL},
                  "was pressed after it, and the last one is to be predicted.")
 
 # %% [markdown]
+# The key of the second frame is *attack*, and the flash is in the fourth: what was pressed shows later, so
+# the past keys have to be known as well. The monster, left of the middle, stands still.
+#
 # # 2 · The idea: recognise a frame in noise
 #
 # Take the next frame of the game and bury it in noise. A network that knows the past is asked for
@@ -769,6 +772,8 @@ wm.viz.curves({"dream": dream_db, "copy last frame": copy_db}, steps,
               colors={"copy last frame": wm.viz.NEUTRAL})
 
 # %% [markdown]
+# Here they do not cross: the dream was ahead at the first measurement, and is still rising at the end.
+#
 # How much went into your world, and into the one that you played at the start?
 
 # %%
@@ -817,7 +822,9 @@ colors = {"shipped": wm.viz.DREAM, "copy last frame": wm.viz.NEUTRAL}
 wm.viz.curves(scores, xlabel="steps ahead", ylabel="PSNR (dB)", colors=colors)
 
 # %% [markdown]
-# At three distances:
+# The shipped world is above the dashed line at every step. Yours begins above it, is no better than a copy
+# for some ten steps, and ends above it. Wrong keys bring the shipped world down to the copy, or below. At
+# three distances:
 
 # %%
 for h in (1, 8, 32):
@@ -863,6 +870,9 @@ wm.viz.gif(film, fps=8, alt="A short film: the real game on the left, beside it 
                             "dream of the world trained here, under the same keys.")
 
 # %% [markdown]
+# Its room turns as the real one does, and the flash comes when it should. But grain gathers on walls and
+# gun from frame to frame, and nothing takes it away again.
+#
 # Now what no recording can show: one moment, four futures. The noise is the same in each row,
 # only the key differs. **Look for** the first step in which the rows differ. And follow the monster
 # in the rows in which you move: does it come along?
@@ -884,6 +894,10 @@ wm.viz.counterfactual_strip({name: frames for name, (frames, _) in futures.items
                             clip.frames[0, 3])
 
 # %% [markdown]
+# The rows differ from the first step on, in the side walls. Waiting and shooting keep the room sharp, and
+# only the shooter's gun flashes again. Walking left brings the left wall into view, walking right the
+# right one, and both blur what they move. The monster is shifted a little and fades.
+#
 # What does the dream say that these four futures earn?
 
 # %%
@@ -991,6 +1005,9 @@ misled = {name: dream_small(denoiser, real[:, :4], wrong_keys)
 wm.viz.curves(ablation, xlabel="steps ahead", ylabel="PSNR (dB)", colors=colors)
 
 # %% [markdown]
+# At the first step the three that predict the change lie together, far above the whole frame. The order
+# does not last: at the end the whole frame is on top, and *all in place* leads the other two.
+#
 # The same as pictures: real on top, then the four variants. **Look for** what each of them loses.
 
 # %%
@@ -1002,6 +1019,9 @@ wm.viz.strip({name: frames[times] for name, frames in rows.items()},
              alt="Real frames, below them the dreams of four variants, at four times.")
 
 # %% [markdown]
+# The whole frame is blurred at once and stays so. The other three are sharp at step 8 and grainy at 32, the
+# one that never met its own answers and the one with the paper's noise most of all.
+#
 # And as a table. The last column asks section 4's question again: what do wrong keys cost? A world
 # that loses nothing does not listen.
 
@@ -1107,7 +1127,8 @@ wm.viz.curves(drift, range(1, size["long"] + 1, every),
               xlabel="steps dreamed", ylabel="likeness to real frames (dB)")
 
 # %% [markdown]
-# The first of the four dreams, at six times:
+# Two curves sink, both within the first tens of steps: DDPM with one step and with three. The other four
+# go on at the level at which they began. The first of the four dreams, at six times:
 
 # %%
 times = sorted({round(i * (size["long"] - 1) / 5) for i in range(6)})
@@ -1118,6 +1139,7 @@ wm.viz.strip({name: frames[times, 0] for name, frames in long.items()},
                  "steps, one row each, at six times from the start to the end.")
 
 # %% [markdown]
+# White is what is left of DDPM's dream with few steps; with ten it is a room, as EDM's is with any number.
 # In numbers:
 
 # %%
@@ -1510,6 +1532,10 @@ evaluation
 evaluation.figure()
 
 # %% [markdown]
+# The dream's band is clear of the copy's at every step, and under other actions the dream is no better than
+# a copy: it listens. The probe names the action in dreamed frames nearly as often as in real ones, also
+# where that action is not the clip's.
+#
 # The dream over the horizon once more: **point at** a step to read all three lines there, with their
 # intervals in the table below.
 
@@ -1519,6 +1545,9 @@ from wmlearn.evaluation.figures import horizon_curve
 horizon_curve(evaluation)
 
 # %% [markdown]
+# The two lower lines fall within ten steps and stay down; the dream's own loses three decibels on the way to
+# step 32.
+#
 # **The paper's own figure.** On Atari 100k (26 games, 100,000 real steps each), the mean
 # human-normalised score of agents trained only in DIAMOND is **1.46**, where 0 is random play and
 # 1 a human tester; the same table lists DreamerV3, which dreams in codes instead of pixels, at
@@ -1624,12 +1653,6 @@ Markdown("\n".join(lines))
 #   instead of pixels.
 
 # %%
-import platform
+from wmlearn import course
 
-import psutil  # comes with Jupyter
-
-minutes = (time.monotonic() - began) / 60
-memory = psutil.Process().memory_info().rss / 1e9
-versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-print(f"wmlearn {wm.__version__}, {versions}; tier {tier}, {minutes:.0f} minutes from "
-      f"section 1 to here, {memory:.1f} GB of memory in use")
+course.footer(began, minutes=9, gigabytes=2)

@@ -1132,7 +1132,7 @@ from wmlearn.chapters.ch09_genie.latent_cloning import clone_from_video
 played = find_clips("procgen/coinrun", "ppo", size["watched"], 64)
 watched = unpack(played, f"data/coinrun-ppo-{size['watched']}", size["watched"])
 try:
-    earned = clone_from_video(world, watched, labelled=200, episodes=size["episodes"],
+    earned = clone_from_video(world, watched, labeled=200, episodes=size["episodes"],
                               steps=size["clone"])
 except ImportError:
     earned = None
@@ -1146,7 +1146,7 @@ if earned is None:
 else:
     for name in ("random", "labels_only", "blind", "cloned", "oracle"):
         print(f"{name:11} mean return {getattr(earned, name).format(1)}")
-    print(f"With {earned.labelled} labels the cloned policy comes {earned.share:.0%} "
+    print(f"With {earned.labeled} labels the cloned policy comes {earned.share:.0%} "
           "of the way from random to oracle.")
 
 # %% [markdown]

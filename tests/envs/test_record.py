@@ -221,3 +221,25 @@ def test_doom_twice_the_same(tmp_path, policy):
     assert store.num_frames in (99, 100)
     assert store.info["frame_skip"] == 4 and store.frame_shape == (3, 32, 32)
     assert store[0].rewards.max() <= 101 and store[0].rewards.min() < 0
+
+
+@pytest.mark.parametrize(("value", "words"), [(4, "step 3 is 4, which Discrete"), (0.5, "0.5")])
+def test_actions_outside_the_space_are_refused(tmp_path, value, words):
+    answers = iter([0, 1, value])
+    with pytest.raises(ValueError, match=words):
+        record("test/walk", tmp_path / "set", frames=40, size=16, policy=lambda _: next(answers))
+    assert not list((tmp_path / "set").glob("episode-*"))
+
+
+def test_rewards_that_are_no_numbers_are_refused(tmp_path, monkeypatch):
+    plain = registry["test/walk"]
+
+    def broken(**kwargs):
+        env = plain(**kwargs)
+        step = env.step
+        env.step = lambda action: (lambda r: (r[0], float("nan"), *r[2:]))(step(action))
+        return env
+
+    monkeypatch.setitem(registry, "test/walk", broken)
+    with pytest.raises(ValueError, match="Step 1 of the episode with seed .* reward nan"):
+        record("test/walk", tmp_path / "set", frames=40, size=16)

@@ -21,6 +21,7 @@ class SquareEnv(gymnasium.Env):
 
     action_space = gymnasium.spaces.Discrete(4)
     observation_space = gymnasium.spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8)
+    noop = 0
 
     def __init__(self, length: int | None = None) -> None:
         self.length, self.closed = length, False
@@ -63,3 +64,8 @@ class SquareWorld(World):
         frame = (state.int() - noise).clamp(0, 255).to(torch.uint8)
         done = (action == 3) & self.ends
         return state, Step(frame=frame, reward=action.float() / 2, terminated=done)
+
+
+def column(frame: np.ndarray) -> int:
+    """The first column of the bright square."""
+    return int(np.argmax(frame[32, :, 0] > 180))

@@ -19,7 +19,8 @@ from wmlearn.data.episodes import EpisodeError
 from wmlearn.systems import TRAINABLE
 from wmlearn.train import fit as module
 from wmlearn.train import resume
-from wmlearn.train.fit import Fit, fit, main
+from wmlearn.train.command import main
+from wmlearn.train.fit import Fit, fit
 from wmlearn.train.history import History
 
 STEPS, EVERY = 8, 3  # batches
@@ -299,7 +300,7 @@ def test_a_contradiction_with_the_data_is_refused(name, options, tmp_path):
 
 
 @each_system
-def test_a_misspelt_folder_is_not_recorded_into(name, options, tmp_path, monkeypatch):
+def test_a_misspelled_folder_is_not_recorded_into(name, options, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for maker in ("record", "unpack"):
         monkeypatch.setattr(f"wmlearn.train.data.{maker}", lambda *a, **k: pytest.fail("recorded"))

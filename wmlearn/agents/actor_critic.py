@@ -19,7 +19,7 @@ Memory = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class ActorCriticConfig:
-    """Numbers of the policy and value network.
+    """Sizes of the policy and value network.
 
     Attributes:
         num_actions: A.
@@ -29,8 +29,9 @@ class ActorCriticConfig:
         lstm_dim: width of the LSTM.
         patch_size: p x p pixels become channels first (1: none, as in the paper).
         lstm_skip: policy and value also see the CNN's features directly, beside the LSTM's memory
-            of them (not in the paper). A fresh LSTM lets through a seventh of what the CNN says of
-            the difference between two frames, so without it minutes of training are not enough.
+            of them (not in the paper). A freshly initialized LSTM passes on only a seventh of the
+            difference between two frames' features; without the skip connection, minutes of
+            training are not enough.
         context_frames: frames that the memory has seen in training when the policy chooses first.
             Where an episode has fewer, its first frame is repeated, in training and at play.
         seed: of the initial weights.
@@ -107,12 +108,12 @@ class ActorCritic(nn.Module):
 
 
 class Player:
-    """An actor-critic that plays: remembers what it saw, and acts.
+    """A trained actor-critic as a policy, with its LSTM state.
 
     Args:
         network: the trained actor-critic.
-        greedy: take the likeliest action; else draw one from the policy.
-        seed: of the drawing.
+        greedy: take the most likely action; else sample from the policy.
+        seed: of the sampled actions.
     """
 
     def __init__(self, network: ActorCritic, greedy: bool = False, seed: int = 0) -> None:

@@ -1,9 +1,9 @@
 """Planning with the cross-entropy method (CEM), in any World: of pixels or of features.
 
-A plan is H actions. CEM draws many, lets the world say what each leads to, and draws the next ones
-around the best (V-JEPA 2, section 3.2; Rubinstein & Kroese 2004). What "best" means is a function
-of a step, e.g. its distance to a goal: :func:`feature_distance`, :func:`pixel_distance`. After the
-first action one looks again, and plans anew (model-predictive control).
+A plan is H actions. CEM samples many, rolls each out in the world, and samples the next ones around
+the best (V-JEPA 2, section 3.2; Rubinstein & Kroese 2004). What "best" means is a function of a
+step, e.g. its distance to a goal: :func:`feature_distance`, :func:`pixel_distance`. After the first
+action the agent observes again and replans (model-predictive control).
 
 Shapes: K samples, H steps, A numbers in an action.
 """
@@ -22,7 +22,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.world import FeatureWorld, Step, World
 
 Energy = Callable[[Step], Tensor]
-"""The energy of a plan at a step, float ``[B]``: low is good."""
+"""Cost of a step, float ``[B]`` (lower is better)."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class CEMConfig:
         elites: the best plans of a round, around which the next round draws. The paper's 10.
         iterations: rounds. The paper's 10.
         decay: each round draws this many times fewer plans than the one before, but at least twice
-            the elites: the later rounds search in a small place (iCEM, Pinneri et al. 2020, whose
-            1.25 this is). 1 draws the same number always, as the paper does.
+            the elites: the later rounds search a small region (iCEM, Pinneri et al. 2020, whose
+            1.25 this is). 1 keeps the number constant, as the paper does.
         sum_over_steps: the energy is the mean over all steps; false, as in the paper: the last's.
         spread: standard deviation in the first round, in half-widths of the action space.
-        least_spread: it never falls below this, so that the search goes on.
-        momentum: how much of its past the mean keeps from round to round.
-        still: the search also draws the plan that does nothing, and the mean itself.
+        least_spread: its lower bound in later rounds, so that the search does not stop early.
+        momentum: weight of the previous mean in the next round's.
+        still: each round also tries the plan of zero actions, and the mean itself.
     """
 
     horizon: int = 2
@@ -69,7 +69,7 @@ class CEMConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the search settled on.
+    """The result of a search.
 
     Attributes:
         actions: float ``[H, A]``, or int64 ``[H]`` where actions are discrete.
@@ -101,7 +101,7 @@ def plan(
         config: numbers of the search.
         generator: of the plans that are drawn (and of the world, if it is random).
         guess: where the search begins, e.g. the rest of the last plan (``plan.actions[1:]``);
-            what is missing at its end is filled with nothing.
+            missing steps at its end are zero actions.
 
     Raises:
         ValueError: more than one clip, or actions that are neither Box nor Discrete.
@@ -138,7 +138,7 @@ def rollout_energy(
     """The energy of each plan, float ``[K]``, on the CPU.
 
     Args:
-        world: where to.
+        world: rolls the plans out.
         state: of K copies (:func:`expand_state`).
         actions: ``[K, H, A]`` or ``[K, H]``.
         energy: of a step.
@@ -259,7 +259,7 @@ def _begin(still: Tensor, guess: Tensor | None) -> Tensor:
 
 
 class ImageGoalPlanner:
-    """Acts towards a goal image: plan in a world, do the first action, look, plan again.
+    """Acts towards a goal image: plans in a world, takes the first action, observes, replans.
 
     Args:
         world: any World.

@@ -22,7 +22,7 @@ from wmlearn.world import Needs, World
 
 @dataclass(frozen=True)
 class ImaginationConfig:
-    """Numbers of reinforcement learning in a dream.
+    """Hyperparameters of reinforcement learning in a dream.
 
     Attributes:
         world: the checkpoint (name or folder) of the world to dream in.
@@ -30,11 +30,11 @@ class ImaginationConfig:
         horizon: imagined steps of one dream, T.
         gamma: discount.
         lambda_: of the returns.
-        entropy_weight: keeps the policy from settling too early.
+        entropy_weight: of the entropy bonus, which keeps the policy exploring.
         value_weight: of the value's squared error.
         normalize_advantages: give the batch's advantages mean 0 and standard deviation 1 (not in
             the paper), so that the learning rate does not depend on the size of rewards.
-        epochs: how often each dream is learnt from; 1 in the paper.
+        epochs: optimization passes over each dream; 1 in the paper.
         minibatches: parts into which the dreams of a batch are shuffled in each epoch, with an
             optimizer step for each; 1 in the paper.
         clip_ratio: how far the policy may move from the one that dreamed (PPO; matters from the
@@ -97,10 +97,10 @@ class ImaginedActorCritic(L.LightningModule):
 
     Args:
         config: all numbers.
-        world: to live in; default: the one that ``config`` names.
+        world: to train in; default: the one that ``config`` names.
 
     Raises:
-        ValueError: it cannot live in this world; see ``NEEDS``.
+        ValueError: the world lacks what this agent needs; see ``NEEDS``.
     """
 
     NEEDS = Needs(discrete=True, rewards=True, frames=True)
@@ -162,7 +162,7 @@ class ImaginedActorCritic(L.LightningModule):
         )
 
     def losses(self, dream: Dream) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Policy, value and entropy losses over the steps that were alive; and what to watch."""
+        """Policy, value and entropy losses up to each dream's end; and metrics."""
         c = self.config
         memory = self.actor_critic.initial_memory(len(dream.frames))
         outputs = []

@@ -1,11 +1,11 @@
-"""Searching in a learned world, and a policy that learns to do what the search found.
+"""Search in a learned world, and a policy that imitates the search.
 
-The search tries every plan of two strokes, "hold one key for some steps, then another", in the
-world, and gives each first key the value of its best plan (open-loop planning as in model
+The search tries every plan of two parts, "hold one action for some steps, then another", in the
+world, and gives each first action the value of its best plan (open-loop planning as in model
 predictive control; compare PETS, Chua et al. 2018, with a list of plans in place of random ones).
-The policy learns these answers by heart, as in expert iteration (Anthony et al. 2017), so that it
-can act without searching. Like the actor-critic of ``imagination.py`` it never meets the real
-environment: recorded frames only start the plans.
+The policy is trained to imitate the best first actions, as in expert iteration (Anthony et al.
+2017), so that it can act without searching. Like the actor-critic of ``imagination.py`` it never
+meets the real environment: recorded frames only start the plans.
 
 Shapes: B batch, A actions.
 """
@@ -29,16 +29,16 @@ from wmlearn.world import Needs, World
 
 @dataclass(frozen=True)
 class PlanningConfig:
-    """Numbers of the search, and of learning from it.
+    """Hyperparameters of the search, and of imitating it.
 
     Attributes:
         world: the checkpoint (name or folder) of the world to plan in.
         actor_critic: the network.
-        keys: the actions that plans are made of; empty takes all.
-        first: for how many steps a plan's first key may be held.
-        then: for how many steps its second key is held.
+        keys: the actions that plans consist of; empty takes all.
+        first: for how many steps a plan's first action may be held.
+        then: for how many steps its second action is held.
         gamma: discount.
-        leaf_reward: what every step after a plan is taken to pay, for ever.
+        leaf_reward: assumed reward of every step after the end of a plan.
         temperature: of the softmax that makes a target of the values, in units of the return.
         value_weight: of the value's squared error.
         updates: optimizer steps after each batch of searches, on all that was found so far.
@@ -70,10 +70,10 @@ class PlanningConfig:
 def plan_values(
     world: World, start: Clip, config: PlanningConfig, generator: torch.Generator
 ) -> Tensor:
-    """The return of the best plan that begins with each key, float ``[B, A]``; -inf for no plan.
+    """Return of the best plan that begins with each action, float ``[B, A]``; -inf for none.
 
     Rewards count by their sign. A world that knows how likely each sign and an end are
-    (``Step.reward_signs``, ``Step.end_probability``) is asked for that, so that no sample is drawn.
+    (``Step.reward_signs``, ``Step.end_probability``) gives expected rewards, without sampling.
     """
     keys = config.keys or tuple(range(int(world.action_space.n)))
     root = _Branch(world.reset(start), torch.zeros(len(start)), torch.ones(len(start)))
@@ -86,7 +86,7 @@ def plan_values(
                 continue
             for other in keys:
                 if other == key and length > min(config.first):
-                    continue  # holding on is a longer stroke of the same key
+                    continue  # the same action twice is a longer hold
                 leaf = trunk
                 for _ in range(config.then):
                     leaf = leaf.step(world, other, config.gamma, generator)
@@ -97,11 +97,11 @@ def plan_values(
 
 @dataclass(frozen=True)
 class _Branch:
-    """A plan so far.
+    """A partial plan.
 
     Attributes:
         state: of the world, where the plan leads to.
-        value: [B], what it has earned, discounted.
+        value: [B], the discounted return so far.
         weight: [B], the discount from here on, times the probability of being alive.
     """
 
@@ -127,7 +127,7 @@ class SearchedPolicy(L.LightningModule):
         world: to plan in; default: the one that ``config`` names.
 
     Raises:
-        ValueError: it cannot plan in this world; see ``NEEDS``.
+        ValueError: the world lacks what the search needs; see ``NEEDS``.
     """
 
     NEEDS = Needs(discrete=True, rewards=True)  # the policy looks at recorded frames only

@@ -17,7 +17,7 @@ LAPTOP = PlanningConfig(
 
 
 class SearchedPolicyRecipe(ActorCriticRecipe):
-    """A policy that learns what a search in a frozen world found."""
+    """A policy that imitates a search in a frozen world."""
 
     def preset(self, tier: str) -> tuple[RunConfig, PlanningConfig]:
         """The run and the numbers of a tier; the clips are what the policy sees when it chooses."""

@@ -1,4 +1,4 @@
-"""What a policy is to evaluation and play; and two that every other one is compared with."""
+"""The policy protocol of evaluation and play; and two baselines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Policy(Protocol):
 
 
 class RandomPolicy:
-    """Every action of a discrete space is as likely."""
+    """Uniform over a discrete action space."""
 
     def __init__(self, actions: int, seed: int = 0) -> None:
         self.actions = actions

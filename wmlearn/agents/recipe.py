@@ -15,10 +15,10 @@ from wmlearn.recipes.run import RunConfig
 from wmlearn.world import Needs
 
 PAPER = ImaginationConfig()
-SMALL_WORLD = "diamond-doom-basic-32"  # frames of 32 x 32 are dreamed sooner
+SMALL_WORLD = "diamond-doom-basic-32"  # frames of 32 x 32 are faster to dream
 
-# A small network on 4 x 4 pixel patches; each dream is used four times, since dreaming is what
-# costs; and a shorter view ahead, since the game is short: 1 / (1 - gamma) = 20 steps.
+# A small network on 4 x 4 pixel patches; each dream is used four times, since dreaming is the
+# expensive part; and a shorter horizon, since the game is short: 1 / (1 - gamma) = 20 steps.
 LAPTOP = replace(
     PAPER,
     actor_critic=ActorCriticConfig(

@@ -1,4 +1,4 @@
-"""Lambda-returns: the targets of a value learnt in imagination."""
+"""Lambda-returns: the targets of a value learned in imagination."""
 
 from __future__ import annotations
 

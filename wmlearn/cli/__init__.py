@@ -20,12 +20,13 @@ import wmlearn
 
 COMMANDS = {
     "lab": ("open JupyterLab on chapter 0", "wmlearn.cli.lab"),
-    "record": ("play a real environment and keep the episodes", "wmlearn.data.record"),
-    "fit": ("train a world model", "wmlearn.train.fit"),
-    "evaluate": ("measure a world model beside copying the last frame", "wmlearn.evaluation"),
+    "record": ("record episodes of an environment, or a video", "wmlearn.data.record"),
+    "fit": ("train a world model", "wmlearn.train.command"),
+    "evaluate": ("evaluate a world model beside copying the last frame", "wmlearn.evaluation"),
     "teach": ("hand out exercises and grade them", "wmlearn.grading.__main__"),
+    "convert": ("make a checkpoint of weights that authors published", "wmlearn.cli.convert"),
     "book": ("build the book as a website", "wmlearn.cli.book"),
-    "list": ("show the environments, systems and checkpoints at hand", "wmlearn.cli.inventory"),
+    "list": ("list available environments, systems and checkpoints", "wmlearn.cli.inventory"),
 }
 
 _PACKAGE = Path(wmlearn.__file__).parent
@@ -44,10 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     command = parser.parse_args(argv[:1]).command
+    if os.getcwd() not in sys.path:  # one's own modules, as with `python -m wmlearn`
+        sys.path.append(os.getcwd())
     try:
         return _run(command, import_module(COMMANDS[command][1]), argv[1:]) or 0
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"\n{str(error).capitalize() or 'Stopped'}.", file=sys.stderr)
         return _INTERRUPTED
     except Exception as error:
         if os.environ.get("WMLEARN_TRACEBACK") or not _is_for_the_user(error):
@@ -73,7 +76,7 @@ def _top_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wmlearn",
         usage="wmlearn COMMAND [options]    (wmlearn COMMAND --help explains one)",
-        description="World models: record a game, learn it, play the dream, measure it.",
+        description="World models: record an environment, learn it, play the dream, evaluate it.",
         epilog="\n".join(["commands:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -101,4 +104,4 @@ def _sentence(error: Exception) -> str:
 
 
 def _first_paragraph(module: ModuleType) -> str:
-    return " ".join((module.__doc__ or "").split("\n\n")[0].split())
+    return " ".join((module.__doc__ or "").split("\n\n")[0].split()).replace("``", "")

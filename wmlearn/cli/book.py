@@ -1,4 +1,4 @@
-"""``wmlearn book``: builds the book as a website from the stored outputs of the notebooks.
+"""Build the book as a website from the stored outputs of the notebooks.
 
 Nothing is trained or downloaded. ``--open`` serves the site on this machine and opens it.
 """
@@ -30,10 +30,8 @@ _NEEDED = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder of the build; default build/book")
     parser.add_argument("--open", action="store_true", help="serve the site and open it")
-    parser.add_argument("--port", type=int, default=8123, help="of the server; default 8123")
-    parser.add_argument(
-        "--fresh", action="store_true", help="forget what an earlier build has read"
-    )
+    parser.add_argument("--port", type=int, default=8123, help="port of the server; default 8123")
+    parser.add_argument("--fresh", action="store_true", help="ignore the cache of earlier builds")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The map of the course: which system predicts what, and what it learns from.
+"""The map of the course (which system predicts what, and what it learns from) and the footer.
 
 from wmlearn import course
 
@@ -13,9 +13,10 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from wmlearn.course.footer import footer
 from wmlearn.systems import SPACES, SUPERVISION, SYSTEMS, System
 
-__all__ = ["SPACES", "SUPERVISION", "SYSTEMS", "System", "loop", "table", "world_map"]
+__all__ = ["SPACES", "SUPERVISION", "SYSTEMS", "System", "footer", "loop", "table", "world_map"]
 
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 

@@ -7,7 +7,6 @@ import math
 import mmap
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,41 +14,27 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete
-from numpy.typing import NDArray
+from gymnasium.spaces import Discrete
 from safetensors.numpy import save
 
 from wmlearn.data.clip import Clip
+from wmlearn.data.episode_file import (
+    FORMAT,
+    VERSION,
+    Episode,
+    EpisodeError,
+    check_arrays,
+    check_values,
+    checksum_of,
+    index_of,
+    read_header,
+    read_info,
+    space_from_json,
+    space_to_json,
+)
 from wmlearn.files import write_whole
 
-FORMAT, VERSION = "wmlearn-episodes", 1
-_DTYPES = {"U8": np.uint8, "BOOL": np.bool_, "I64": np.int64, "F32": np.float32}
 _MAPS_KEPT = 512  # memory maps kept open (each holds a file descriptor)
-
-
-class EpisodeError(ValueError):
-    """A dataset or an episode file that cannot be used; the message says which, why, what to do."""
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One episode as arrays: T transitions between T + 1 frames.
-
-    Attributes:
-        frames: uint8 ``[T + 1, C, H, W]``.
-        actions: int64 ``[T]`` or float32 ``[T, A]``; None in a passive video, like all below.
-        rewards: float32 ``[T]``.
-        terminated: bool ``[T]``.
-        truncated: bool ``[T]``.
-        state: float32 ``[T + 1, S]``, what the simulator knows; None where it was not recorded.
-    """
-
-    frames: NDArray[np.uint8]
-    actions: NDArray | None = None
-    rewards: NDArray[np.float32] | None = None
-    terminated: NDArray[np.bool_] | None = None
-    truncated: NDArray[np.bool_] | None = None
-    state: NDArray[np.float32] | None = None
 
 
 class EpisodeWriter:
@@ -84,11 +69,11 @@ class EpisodeWriter:
         info = {
             "format": FORMAT,
             "version": VERSION,
-            "action_space": _space_to_json(action_space, info.pop("action_names", None)),
+            "action_space": space_to_json(action_space, info.pop("action_names", None)),
             "frame_shape": list(frame_shape),
             **({} if state_names is None else {"state_names": list(state_names)}),
             **info,
-            "wmlearn": _wmlearn_version(),
+            "wmlearn": _version(),
         }
         self.info = json.loads(json.dumps(info))  # as it will be read: tuples become lists
         if (self.path / "dataset.json").exists():
@@ -103,7 +88,7 @@ class EpisodeWriter:
         store = EpisodeStore(self.path)
         self._action_space = store.action_space
         self.num_frames = store.num_frames
-        self._taken = set(map(_index, store.files))
+        self._taken = set(map(index_of, store.files))
         self.next_index = 0
         self._go_to_free_index()
 
@@ -116,10 +101,11 @@ class EpisodeWriter:
         }
         path = self.path / f"episode-{self.next_index:06d}.safetensors"
         shapes = {name: (array.dtype, array.shape) for name, array in tensors.items()}
-        _check_arrays(path, shapes, self.info, self._action_space)
-        _check_actions(path, episode.actions, self._action_space)
-        data = save(tensors, metadata={FORMAT: str(VERSION)})  # one key: two come in any order
-        write_whole(path, data)
+        check_arrays(path, shapes, self.info, self._action_space)
+        check_values(path, episode, self._action_space)
+        checksum = checksum_of(tensors[name] for name in sorted(tensors))
+        mark = {FORMAT: f"{VERSION} crc32:{checksum:08x}"}  # one key: two come in any order
+        write_whole(path, save(tensors, metadata=mark))
         self._taken.add(self.next_index)
         self._go_to_free_index()
         self.num_frames += len(episode.frames)
@@ -156,6 +142,7 @@ class EpisodeStore:
         action_space: Discrete, Box, or None (passive video).
         frame_shape: ``(C, H, W)``.
         lengths: int64 ``[episodes]``, the number of frames T + 1 of each episode.
+        captions: what is said of each episode (of the whole of it); None where nothing is.
 
     Raises:
         EpisodeError: no dataset, a newer version, or a file that is not a whole episode of it.
@@ -163,13 +150,29 @@ class EpisodeStore:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
-        self.info = _read_info(self.path)
+        self.info = read_info(self.path)
         self.action_space = space_from_json(self.path, self.info["action_space"])
         self.frame_shape: tuple[int, int, int] = tuple(self.info["frame_shape"])
-        self.files = sorted(self.path.glob("episode-*.safetensors"), key=_index)
-        self._headers = [_read_header(file, self.info, self.action_space) for file in self.files]
+        self.files = sorted(self.path.glob("episode-*.safetensors"), key=index_of)
+        headers = [read_header(file, self.info, self.action_space) for file in self.files]
+        self._headers, self._checksums = [h for h, _ in headers], [c for _, c in headers]
         self.lengths = np.array([h["frames"][1][0] for h in self._headers], dtype=np.int64)
+        self.captions = self._read_captions()
         self._open = lru_cache(_MAPS_KEPT)(self._open_map)
+
+    def _read_captions(self) -> list[str] | None:
+        """Of the episodes at hand; ``EpisodeError`` where one has none."""
+        told = self.info.get("captions")
+        if told is None:
+            return None
+        numbers = [index_of(file) for file in self.files]
+        texts = isinstance(told, list) and all(type(text) is str for text in told)
+        if not texts or (numbers and max(numbers) >= len(told)):
+            raise EpisodeError(
+                f"{self.path / 'dataset.json'} must have captions as a list with a sentence for "
+                f"each episode up to number {max(numbers, default=0)}."
+            )
+        return [told[number] for number in numbers]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -249,10 +252,11 @@ class EpisodeStore:
                 truncated[row, between] = episode.truncated[first:last]
         mask = torch.from_numpy(padded)
         known = None if state is None else torch.from_numpy(state)
+        text = self.captions and tuple(self.captions[number] for number, _ in indices)
         if passive:
-            return Clip(torch.from_numpy(frames), state=known, padded=mask)
+            return Clip(torch.from_numpy(frames), text=text, state=known, padded=mask)
         columns = map(torch.from_numpy, (frames, actions, rewards, terminated, truncated))
-        return Clip(*columns, state=known, padded=mask)
+        return Clip(*columns, text=text, state=known, padded=mask)
 
     def _open_map(self, index: int) -> Episode:
         with open(self.files[index], "rb") as file:
@@ -261,8 +265,16 @@ class EpisodeStore:
             name: np.frombuffer(data, dtype, math.prod(shape), offset).reshape(shape)
             for name, (dtype, shape, offset) in self._headers[index].items()
         }
-        _check_actions(self.files[index], arrays.get("actions"), self.action_space)
-        return Episode(**arrays)
+        wanted = self._checksums[index]
+        self._checksums[index] = None  # once is enough
+        if wanted is not None and checksum_of(arrays[name] for name in sorted(arrays)) != wanted:
+            raise EpisodeError(
+                f"{self.files[index]} is not as it was written (its bytes have changed on the "
+                "disk): delete it, and run the recording again."
+            )
+        episode = Episode(**arrays)
+        check_values(self.files[index], episode, self.action_space)
+        return episode
 
     def __getstate__(self) -> dict:
         return {key: value for key, value in vars(self).items() if key != "_open"}
@@ -272,151 +284,7 @@ class EpisodeStore:
         self._open = lru_cache(_MAPS_KEPT)(self._open_map)
 
 
-# --- files -------------------------------------------------------------------------------------
-
-
-def _read_info(path: Path) -> dict[str, Any]:
-    file = path / "dataset.json"
-    if not file.is_file():
-        raise EpisodeError(
-            f"{path} holds no dataset.json, so it is no dataset: record one with `wmlearn record`."
-        )
-    try:
-        info = json.loads(file.read_text())
-    except ValueError as error:
-        raise EpisodeError(f"{file} is not JSON ({error}): record the dataset again.") from error
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
-        raise EpisodeError(f"{file} does not say format {FORMAT!r}: it belongs to something else.")
-    if info.get("version") != VERSION:
-        raise EpisodeError(
-            f"{file} has version {info.get('version')!r}; this wmlearn reads version {VERSION}: "
-            "update wmlearn or record the dataset again."
-        )
-    shape = info.get("frame_shape")
-    if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
-        raise EpisodeError(f"{file} must have frame_shape [C, H, W]; got {shape!r}.")
-    names = info.get("state_names")
-    if names is not None and not (isinstance(names, list) and all(type(n) is str for n in names)):
-        raise EpisodeError(f"{file} must have state_names as a list of words; got {names!r}.")
-    if "action_space" not in info:
-        raise EpisodeError(f"{file} must have action_space (null for a passive video).")
-    return info
-
-
-def _read_header(
-    path: Path, info: dict, action_space: gymnasium.Space | None
-) -> dict[str, tuple[np.dtype, tuple[int, ...], int]]:
-    """Name -> (dtype, shape, byte offset) of one safetensors file, checked against the dataset."""
-    size = path.stat().st_size
-    try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= size - 8:
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        entries = {
-            name: (
-                np.dtype(_DTYPES[entry["dtype"]]),
-                tuple(entry["shape"]),
-                *entry["data_offsets"],
-            )
-            for name, entry in header.items()
-        }
-        for name, (dtype, shape, begin, end) in entries.items():
-            if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-                raise ValueError(f"the place of {name} is not given in whole numbers")
-            if end - begin != dtype.itemsize * math.prod(shape):
-                raise ValueError(f"{name} has another size than its shape says")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EpisodeError(
-            f"{path} is not an episode file ({error}): delete it, or record the dataset again."
-        ) from error
-    if 8 + length + max((end for *_, end in entries.values()), default=0) != size:
-        raise EpisodeError(
-            f"{path} is truncated or has extra bytes: delete it and run the recording again."
-        )
-    _check_arrays(path, {n: entry[:2] for n, entry in entries.items()}, info, action_space)
-    return {
-        n: (dtype, shape, 8 + length + begin) for n, (dtype, shape, begin, _) in entries.items()
-    }
-
-
-def _check_arrays(path: Path, arrays: dict, info: dict, space: gymnasium.Space | None) -> None:
-    """Names, dtypes and shapes of an episode against its dataset's ``dataset.json``."""
-    frames = arrays.get("frames")
-    steps = frames[1][0] - 1 if frames and frames[1] else 0
-    wanted: dict[str, tuple] = {"frames": (np.uint8, (steps + 1, *info["frame_shape"]))}
-    if space is not None:
-        continuous = isinstance(space, Box)
-        wanted["actions"] = (
-            (np.float32, (steps, *space.shape)) if continuous else (np.int64, (steps,))
-        )
-        wanted["rewards"] = (np.float32, (steps,))
-        wanted["terminated"] = wanted["truncated"] = (np.bool_, (steps,))
-    if (names := info.get("state_names")) is not None:
-        wanted["state"] = (np.float32, (steps + 1, len(names)))
-    for name, (dtype, shape) in wanted.items():
-        if name not in arrays:
-            raise EpisodeError(f"{path} has no {name}: write them as FORMAT.md says.")
-        if (arrays[name][0], tuple(arrays[name][1])) != (dtype, shape):
-            raise EpisodeError(
-                f"{path}: {name} must be {np.dtype(dtype)} {list(shape)}, "
-                f"got {arrays[name][0]} {list(arrays[name][1])}: write them as FORMAT.md says."
-            )
-    if extra := arrays.keys() - wanted.keys():
-        raise EpisodeError(f"{path} has {', '.join(sorted(extra))}, unknown to this dataset.")
-    if steps < 0:
-        raise EpisodeError(f"{path} has no frame: delete it.")
-
-
-def _check_actions(path: Path, actions: NDArray | None, space: gymnasium.Space | None) -> None:
-    if isinstance(space, Discrete) and len(actions):
-        if actions.min() < 0 or actions.max() >= space.n:
-            raise EpisodeError(
-                f"{path} has actions from {actions.min()} to {actions.max()}, but dataset.json "
-                f"says 0 to {space.n - 1}: correct one of them."
-            )
-
-
-def _index(path: Path) -> int:
-    """3 for ``episode-000003.safetensors``."""
-    digits = path.stem.removeprefix("episode-")
-    if not digits.isdecimal():
-        raise EpisodeError(f"{path} must be named episode-000000.safetensors and so on: rename it.")
-    return int(digits)
-
-
-def _space_to_json(space: gymnasium.Space | None, names: list[str] | None) -> dict | None:
-    if space is None:
-        return None
-    if isinstance(space, Discrete):
-        if space.start != 0:
-            raise EpisodeError(f"Discrete actions must start at 0; got {space}.")
-        return {"type": "discrete", "n": int(space.n), "names": names}
-    if isinstance(space, Box) and len(space.shape) == 1:
-        low, high = space.low.astype(float).tolist(), space.high.astype(float).tolist()
-        return {"type": "box", "low": low, "high": high}
-    raise EpisodeError(f"Actions must be Discrete or a Box of one dimension; got {space}.")
-
-
-def space_from_json(path: Path, space: dict | None) -> gymnasium.Space | None:
-    try:
-        if space is None:
-            return None
-        if space["type"] == "discrete":
-            return Discrete(space["n"])
-        if space["type"] == "box":
-            return Box(np.float32(space["low"]), np.float32(space["high"]), dtype=np.float32)
-        raise ValueError(f"unknown type {space['type']!r}")
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
-        raise EpisodeError(
-            f"{path / 'dataset.json'} has an action_space that is not understood ({error!r}): "
-            "write it as FORMAT.md says."
-        ) from error
-
-
-def _wmlearn_version() -> str:
+def _version() -> str:
     import wmlearn
 
     return getattr(wmlearn, "__version__", "unknown")

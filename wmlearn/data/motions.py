@@ -1,4 +1,4 @@
-"""Record an arm's motions: Meta-World tasks that undo each other, cut around their middle.
+"""Record an arm's motions: Meta-World tasks and their reversals, cut around their middle.
 
 ``wmlearn record metaworld/pairs --out data/metaworld --frames 40960`` makes 80 episodes of each of
 the 16 classes. Episode i shows class i mod 16 (``classes`` in dataset.json). The object has made
@@ -22,7 +22,7 @@ FRAMES = 32  # of an episode
 FRAME_SKIP = 2  # simulator steps (80 a second) between two frames
 LONGEST = 150  # frames; the slowest task is half done after about 60
 NOISE = 0.2  # standard deviation of the noise on the expert's action
-SMALLEST_MOVE = 0.04  # metres that the object must move for the episode to count
+SMALLEST_MOVE = 0.04  # meters that the object must move for the episode to count
 
 
 def record_motions(

@@ -1,4 +1,4 @@
-"""Recording: play an environment (or read a video) and keep what was seen as episodes on disk."""
+"""Record an environment, or a video file, as episodes on disk."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
+import yaml
 from gymnasium.spaces import Discrete
 
 from wmlearn.data import shipped
@@ -37,7 +40,8 @@ def record(
 
     Args:
         env_id: see ``wmlearn.envs.make``; or the path of a video file (see ``video.record_video``),
-            ``metaworld/pairs`` (see ``motions``), or a shipped clip set (``clips/metaworld``).
+            ``metaworld/pairs`` (see ``motions``), ``scenes/all`` (see ``scenes``), or a shipped
+            clip set (``clips/metaworld``).
         out: directory of the dataset.
         frames: how many frames the dataset shall hold. The last episode is cut (truncated) there;
             one frame fewer if a lone one, without a step, would be left.
@@ -62,6 +66,10 @@ def record(
         from wmlearn.data.motions import record_motions
 
         return record_motions(out, frames, seed, size, progress)
+    if env_id.startswith("scenes/"):
+        from wmlearn.data.scenes import record_scenes
+
+        return record_scenes(env_id, out, frames, seed, size, progress)
     if is_video(env_id):
         return record_video(env_id, out, frames, size, progress=progress, **env_kwargs)
     if frames < 2:
@@ -104,8 +112,13 @@ def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -
     known = getattr(env.unwrapped, "state_names", None) is not None
     states = [info["state"]] if known else []
     for step in range(1, max_steps + 1):
-        action = act(frame)
+        action = _checked_action(act(frame), env.action_space, step)
         frame, reward, ended, cut, info = env.step(action)
+        if not np.isfinite(reward):
+            raise ValueError(
+                f"Step {step} of the episode with seed {env_seed} has the reward {reward}: the "
+                "environment must give a finite number. Nothing of this episode was kept."
+            )
         cut = bool(cut) or (step == max_steps and not ended)
         frames.append(frame)
         actions.append(action)
@@ -127,27 +140,65 @@ def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -
     )
 
 
+def _checked_action(action, space: gymnasium.Space, step: int):
+    """The action as the environment takes it; one that the space does not hold is refused."""
+    if isinstance(space, Discrete):
+        whole = np.asarray(action)
+        fits = whole.size == 1 and float(whole.reshape(())) == int(whole.reshape(()))
+        action = int(whole.reshape(())) if fits else action
+        fits = fits and space.contains(action)
+    else:
+        action = np.asarray(action, space.dtype)
+        fits = space.contains(action)
+    if not fits:
+        raise ValueError(
+            f"The policy's action at step {step} is {action}, which {space} does not hold: "
+            "nothing of this episode was kept."
+        )
+    return action
+
+
 # --- command line ------------------------------------------------------------------------------
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``wmlearn record``."""
-    parser.add_argument("env", help="environment id (doom/basic, atari/pong, ...) or a video file")
+    parser.add_argument(
+        "env",
+        help="environment id (doom/basic, atari/pong, ...), a video file, or a folder of them",
+    )
     parser.add_argument("--out", type=Path, required=True, help="directory of the dataset")
-    parser.add_argument("--frames", type=int, default=10_000, help="default: %(default)s")
+    parser.add_argument("--frames", type=int, default=10_000, help="total; default: %(default)s")
     parser.add_argument("--policy", choices=POLICIES, default="random", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--size", type=int, default=64, help="pixels; default: %(default)s")
     parser.add_argument(
-        "--hold", type=float, default=3.0, help="mean steps a random action lasts; %(default)s"
+        "--size", type=int, default=64, help="height and width in pixels; default: %(default)s"
     )
     parser.add_argument(
-        "--max_steps", type=int, default=2_000, help="cut longer episodes; default: %(default)s"
+        "--hold",
+        type=float,
+        default=3.0,
+        help="mean number of steps of a random action; default: %(default)s",
     )
-    video = parser.add_argument_group("video files (they have no actions)")
+    parser.add_argument(
+        "--max_steps",
+        type=int,
+        default=2_000,
+        help="truncate longer episodes; default: %(default)s",
+    )
+    parser.add_argument(
+        "--env_option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="passed to the environment, e.g. continuous=false (CarRacing); may be repeated",
+    )
+    video = parser.add_argument_group("video files (frames without actions)")
     video.add_argument("--fps", type=float, help="frames a second to keep; all by default")
     video.add_argument(
-        "--scene_cut", type=float, help="new episode where a pixel changes more, 0 to 1; off"
+        "--scene_cut",
+        type=float,
+        help="start an episode where the mean change of a pixel exceeds this, 0 to 1; default: off",
     )
 
 
@@ -167,8 +218,17 @@ def run(args: argparse.Namespace) -> None:
         hold=args.hold,
         max_steps=args.max_steps,
         **video,
+        **dict(map(_option, args.env_option)),
     )
     print(f"{args.out}: {store.num_frames:,} frames in {store.episodes:,} episodes.")
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """``"continuous=false"`` -> ``("continuous", False)``; the value as YAML has it."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"--env_option takes NAME=VALUE; got {text!r}.")
+    return name, yaml.safe_load(value)
 
 
 def main() -> None:

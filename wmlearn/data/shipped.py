@@ -38,19 +38,13 @@ from wmlearn.data.episodes import (
     space_from_json,
 )
 from wmlearn.data.progress import progress_bar
-from wmlearn.files import assets_dir, sha256, write_whole
+from wmlearn.files import assets_dir, list_clip_sets, read_json, sha256, write_whole
 
 PREFIX = "clips/"
 _XZ, _STEPS, _WEBP = "frames.xz", "steps.safetensors", "clips.safetensors"
 _PER_STEP = ("actions", "rewards", "terminated", "truncated")
 _KNOWN = (*_PER_STEP, "state")  # beside frames, where recorded
 _OF_THE_FILE = ("format", "version", "wmlearn", "sha256", "about")
-
-
-def list_clip_sets() -> list[str]:
-    """Ids of the sets at hand, for ``record``: ``clips/NAME``."""
-    folders = (assets_dir() / "clips").glob("*/dataset.json")
-    return sorted(PREFIX + path.parent.name for path in folders)
 
 
 def find_clips(env: str, policy: str, frames: int, size: int) -> Path | None:
@@ -193,7 +187,14 @@ def _folder(source: str | os.PathLike) -> Path:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    info = json.loads((folder / "dataset.json").read_text())
+    try:
+        info = read_json(folder / "dataset.json")
+    except ValueError as error:
+        raise EpisodeError(
+            f"{folder / 'dataset.json'} is damaged ({error}): fetch the repository's assets again."
+        ) from error
+    if not isinstance(info.get("sha256", {}), dict):
+        info["sha256"] = {}
     if _WEBP not in info.get("sha256", {}) and not {_XZ, _STEPS} <= info.get("sha256", {}).keys():
         raise EpisodeError(
             f"{folder} is no shipped set: its dataset.json has no sha256 of {_WEBP}, or of {_XZ} "

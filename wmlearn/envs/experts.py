@@ -1,4 +1,4 @@
-"""Who plays: random play, scripted experts (ViZDoom, CoinRun, Fetch), and mixtures of both.
+"""Policies for recording: random, scripted experts (ViZDoom, CoinRun, Fetch), and mixtures.
 
     python -m wmlearn.envs.experts doom/basic expert --episodes 100
 
@@ -17,18 +17,18 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-from wmlearn.envs import make
+from wmlearn.envs import drivers, make
 from wmlearn.envs.fetch import STEP
 
 POLICIES = ("random", "expert", "mixed")
-PUSH_HEIGHT = 0.43  # metres: the height at which the gripper pushes a block of the Fetch task
-PUSH_LIFT = 0.09  # metres above that, on the way to the block's far side
-PUSH_BEHIND = 0.075  # metres between block and gripper, before a push
+PUSH_HEIGHT = 0.43  # meters: the height at which the gripper pushes a block of the Fetch task
+PUSH_LIFT = 0.09  # meters above that, on the way to the block's far side
+PUSH_BEHIND = 0.075  # meters between block and gripper, before a push
 
 
 @runtime_checkable
 class EpisodePolicy(Protocol):
-    """A function of the frame that wants to know when an episode begins."""
+    """A function of the frame with a reset for each episode."""
 
     def reset(self, seed: int) -> None: ...
 
@@ -131,12 +131,12 @@ class MixedPolicy:
 
 
 class PlatformerPolicy:
-    """Play as one sees it in videos of platform games: directions are held, jumps are taps.
+    """Play as in videos of platform games: directions are held, jumps are taps.
 
     A direction is held for a random number of steps (geometric): right 45 %, left 35 %, none 20 %.
-    A jump is tapped for one step, at the earliest ``FLIGHT`` steps after the last one. Nobody runs
-    against a wall for long: where the picture stands still although a direction is held, it jumps
-    on the right, turns on the left. (A hero who stands may set off either way.)
+    A jump is tapped for one step, at the earliest ``FLIGHT`` steps after the last one. It does not
+    run against a wall for long: where the picture stands still although a direction is held, it
+    jumps on the right, turns on the left. (A hero who stands may set off either way.)
 
     Args:
         env: a Procgen platformer.
@@ -182,14 +182,13 @@ class PlatformerPolicy:
         return np.abs(frame.astype(np.int16) - self._before).mean() < 1.0
 
 
-def make_policy(
-    name: str, env: gymnasium.Env, seed: int = 0, hold: float = 3.0
-) -> RandomPolicy | ExpertPolicy | MixedPolicy | PlatformerPolicy:
+def make_policy(name: str, env: gymnasium.Env, seed: int = 0, hold: float = 3.0) -> EpisodePolicy:
     """A policy by name: called with a frame it gives an action; ``reset(seed)`` starts an episode.
 
     Args:
         name: ``random``, ``expert`` or ``mixed`` (the latter two need ``make(..., labels=True)``
-            in ViZDoom; in Procgen, ``mixed`` is :class:`PlatformerPolicy`).
+            in ViZDoom; in Procgen, ``mixed`` is :class:`PlatformerPolicy`, in CarRacing
+            :class:`~wmlearn.envs.drivers.Driver`).
         env: the environment that is played.
         seed: of the first episode.
         hold: mean number of steps that a random action is held (see ``RandomPolicy``).
@@ -200,6 +199,8 @@ def make_policy(
         return ExpertPolicy(env, seed)
     if name == "mixed" and getattr(env.unwrapped, "env_id", "").startswith("procgen/"):
         return PlatformerPolicy(env, seed, hold)
+    if name == "mixed" and getattr(env.unwrapped, "env_id", "") == "driving/car-racing":
+        return drivers.Driver(env, seed)
     if name == "mixed":
         return MixedPolicy(env, seed, hold)
     raise ValueError(f"There is no policy {name!r}; choose one of {', '.join(POLICIES)}.")
@@ -314,6 +315,11 @@ def _push() -> Callable:
     return act
 
 
+def _go_to() -> Callable:
+    """Says the episode's own mission, at every step."""
+    return lambda env: env.mission
+
+
 def _towards(env, place) -> np.ndarray:
     return np.clip((np.asarray(place) - env.gripper) / STEP, -1, 1).astype(np.float32)
 
@@ -332,6 +338,8 @@ EXPERTS: dict[str, Callable[[], Callable]] = {
     "procgen/coinrun-hard": _coinrun,
     "fetch/reach": _reach,
     "fetch/push": _push,
+    "driving/car-racing": drivers.expert,
+    "babyai/go-to-local": _go_to,
 }
 """Environment id -> function that makes the expert of one episode, ``act(env) -> action``."""
 

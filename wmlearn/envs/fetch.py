@@ -1,7 +1,7 @@
 """A real robot arm in MuJoCo (Fetch of gymnasium-robotics) as an environment with pixels.
 
 ``fetch/reach``: bring the closed gripper to a place in the air. ``fetch/push``: push a block over
-the table. The goal is never drawn into the picture: who acts by pixels is given a goal *image*.
+the table. The picture does not show the goal: a policy on pixels gets a goal *image*.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from wmlearn.envs.pixels import pixel_space
 
 TASKS = {"reach": "FetchReach-v4", "push": "FetchPush-v4"}
 WORKSPACE = np.array([[1.10, 0.51, 0.42], [1.58, 0.99, 0.70]])
-"""Metres, lowest and highest x, y, z of the gripper: what the camera sees."""
+"""Meters, lowest and highest x, y, z of the gripper: what the camera sees."""
 STEP = 0.064
-"""Metres that the gripper moves along an axis for an action of 1."""
+"""Meters that the gripper moves along an axis for an action of 1."""
 CLOSE = 0.05
-"""Metres: nearer to the goal is success, as Gymnasium-Robotics counts it."""
+"""Meters: nearer to the goal is success, as Gymnasium-Robotics counts it."""
 _SUBSTEPS = 2  # environment steps of 0.04 s in an action
 _CAMERA = dict(azimuth=135.0, elevation=-40.0, distance=1.02, lookat=(1.34, 0.75, 0.535))
 _BLOCK_COLOUR = (0.9, 0.25, 0.1, 1.0)
@@ -40,7 +40,7 @@ class FetchEnv(gymnasium.Env):
     (push) is within 5 cm of the goal, else -1. Nothing terminates; an episode is truncated after
     25 actions, which are Gymnasium-Robotics' 50 steps.
 
-    The simulator's state, float32 ``[S]`` in metres, is in ``info["state"]`` and named by
+    The simulator's state, float32 ``[S]`` in meters, is in ``info["state"]`` and named by
     ``state_names``: the gripper's place, which a real robot knows of itself too, and for the push
     task the block's, which is ground truth for probes. ``info["success"]`` says whether the goal
     is reached.
@@ -99,17 +99,17 @@ class FetchEnv(gymnasium.Env):
 
     @property
     def gripper(self) -> NDArray[np.float64]:
-        """Metres ``[3]``, where the closed fingers are."""
+        """Meters ``[3]``, where the closed fingers are."""
         return self._site("robot0:grip")
 
     @property
     def block(self) -> NDArray[np.float64] | None:
-        """Metres ``[3]``, the block's middle; ``None`` in the reach task."""
+        """Meters ``[3]``, the block's middle; ``None`` in the reach task."""
         return self._site("object0") if self.has_block else None
 
     @property
     def goal(self) -> NDArray[np.float64]:
-        """Metres ``[3]``, where gripper (reach) or block (push) shall be."""
+        """Meters ``[3]``, where gripper (reach) or block (push) shall be."""
         return self._sim.goal.copy()
 
     @goal.setter
@@ -123,8 +123,8 @@ class FetchEnv(gymnasium.Env):
         shows a pose that the arm can take.
 
         Args:
-            gripper: metres ``[3]``; kept inside ``WORKSPACE``.
-            block: metres ``[2]`` or ``[3]``, on the table; by default it stays where it is.
+            gripper: meters ``[3]``; kept inside ``WORKSPACE``.
+            block: meters ``[2]`` or ``[3]``, on the table; by default it stays where it is.
 
         Returns:
             uint8 ``[size, size, 3]``, and the state float32 ``[S]`` that it shows.

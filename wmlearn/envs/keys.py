@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from gymnasium.spaces import Discrete
 
@@ -18,6 +19,8 @@ _KEYS = {
     "fire": " ",
 }
 """Action name -> ``KeyboardEvent.key``."""
+
+_NOOP = {"noop", "no_op", "nop", "none", "nothing", "idle", "stay", "still", "wait"}
 
 _ATARI = re.compile(r"(up|down)?(left|right)?(fire)?")  # "upleftfire" and the like
 
@@ -43,12 +46,21 @@ def env_keys(env_id: str) -> dict[str, int]:
         env.close()
 
 
-def keys_for(action_names: list[str]) -> dict[str, int]:
+def noop_of(action_names: Sequence[str] | None) -> int | None:
+    """The action that does nothing, found by its name; None where none has such a name."""
+    for action, name in enumerate(action_names or ()):
+        if name.lower().replace("-", "_").replace(" ", "_") in _NOOP:
+            return action
+    return None
+
+
+def keys_for(action_names: Sequence[str]) -> dict[str, int]:
     """Key -> action for a list of action names (see ``env_keys``)."""
     keys: dict[str, int] = {}
     spare = iter("123456789abcdefghijklmnopqrstuvwxyz")
+    noop = noop_of(action_names)
     for action, name in enumerate(action_names):
-        if name == "noop":
+        if action == noop:
             continue
         key = _natural_key(name)
         if key is None or key in keys:

@@ -18,7 +18,7 @@ _MISSING = (
 
 
 class ProcgenEnv(gymnasium.Env):
-    """One Procgen platformer. Each ``reset(seed=s)`` draws a level from two thousand million.
+    """One Procgen platformer. Each ``reset(seed=s)`` draws one of 2³¹ levels.
 
     The hero stays in the middle; the level scrolls. Observation: uint8 ``[size, size, 3]``, drawn
     by the game at 64 x 64. Actions: the six moves of Procgen's fifteen buttons that a platformer

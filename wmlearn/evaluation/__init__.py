@@ -1,4 +1,4 @@
-"""Is this system any good? Fidelity, controllability, utility and cost, on one card."""
+"""Evaluate a system: fidelity, controllability, utility and cost, beside baselines, on one card."""
 
 from wmlearn.evaluation.card import EvaluationCard, Row, Section
 from wmlearn.evaluation.command import add_arguments, run

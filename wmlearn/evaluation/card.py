@@ -23,7 +23,7 @@ class Measure:
         name: for people, e.g. "SSIM".
         score: of the world.
         baseline: of the fidelity's baseline.
-        reference: of other real frames, the best one can hope for; ``None`` where it is known.
+        reference: of other real frames, the best attainable value; ``None`` where it is known.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How close predictions are to what really came.
+    """How close predictions are to the truth.
 
     Attributes:
         measure: e.g. "PSNR".
@@ -101,8 +101,8 @@ class ControlAt:
     """The score under other actions at one horizon, in the fidelity's unit.
 
     Other actions are another clip's; in a world with latent actions they are random codes, and the
-    true ones those that it infers from the clip. ``delta``: what they cost; above 0 the world
-    listens.
+    true ones those that it infers from the clip. ``delta``: the score lost; above 0, the
+    world responds to actions.
     """
 
     horizon: int
@@ -137,7 +137,7 @@ class Controllability:
     """Does the world do what the actions say?
 
     Attributes:
-        actions: what the dream was given, and what stands against it: ("true", "other") or, where
+        actions: the actions of the dream, and those of the comparison: ("true", "other") or, where
             actions are latent, ("inferred", "random").
     """
 

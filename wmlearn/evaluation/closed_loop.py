@@ -1,23 +1,28 @@
-"""Closed loop: does the dream pay the policies what the real environment pays them?
+"""Closed loop: do policies get the same returns in the dream as in the environment?
 
 A world that is to replace an environment for choosing between policies must rank them as the
-environment does (rank correlation), and at best pay the same (bias). Several policies from random
-to expert are played in both, for the same number of steps, and the intervals come from drawing
-their episodes again (bootstrap): they say what more episodes would change, not what other policies
-would.
+environment does (rank correlation), and ideally give the same returns (bias). Several policies from
+random to expert are played in both, for the same number of steps, and the intervals come from
+drawing their episodes again (bootstrap): they say what more episodes would change, not what other
+policies would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import gymnasium
-import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.evaluation.utility import Policy, play_dream, play_episodes, rank_correlation
+from wmlearn.evaluation.utility import (
+    Policy,
+    over_episodes,
+    play_dream,
+    play_episodes,
+    rank_estimate,
+)
 from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.world import World
 
@@ -49,31 +54,17 @@ class ClosedLoop:
 
     def spearman(self, resamples: int = 2000, seed: int = 0) -> Estimate | None:
         """Rank correlation of the policies' mean returns, -1..1; None if all are equal."""
-        return self._estimate(rank_correlation, resamples, seed)
+        return rank_estimate(self.dreamed, self.real, resamples, seed)
 
     def pearson(self, resamples: int = 2000, seed: int = 0) -> Estimate | None:
         """Linear correlation of the policies' mean returns, -1..1; None if all are equal."""
-        return self._estimate(_linear_correlation, resamples, seed)
+        return over_episodes(_linear_correlation, self.dreamed, self.real, resamples, seed)
 
     def bias(self, resamples: int = 2000, seed: int = 0) -> Estimate:
         """Mean of dream minus real over the policies, in units of return."""
-        return self._estimate(lambda a, b: (a - b).mean().item(), resamples, seed)
-
-    def _estimate(
-        self, measure: Callable[[Tensor, Tensor], float | None], resamples: int, seed: int
-    ) -> Estimate | None:
-        value = measure(*(_means(side) for side in (self.dreamed, self.real)))
-        if value is None:
-            return None
-        generator = torch.Generator().manual_seed(seed)
-        drawn = [
-            torch.stack([_resampled(x, resamples, generator) for x in side], dim=1)
-            for side in (self.dreamed, self.real)
-        ]
-        again = [measure(a, b) for a, b in zip(*drawn, strict=True)]
-        known = torch.tensor([x for x in again if x is not None], dtype=torch.float64)
-        low, high = known.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
-        return Estimate(value, low, high)
+        bias = over_episodes(_mean_difference, self.dreamed, self.real, resamples, seed)
+        assert bias is not None  # a difference is always defined
+        return bias
 
 
 def closed_loop(
@@ -109,14 +100,8 @@ def closed_loop(
     return ClosedLoop(tuple(policies), tuple(dreamed), tuple(real), steps)
 
 
-def _means(returns: tuple[Tensor, ...]) -> Tensor:
-    return torch.stack([x.double().mean() for x in returns])
-
-
-def _resampled(returns: Tensor, resamples: int, generator: torch.Generator) -> Tensor:
-    """Means ``[resamples]`` of returns that are drawn again, with replacement."""
-    n = len(returns)
-    return returns.double()[torch.randint(n, (resamples, n), generator=generator)].mean(1)
+def _mean_difference(first: Tensor, second: Tensor) -> float:
+    return (first - second).mean().item()
 
 
 def _linear_correlation(first: Tensor, second: Tensor) -> float | None:

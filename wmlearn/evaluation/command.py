@@ -23,24 +23,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, help="where to write the card (JSON)")
     add("--figure", type=Path, help="where to draw the card (.png, .svg)")
     add("--horizons", type=int, nargs="+", help="steps ahead (default 1 8 32)")
-    add("--clips", type=int, default=64, help="for each horizon (default 64)")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add("--clips", type=int, default=64, help="clips for each horizon (default 64)")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the dreams (default 0 1 2)")
     add("--holdout", type=float, default=0.1, help="held-out share of the episodes (default 0.1)")
     add(
         "--policy",
         action="append",
         default=[],
-        help="checkpoint of a policy trained in the world: play it in the real environment",
+        help="checkpoint of a policy trained in the world, to be evaluated in the real environment",
     )
-    add("--episodes", type=int, help="for each policy (default 100)")
-    add("--probe_steps", type=int, help="of the inverse-dynamics probe (default 500; 0: no probe)")
-    add("--no_cost", action="store_true", help="do not measure speed")
+    add("--episodes", type=int, help="episodes of each policy (default 100)")
+    add(
+        "--probe_steps",
+        type=int,
+        help="training steps of the inverse-dynamics probe (default 500; 0: none)",
+    )
+    add("--no_cost", action="store_true", help="leave out parameters, FLOPs and speed")
     add(
         "--judge",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the system's own judge",
+        help="an option of the evaluation that only this system has",
     )
 
 

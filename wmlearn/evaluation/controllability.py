@@ -1,9 +1,9 @@
 """Controllability: does the world do what the actions say?
 
-Two views. (1) Feed it another clip's actions: if the world listens, its frames must get worse.
-Delta PSNR = PSNR(true actions) - PSNR(other actions), both with the same noise (Genie, Bruce et
-al. 2024, section 3). (2) Train a small net on *real* frame pairs to name the action between them
-(inverse dynamics), and ask it about dreamed pairs: can it still tell which button was pressed?
+Two views. (1) Feed it another clip's actions: if the world responds to them, its frames get worse.
+Delta PSNR = PSNR(true actions) - PSNR(other actions), both with the same noise (Genie, Bruce et al.
+2024, section 3). (2) Train a small net on *real* frame pairs to classify the action between them
+(inverse dynamics), and ask it about dreamed pairs: can it still tell which action was taken?
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def measure_cost(
     action = clip.require("actions").actions[rows, -1]
 
     def run(count: int, steps: int) -> Callable[[], Tensor]:
-        """What is timed: ``steps`` steps of ``count`` dreams; the beginning is not."""
+        """The timed part: ``steps`` steps of ``count`` dreams, without the reset."""
         with torch.inference_mode():
             state = world.reset(context[:count])
         generator = torch.Generator().manual_seed(0)

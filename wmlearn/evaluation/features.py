@@ -1,4 +1,4 @@
-"""What can be asked of a world that shows features and no frames.
+"""Evaluation of worlds that predict features and no frames.
 
 Three questions, each beside its baseline: are the next features closer than the last ones
 (*copy*), do they obey the action (the same world under another clip's actions), and is the energy
@@ -52,7 +52,7 @@ class FeaturesAt:
 
 @torch.inference_mode()
 def features_at(world: FeatureWorld, clip: Clip, horizon: int, seed: int = 0) -> FeaturesAt:
-    """How well ``world`` foresees features.
+    """How well ``world`` predicts features.
 
     Args:
         world: of features.
@@ -79,7 +79,7 @@ class Landscape:
         energy: float ``[G, G]``; rows follow the first axis.
         grid: float ``[G]``, the values along both axes.
         axes: which numbers of the action.
-        true: float ``[2]``, what was really done.
+        true: float ``[2]``, the action that was taken.
         true_energy: of that.
     """
 
@@ -97,7 +97,7 @@ class Landscape:
 
     @property
     def below(self) -> float:
-        """Share of the grid with less energy than the true action: 0 is what one wishes for."""
+        """Share of the grid with less energy than the true action: 0 is ideal."""
         return float((self.energy < self.true_energy).float().mean())
 
 

@@ -1,4 +1,4 @@
-"""Fidelity: how close is what a world predicts to what really came, step by step?
+"""Fidelity: how close are predictions to the truth, step by step?
 
 A world of frames is judged by PSNR (with SSIM and feature distance beside it), a world of features
 by L1. Both meet the same clips as their baseline, :class:`~wmlearn.world.CopyLastFrame` or
@@ -33,7 +33,7 @@ COPIES = {"PSNR": "copy last frame", "L1": "copy last features"}
 
 @dataclass(frozen=True)
 class Dreams:
-    """The clips of one horizon, and what the world made of them.
+    """The clips of one horizon, and the world's predictions for them.
 
     Attributes:
         clip: K + h frames.

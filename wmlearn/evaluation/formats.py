@@ -27,7 +27,7 @@ def from_json(kind: type[T], text: str) -> T:
     """
     try:
         document = json.loads(text, parse_constant=_no_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"This is not an evaluation card: not valid JSON ({error}).") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f'This is not an evaluation card: its "format" is not "{FORMAT}".')

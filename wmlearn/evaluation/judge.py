@@ -1,4 +1,4 @@
-"""A judge asks of one kind of system what cannot be asked of all, and adds it to the card.
+"""A judge measures what only one kind of system has, and adds it to the card.
 
 It lives in that system's chapter, and the registry's entry names it, so that this folder knows no
 system. Its options are its own fields: a judge is a frozen dataclass.
@@ -26,7 +26,7 @@ class Case:
 
     Attributes:
         system: the trained module; ``None`` for a world that has none behind it.
-        world: what it dreams; ``None`` for a system without a world.
+        world: its world; ``None`` for a system without a world.
         store: the episodes.
         train, held_out: numbers of the training and of the held-out episodes.
         clips: how many at most for each figure.
@@ -65,7 +65,7 @@ class Judge(ABC):
 
     @abstractmethod
     def __call__(self, case: Case) -> Verdict:
-        """Asks its questions."""
+        """Measures, and returns what it found."""
 
 
 def call_judge(kind: type[Judge] | None, options: Mapping[str, Any] | None = None) -> Judge | None:

@@ -1,6 +1,6 @@
-"""Do latent actions mean what a player pressed? Only here are the true names looked at.
+"""Do latent actions match the true ones? Only this evaluation reads the true actions.
 
-A world that learnt from video names its actions 0 .. 7 itself. For scoring, each code is given the
+A world that learned from video names its actions 0 .. 7 itself. For scoring, each code is given the
 name of a true action, once in two ways: *many to one* (each code gets a name, names may repeat) and
 *one to one* (no name is given twice; codes without a name count as wrong). The map is made on
 training episodes and judged on held-out ones.

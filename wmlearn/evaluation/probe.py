@@ -1,7 +1,7 @@
-"""What do frozen features know? An attentive probe answers (Bardes et al. 2024, section 4.2).
+"""What do frozen features encode? Measured by an attentive probe (Bardes et al. 2024, section 4.2).
 
 The encoder stays as it is. A small head learns to name the class of a clip from its features: one
-query looks at all tokens, and a linear layer reads what it found.
+learned query attends to all tokens, and a linear layer classifies the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Utility: is the dream good for something? Policies are played in the real environment.
+"""Utility: how good are policies from the dream? They are played in the real environment.
 
 A policy is a :class:`wmlearn.agents.policy.Policy`. All returns are sums of the environment's own
 rewards, without discount.
@@ -132,7 +132,7 @@ def compare_values(
 
     Returns:
         ``{name: (mean return in the dream, mean return in the real environment)}`` and
-        Spearman's rank correlation of the two, with the interval of :func:`rank_estimate`.
+        Spearman's rank correlation of the two, with the interval of :func:`over_episodes`.
     """
     dreamed, real = {}, {}
     for name, policy in policies.items():
@@ -145,20 +145,33 @@ def compare_values(
 def rank_estimate(
     dreamed: Sequence[Tensor], real: Sequence[Tensor], resamples: int = 1000, seed: int = 0
 ) -> Estimate | None:
-    """Rank correlation of mean returns, with a 95% interval over other draws of the episodes.
+    """Rank correlation of the policies' mean returns; see :func:`over_episodes`."""
+    return over_episodes(rank_correlation, dreamed, real, resamples, seed)
+
+
+def over_episodes(
+    measure: Callable[[Tensor, Tensor], float | None],
+    dreamed: Sequence[Tensor],
+    real: Sequence[Tensor],
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate | None:
+    """A measure of mean returns, with a 95% interval over other draws of the episodes (bootstrap).
 
     The interval says what more episodes would change, not what other policies would.
 
     Args:
-        dreamed, real: float64 ``[episodes]`` for each of three or more policies.
+        measure: of two float64 tensors ``[policies]``, mean returns in the dream and in the
+            environment; ``None`` where it is not defined.
+        dreamed, real: returns ``[episodes]`` of each policy; the numbers of episodes may differ.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
-        ``n`` is the number of policies; ``None`` where all returns of one side are equal.
+        ``n`` is the number of policies; ``None`` where the measure is.
     """
-    sides = [list(dreamed), list(real)]
-    value = rank_correlation(*(torch.stack([x.mean() for x in side]) for side in sides))
+    sides = [[x.double() for x in side] for side in (dreamed, real)]
+    value = measure(*(torch.stack([x.mean() for x in side]) for side in sides))
     if value is None:
         return None
     generator = torch.Generator().manual_seed(seed)
@@ -167,7 +180,7 @@ def rank_estimate(
         return returns[torch.randint(len(returns), (len(returns),), generator=generator)].mean()
 
     drawn = (
-        rank_correlation(*(torch.stack([again(x) for x in side]) for side in sides))
+        measure(*(torch.stack([again(x) for x in side]) for side in sides))
         for _ in range(resamples)
     )
     known = torch.tensor([x for x in drawn if x is not None], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""CPU kernels that give the same numbers sooner. Nothing here is needed to understand a model.
+"""Faster CPU kernels with the same results. Nothing here is needed to understand a model.
 
 ``nn/`` has the textbook form of every layer; :func:`speed_up` exchanges it in a finished model.
 """
@@ -21,7 +21,7 @@ FASTER = {nn.Conv2d: FastConv3x3, Upsample: FastUpsample, STTransformer: FastSTT
 
 
 def speed_up(module: Module) -> Module:
-    """Gives the layers of a model that runs on a CPU a faster way to compute the same.
+    """Replaces layers of a model that runs on a CPU by faster equivalents.
 
     Parameters, their names and the numbers stay as they are, but for the last bits; so does what
     the layers do on another device, under autocast or while they are traced.

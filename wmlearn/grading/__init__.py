@@ -1,4 +1,4 @@
-"""The instructors' engine: releases the students' version, collects, grades in a box, exports."""
+"""The instructors' engine: release, collect, grade in a sandbox, give feedback, export."""
 
 from wmlearn.grading.limits import Run, run_limited
 from wmlearn.grading.releasing import release

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--public", action="store_true", help="the public parameters and seeds")
     made.add_argument("--solutions", action="store_true", help="after the deadline: with solutions")
 
-    made = command("collect", _collect, "take in a download of Canvas or Moodle, or a folder")
+    made = command("collect", _collect, "import submissions from Canvas, Moodle or a folder")
     made.add_argument("what", help="the assignment, such as 04")
     made.add_argument("files", nargs="+", help="zip files or folders")
     course(made)
@@ -52,20 +52,24 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("what", help="the assignment, such as 04, or a teacher's notebook")
     made.add_argument("submissions", nargs="*", help="notebooks, when there is no course")
     course(made)
-    made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")
-    made.add_argument("--fresh", action="store_true", help="forget results and run all again")
+    made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="submissions at a time")
+    made.add_argument("--fresh", action="store_true", help="ignore earlier results")
     made.add_argument(
-        "--require_sandbox", action="store_true", help="stop where there is no bubblewrap"
+        "--require_sandbox", action="store_true", help="fail where bubblewrap is missing"
     )
-    made.add_argument("--seconds", type=float, default=60, help="limit of a cell (no course)")
-    made.add_argument("--megabytes", type=int, default=2048, help="limit of memory (no course)")
+    made.add_argument(
+        "--seconds", type=float, default=60, help="time limit of a cell, without a course"
+    )
+    made.add_argument(
+        "--megabytes", type=int, default=2048, help="memory limit in MB, without a course"
+    )
     made.add_argument("--csv", help="also write the points to this file")
 
     made = command("feedback", _feedback, "write each student's page, without hidden tests")
     made.add_argument("what", help="the assignment, such as 04")
     course(made)
 
-    made = command("export", _export, "write the points as CSV for Canvas, Moodle or yourself")
+    made = command("export", _export, "export points as CSV, plain or for Canvas or Moodle")
     made.add_argument("what", help="the assignment, such as 04")
     course(made)
     made.add_argument("--format", choices=("plain", "canvas", "moodle"), default="plain")

@@ -1,6 +1,6 @@
 """Three steps for nbgrader's pipeline, named in a course's ``nbgrader_config.py``.
 
-They put our merge, our sandbox and our discretion where nbgrader has its own, so that Formgrader's
+They replace nbgrader's own merging, execution and feedback, so that Formgrader's
 buttons and ``wmlearn teach`` do the same.
 """
 

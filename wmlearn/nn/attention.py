@@ -87,6 +87,27 @@ def attend_written_out(
     return scores.softmax(-1) @ v
 
 
+def attend_past(
+    q: Tensor, k: Tensor, v: Tensor, past: tuple[Tensor, Tensor], mask: Tensor
+) -> Tensor:
+    """Attention over cached keys and values and new ones, without joining the two (a copy).
+
+    Args:
+        q, k, v: ``[B, h, N, d]``, of the new tokens.
+        past: keys and values ``[B, h, P, d]``.
+        mask: bool, broadcast to ``[B, h, N, P + N]``; every query must look at something.
+
+    Returns:
+        ``[B, h, N, d]``.
+    """
+    q = q * q.shape[-1] ** -0.5
+    keys, values = past
+    scores = torch.cat([q @ keys.mT, q @ k.mT], dim=-1)
+    shares = scores.masked_fill(~mask, -torch.inf).softmax(-1)
+    of_past, of_new = shares.split([keys.shape[-2], k.shape[-2]], dim=-1)
+    return of_past @ values + of_new @ v
+
+
 def _written_out_is_faster(q: Tensor, k: Tensor) -> bool:
     """PyTorch's fused kernel is slow *backward* on a CPU, in bfloat16 and for short sequences.
 
@@ -182,6 +203,26 @@ class Attention(nn.Module):
         y = attend(q, *cache.unbind(1), mask)
         return self._merge(y, x), cache.view(*past.shape[:-4], *cache.shape[1:])
 
+    def look_back(
+        self, x: Tensor, table: Tensor | None, past: tuple[Tensor, Tensor], mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`step`, for a cache that somebody else keeps: it is read, and not made longer.
+
+        Args:
+            x: ``[*, N, D]``.
+            table: as in :meth:`forward`, of the new tokens.
+            past: turned keys, and values, ``[*, h, P, d]`` each.
+            mask: bool, broadcast to ``[B, h, N, P + N]``.
+
+        Returns:
+            ``[*, N, D]``, and the new tokens' turned keys and values ``[*, h, N, d]``.
+        """
+        q, k, v = self._project(x, table)
+        keys, values = (part.flatten(0, -4).to(q.dtype) for part in past)
+        y = attend_past(q, k, v, (keys, values), mask)
+        lead = x.shape[:-2]
+        return self._merge(y, x), k.unflatten(0, lead), v.unflatten(0, lead)
+
     def _project(self, x: Tensor, table: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """``[*, N, D]`` -> turned queries and keys, and values, each ``[B, h, N, d]``."""
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [*, N, 3, h, d]
@@ -244,7 +285,7 @@ def add_gated(x: Tensor, y: Tensor, gate: Tensor | None) -> Tensor:
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block: x + attention, then x + MLP, each on normalised input.
+    """A pre-norm transformer block: x + attention, then x + MLP, each on normalized input.
 
     Args:
         dim: D.

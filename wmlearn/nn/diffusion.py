@@ -1,4 +1,4 @@
-"""Diffusion, once for all of its dialects: paths, predictions, noise levels, one sampler.
+"""Diffusion, once for all parameterizations: paths, predictions, noise levels, one sampler.
 
 A noisy sample is a mixture of data and noise (Kingma et al. 2021; Karras et al. 2022, "EDM"),
 
@@ -18,7 +18,8 @@ The sampler needs x_hat and nothing else. With eps_hat = (z - alpha x_hat) / sig
 EDM's Euler step, rectified flow's Euler step, and DDIM (Song et al. 2020) are all this line.
 
 Legend: x clean, eps noise, z noisy, each ``[B, ...]``; t noise level ``[B]``, or ``[B, T]`` with a
-level for each frame of ``[B, T, ...]``. What t counts is up to the path; 0 is clean in all of them.
+level for each frame of ``[B, T, ...]``. The path defines the unit of t; t = 0 is clean in all of
+them.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ class XPrediction(Prediction):
 
 @dataclass(frozen=True)
 class EpsilonPrediction(Prediction):
-    """F = eps, the noise (DDPM; Ho et al. 2020). Of no use at a level where alpha is 0."""
+    """F = eps, the noise (DDPM; Ho et al. 2020). Not defined where alpha is 0."""
 
     def weights(self, level: Tensor) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(level), torch.ones_like(level)

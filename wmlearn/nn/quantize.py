@@ -29,7 +29,7 @@ class Quantized:
 
 
 class VectorQuantizer(nn.Module):
-    """The nearest of K learnt unit vectors (van den Oord et al. 2017, equations 1 to 3).
+    """The nearest of K learned unit vectors (van den Oord et al. 2017, equations 1 to 3).
 
     Input and codes are scaled to length one first (Yu et al. 2021, section 3.2): in a wide space
     the longest codes would win every comparison else, and the others die.

@@ -85,7 +85,7 @@ class STBlock(nn.Module):
 
 
 class STTransformer(nn.Module):
-    """A stack of ST blocks over a video of tokens, with learnt places and rotated times.
+    """A stack of ST blocks over a video of tokens, with learned places and rotated times.
 
     Args:
         dim: D.

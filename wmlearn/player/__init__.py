@@ -29,6 +29,7 @@ def play(
     context: Clip | None = None,
     keys: Mapping[str, int] | None = None,
     names: Sequence[str] | None = None,
+    noop: int | None = None,
     fps: float = 30,
     seed: int = 0,
     prompt: str | None = None,
@@ -40,8 +41,8 @@ def play(
     """Plays a world in the notebook, beside the real environment and under the same keys.
 
     The player starts paused: click on it, or press Enter, and use the keys that it shows.
-    While no key is pressed the game goes on with the no-op. When an episode has ended on both
-    sides (or a moment after it ended on one), a new one starts by itself.
+    While no key is pressed the game goes on with the no-op, or waits where there is none. When an
+    episode has ended on both sides (or a moment after it ended on one), a new one starts by itself.
 
     Args:
         world: a ``World``; a system that has one; or the name of a shipped checkpoint.
@@ -52,6 +53,7 @@ def play(
         keys: browser key -> action, e.g. ``{"ArrowLeft": 1, "Space": 3}``; a plus joins keys
             that are pressed together. Default: those of ``env``, or the digits.
         names: one name per action, for the buttons.
+        noop: the action that does nothing. Default: what the environment declares or names so.
         fps: steps a second that are aimed at; the player has a slider for it.
         seed: the k-th restart of two players with one seed is the same game.
         prompt: what to show, in words, to a world that can be told (``PromptedWorld``).
@@ -94,6 +96,7 @@ def play(
                 context=context,
                 keys=keys,
                 names=names_here,
+                noop=noop,
                 seed=seed,
                 note=note,
                 prompt=prompt,

@@ -128,7 +128,10 @@ class PlayLoop:
             return
         keys = self._held + [key for key in self._tapped if key not in self._held]
         self._tapped = []
-        view = self.session.step(self.session.keymap.action(keys))
+        action = self.session.keymap.action(keys)
+        if action is None:  # no key is pressed, and no action does nothing: the game waits
+            return
+        view = self.session.step(action)
         self._show(view)
         if view.over:
             self._due = now + HOLD
@@ -157,7 +160,9 @@ class PlayLoop:
             self.send({"type": "gif", "name": "wmlearn-play.gif"}, [gif(views, self.fps)])
         elif kind == "ready":  # a browser has just drawn the widget: it has seen no frame yet
             self.acknowledged = self.sent
-            self._tell_state("Playing." if self.playing else self.session.note or "Ready.")
+            self._tell_state(
+                self._playing_note() if self.playing else self.session.note or "Ready."
+            )
             self._show(self.session.view)
 
     def _play(self) -> None:
@@ -172,7 +177,11 @@ class PlayLoop:
             self._held, self._tapped = [], []
             self.acknowledged = self.sent
             self._due = time.perf_counter()
-        self._tell_state("Playing.")
+        self._tell_state(self._playing_note())
+
+    def _playing_note(self) -> str:
+        waits = self.session.noop is None
+        return "Playing. The game waits while no key is pressed." if waits else "Playing."
 
     def _pause(self, note: str, closed: bool = False) -> None:
         self.playing = False
@@ -185,7 +194,11 @@ class PlayLoop:
         if self.session.view.over:
             self._show(self.session.restart())
             return
-        self._show(self.session.step(self.session.keymap.action(pressed)))
+        action = self.session.keymap.action(pressed)
+        if action is None:
+            self._tell_state("Press a key, or a button: no action here does nothing.")
+        else:
+            self._show(self.session.step(action))
 
     def _tell_state(self, note: str, closed: bool = False) -> None:
         self.send({"type": "state", "playing": self.playing, "closed": closed, "note": note}, [])

@@ -5,7 +5,8 @@ of the notebooks and the tests all play by the same rules.
 
 Rules:
     - A restart takes ``context_frames - 1`` no-op steps in a freshly reset real environment,
-      and gives these frames to the world. Without an environment, a stored clip does the same.
+      and gives these frames to the world; where no action does nothing, random ones by the seed.
+      Without an environment, a stored clip does the same.
     - From then on both sides get the same actions and never see each other's frames.
     - A side that ends keeps its last frame. The episode is over when both sides have ended, or
       ``grace`` steps after the first of them: the dream may be a little early or late.
@@ -71,7 +72,7 @@ class View:
 
 
 class PlaySession:
-    """A real environment and a world side by side; pure logic, one step at a time.
+    """A real environment and a world side by side; logic without widgets, one step at a time.
 
     The session starts at once: ``session.view`` is the first picture. Everything follows from
     ``seed``: the k-th restart of two sessions with equal seeds and actions is the same game.
@@ -88,7 +89,8 @@ class PlaySession:
             for the names, or the digits.
         names: one name per action; default: the environment's ``action_names``.
         seed: of the environment and of the world's noise.
-        noop: index of the action that does nothing.
+        noop: index of the action that does nothing; default: found by the environment's
+            declaration or by name (see ``controls``), or there is none.
         grace: steps that one side may go on after the other has ended.
         history: how many views are kept for a GIF.
         note: a sentence to show to the player, e.g. why there is no real side.
@@ -108,7 +110,7 @@ class PlaySession:
         keys: Mapping[str, int] | None = None,
         names: Sequence[str] | None = None,
         seed: int = 0,
-        noop: int = 0,
+        noop: int | None = None,
         grace: int = 15,
         history: int = 600,
         note: str = "",
@@ -119,7 +121,7 @@ class PlaySession:
         if prompt is not None and not isinstance(world, PromptedWorld):
             raise ValueError("This world cannot be told what to show: leave prompt out.")
         self.world, self.env, self.context = world, env, context
-        self.seed, self.noop, self.grace, self.note = seed, noop, grace, note
+        self.seed, self.grace, self.note = seed, grace, note
         self.prompt = prompt
         self._close_env = close_env and env is not None
         self.num_actions = int(world.action_space.n)
@@ -140,6 +142,7 @@ class PlaySession:
                 "pass the environment that the world was trained on."
             )
         self.names, self.keymap = controls(self.num_actions, env, keys, names, noop)
+        self.noop = self.keymap.noop
         self.view = self.restart()
 
     @torch.inference_mode()
@@ -240,7 +243,7 @@ class PlaySession:
             self.env.close()
 
     def _real_start(self, seed: int) -> Clip:
-        """A Clip ``[1, context_frames]`` of the real environment, played with no-ops."""
+        """A Clip ``[1, context_frames]`` of the real environment, with no-ops or random actions."""
         observation, _ = self.env.reset(seed=seed)
         observation = np.asarray(observation)
         if observation.ndim != 3 or observation.shape[2] != 3 or observation.dtype != np.uint8:
@@ -249,18 +252,23 @@ class PlaySession:
                 f"{observation.dtype} {list(observation.shape)}: make it with wmlearn.envs.make()."
             )
         frames, rewards = [np.array(observation)], []
-        for _ in range(self.world.context_frames - 1):
-            observation, reward, terminated, truncated, _ = self.env.step(self.noop)
+        steps = self.world.context_frames - 1
+        if self.noop is None:
+            actions = np.random.default_rng(seed).integers(self.num_actions, size=steps)
+        else:
+            actions = np.full(steps, self.noop)
+        for action in actions.tolist():
+            observation, reward, terminated, truncated, _ = self.env.step(action)
             if terminated or truncated:
                 raise ValueError(
-                    "The environment ended during the no-op steps that give the world its context."
+                    "The environment ended during the steps that give the world its context."
                 )
             frames.append(np.array(observation))
             rewards.append(float(reward))
         none = torch.zeros(1, len(rewards), dtype=torch.bool)
         return Clip(
             frames=torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None].contiguous(),
-            actions=torch.full((1, len(rewards)), self.noop),
+            actions=torch.from_numpy(actions.astype(np.int64))[None],
             rewards=torch.tensor([rewards], dtype=torch.float32),
             terminated=none,
             truncated=none,

@@ -1,1 +1,1 @@
-"""How a system is trained: the run's numbers, the tiers, optimizers, and what a recipe says."""
+"""How a system is trained: run settings, tiers, optimizers, schedules, the Recipe contract."""

@@ -30,6 +30,20 @@ class Recipe:
         """The run's and the model's numbers of a tier (a name in ``TIERS``)."""
         raise NotImplementedError(f"{type(self).__name__} must say what it takes at each tier.")
 
+    def side_unit(self, config: Any) -> int:
+        """Pixels of which a frame's side must be a multiple; known before anything is recorded."""
+        return 1
+
+    def check_side(self, config: Any, side: int) -> None:
+        """``ValueError`` for frames of a side that the model cannot take; it names two that fit."""
+        unit = self.side_unit(config)
+        if side % unit or side < unit:
+            below = max(unit, side // unit * unit)
+            raise ValueError(
+                f"{self.name} wants frames whose side is a multiple of {unit} pixels; got {side}: "
+                f"take --image_size {below} or {below + unit}."
+            )
+
     def complete(self, config: Any, run: RunConfig, store: EpisodeStore) -> Any:
         """The config with what run and data decide; ``ValueError`` where they do not fit it."""
         return config

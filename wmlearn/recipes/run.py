@@ -6,6 +6,13 @@ from dataclasses import dataclass, replace
 
 from wmlearn.recipes.tiers import get_tier
 
+_LEAST = {
+    **dict.fromkeys(("frames", "image_size", "batch_size", "clip_frames", "max_steps"), 1),
+    **dict.fromkeys(("hold", "checkpoint_every", "val_batches", "num_nodes"), 1),
+    **dict.fromkeys(("seed", "pad_start", "max_minutes", "validate_every"), 0),
+    **dict.fromkeys(("num_workers", "num_threads"), 0),
+}
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -18,7 +25,7 @@ class RunConfig:
         out: folder of the run, to resume it too; default: runs/SYSTEM-ENV-TIER.
         init: checkpoint (name or folder) whose weights the run starts from; default: fresh ones.
         frames: how many frames to record.
-        policy: who plays while recording: random, expert or mixed.
+        policy: the policy that is recorded: random, expert or mixed.
         hold: mean number of steps for which a random action is held.
         image_size: height and width of a frame.
         holdout: share of the episodes that is kept for validation.
@@ -75,6 +82,15 @@ class RunConfig:
     num_workers: int = 0
     num_threads: int = 0
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not value >= least:
+                raise ValueError(f"{name} must be at least {least}; got {value}.")
+        for name in ("holdout", "end_fraction", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share, 0 to 1; got {getattr(self, name)}.")
 
     @classmethod
     def for_tier(cls, tier_name: str, **numbers) -> RunConfig:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tier:
-    """What a machine of this size can bear.
+    """Run sizes for one class of machines.
 
     Attributes:
         name: the word to choose it by.

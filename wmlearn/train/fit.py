@@ -1,15 +1,7 @@
-"""Train a system at a tier: ``wmlearn fit SYSTEM --tier laptop``, or ``fit("diamond", ...)``.
-
-Options are the fields of ``RunConfig`` and, after ``--system.``, of the system's own config.
-``--config FILE`` reads them from YAML; every run writes its own to ``config.yaml``. A run that was
-interrupted goes on when the same command is given again, and one that is finished stays as it is.
-"""
+"""Training itself: ``fit("diamond", tier="laptop")``; ``command.py`` has the command line."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,17 +17,17 @@ from wmlearn.data.episodes import EpisodeStore
 from wmlearn.fast import speed_up
 from wmlearn.files import write_whole
 from wmlearn.recipes.run import RunConfig
-from wmlearn.systems import TRAINABLE
 from wmlearn.train import resume
 from wmlearn.train.data import fingerprint, open_data
 from wmlearn.train.history import History, read_history
-from wmlearn.train.settings import Settings, from_values, from_words, plain
+from wmlearn.train.pace import Pace
+from wmlearn.train.settings import Settings, from_values, plain
 from wmlearn.train.trainer import make_trainer, settle_precision, train
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training run leaves behind.
+    """The result of a training run.
 
     Attributes:
         system: the trained module (averaged weights).
@@ -65,24 +57,15 @@ def fit(system: str, **options: Any) -> Fit:
     return run_settings(from_values(system, options))
 
 
-def main(argv: Sequence[str]) -> int:
-    """``wmlearn fit SYSTEM [options]``."""
-    if not argv or argv[0] not in TRAINABLE:
-        known = ", ".join(TRAINABLE)
-        print(f"usage: wmlearn fit SYSTEM [options]\n\n{__doc__}\nsystems: {known}")
-        return 0 if not argv or argv[0] in ("-h", "--help") else 2
-    result = run_settings(from_words(argv[0], argv[1:]))
-    last = {name: values[-1][1] for name, values in result.history.items()}
-    print(json.dumps({"out": str(result.out), **last}))
-    return 0
-
-
 def run_settings(asked: Settings) -> Fit:
     """Trains as the settings say, or as far as is left to do."""
     recipe = asked.recipe
     if asked.run.num_threads:
         torch.set_num_threads(asked.run.num_threads)
+    if asked.run.data is None:  # before anything is recorded
+        recipe.check_side(asked.config, asked.run.image_size)
     store, run = open_data(asked.run, asked.given)
+    recipe.check_side(asked.config, store.frame_shape[-1])
     digest = fingerprint(store)
     out = Path(run.out or resume.default_out(asked, run, digest))
     run = replace(run, out=str(out), precision=settle_precision(run))
@@ -112,7 +95,7 @@ def run_settings(asked: Settings) -> Fit:
         )
         path = out / resume.FILE
         keep = resume.Resume(path, run.checkpoint_every, identity, run.max_minutes)
-        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep])
+        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep, Pace(run)])
         train(trainer, module, data, state.path if state else None)
         state = resume.find(out)
     if rank_zero_only.rank == 0:
@@ -153,7 +136,3 @@ def _remember(path: Path, name: str, numbers: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = f"# wmlearn fit {name} --config THIS_FILE\n" + yaml.safe_dump(numbers)
     write_whole(path, text)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -61,9 +61,13 @@ class History(L.Callback):
 
     def _forget(self, after: int) -> None:
         """Drops what a run wrote that was killed later than its last state, a torn line too."""
-        text = self.path.read_text() if self.path.exists() else ""
+        text = self.path.read_bytes().decode(errors="replace") if self.path.exists() else ""
         rows = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        kept = "".join(line for line in rows if json.loads(line)["step"] <= after)
+        kept = "".join(
+            line
+            for number, line in enumerate(rows, 1)
+            if _row(line, self.path, number)["step"] <= after
+        )
         if kept != text:
             write_whole(self.path, kept)
 
@@ -77,12 +81,30 @@ class History(L.Callback):
 
 
 def read_history(path: str | Path) -> dict[str, list[tuple[int, float]]]:
-    """Metrics by name, each a list of (step, value); a repeated step keeps its last value."""
+    """Metrics by name, each a list of (step, value); a repeated step keeps its last value.
+
+    Raises:
+        ValueError: a line is not what a run writes.
+    """
     metrics: dict[str, dict[int, float]] = {}
-    if Path(path).exists():
-        for line in Path(path).read_text().splitlines():
-            row = json.loads(line)
-            step = row.pop("step")
-            for name, value in row.items():
-                metrics.setdefault(name, {})[step] = value
+    text = Path(path).read_bytes().decode(errors="replace") if Path(path).exists() else ""
+    for number, line in enumerate(text.splitlines(), 1):
+        row = _row(line, path, number)
+        step = row.pop("step")
+        for name, value in row.items():
+            metrics.setdefault(name, {})[step] = value
     return {name: sorted(values.items()) for name, values in metrics.items()}
+
+
+def _row(line: str, path: str | Path, number: int) -> dict[str, float]:
+    """One line: numbers by name, ``step`` among them."""
+    try:
+        row = json.loads(line)
+        if isinstance(row["step"], int) and all(isinstance(v, int | float) for v in row.values()):
+            return row
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError(
+        f"Line {number} of {path} is not what a run writes (damaged, or something else): delete "
+        "that line, or the file, to go on without it."
+    )

@@ -258,7 +258,10 @@ def read(path: str | Path) -> dict[str, Any]:
         if text["version"] != VERSION:
             raise ValueError(f"version {text['version']}")
         return _unpack(text["state"], tensors)
-    except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (
+        SafetensorError, ValueError, KeyError, TypeError, IndexError, AttributeError,
+        RecursionError,
+    ) as error:  # fmt: skip
         raise ResumeError(
             f"{path} is not the state of a run of this version (damaged, or something else): "
             "delete it to train anew, or give another --out."

@@ -1,6 +1,6 @@
 """What a run was asked for: words of a command line, YAML or Python values, over a tier's numbers.
 
-A flag is spelt as its field: ``--max_steps 10``, ``fit("diamond", max_steps=10)``, and in YAML
+A flag is spelled as its field: ``--max_steps 10``, ``fit("diamond", max_steps=10)``, and in YAML
 ``max_steps: 10``; a field of the system's own config likewise, after ``system.``.
 """
 
@@ -40,12 +40,12 @@ class Settings:
 
 
 def from_words(name: str, argv: Sequence[str]) -> Settings:
-    """The settings of ``wmlearn fit NAME ARGV``; what is misspelt ends the program, as usual."""
+    """The settings of ``wmlearn fit NAME ARGV``; what is misspelled ends the program, as usual."""
     return _read(name, lambda parser, **how: parser.parse_args(list(argv), **how), True)
 
 
 def from_values(name: str, options: dict[str, Any]) -> Settings:
-    """The settings of ``fit(name, **options)``; ``ValueError`` for what is misspelt.
+    """The settings of ``fit(name, **options)``; ``ValueError`` for what is misspelled.
 
     Args:
         name: of the system.

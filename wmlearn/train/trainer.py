@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -31,6 +32,8 @@ def make_trainer(run: RunConfig, out: Path, callbacks: list[L.Callback]) -> L.Tr
             step, and not yet their average.
     """
     callbacks = list(callbacks)
+    for name in ("lightning.pytorch", "pytorch_lightning"):  # devices, tips, why it stopped
+        logging.getLogger(f"{name}.utilities.rank_zero").setLevel(logging.WARNING)
     if run.ema_decay:
         # As Lightning's EMAWeightAveraging, but of all weights in one call instead of one by one;
         # buffers are copied: an average of integers would be rounded down.
@@ -77,6 +80,7 @@ def train(
             # limit is a callback of its own, which a resumed run may do without.
             ours = ".*(resum|num_workers|does not have many work|callbacks used to create).*"
             warnings.filterwarnings("ignore", message=ours)
+            warnings.filterwarnings("ignore", message=".*treespec.*", module="lightning")
             trainer.fit(module, data, ckpt_path=state, weights_only=False)
     except SystemExit:  # what Lightning makes of Ctrl-C
         if not trainer.interrupted:

@@ -51,7 +51,7 @@ def test_the_nearest_frame_of_a_real_feature_is_the_frame_itself(world, clips):
 def test_without_a_simulator_goals_come_from_the_clip_that_moves_most(session, clips):
     assert torch.equal(session.images[-1], clips.frames[2, -1])
     assert session.view.step == 0 and session.view.real is None
-    assert session.view.centimetres == pytest.approx(
+    assert session.view.centimeters == pytest.approx(
         100 * (session.places[0] - clips.state[2, 0, :3]).norm().item(), abs=1e-3
     )
 
@@ -68,7 +68,7 @@ def test_the_arm_acts_once_for_each_view_and_then_stops(session):
 
 def test_the_same_seed_gives_the_same_way(world, clips):
     ways = [
-        [v.centimetres for v in GoalSession(world, clips, None, 2, QUICK, seed).pursue(0)]
+        [v.centimeters for v in GoalSession(world, clips, None, 2, QUICK, seed).pursue(0)]
         for seed in (1, 1, 2)
     ]
     assert ways[0] == ways[1] != ways[2]
@@ -126,5 +126,5 @@ def test_the_real_arm_is_sent_to_a_picture(world, clips):
     assert len(session.images) == len(goal_module.PLACES)
     here = torch.tensor(session.env.gripper)
     away = 100 * (here - torch.tensor(goal_module.PLACES[0])).norm().item()
-    assert views[-1].centimetres == pytest.approx(away, abs=1.0)
+    assert views[-1].centimeters == pytest.approx(away, abs=1.0)
     session.close()

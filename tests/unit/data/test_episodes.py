@@ -224,7 +224,7 @@ def test_actions_outside_the_space_are_refused_when_read(dataset):
     [
         (None, "holds no dataset.json"),
         ("{", "not JSON"),
-        ("[]", "something else"),
+        ("[]", "holds a list, not an object"),
         ('{"format": "zarr"}', "something else"),
         ('{"format": "wmlearn-episodes", "version": 2}', "version 2; this wmlearn reads version 1"),
         ('{"format": "wmlearn-episodes", "version": 1, "frame_shape": [64]}', "frame_shape"),
@@ -243,6 +243,37 @@ def test_foreign_folders_are_refused(dataset, text, words):
     with pytest.raises(EpisodeError, match=words) as error:
         EpisodeStore(dataset)
     assert str(dataset) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t["terminated"].__setitem__(2, True), "ended in its middle"),
+        (lambda t: t["truncated"].__setitem__(0, True), "ended in its middle"),
+        (lambda t: t["rewards"].__setitem__(1, np.nan), "not finite"),
+        (lambda t: t["rewards"].__setitem__(1, np.inf), "not finite"),
+    ],
+)
+def test_impossible_steps_are_refused_when_read(dataset, change, words):
+    file = dataset / "episode-000001.safetensors"
+    tensors = load_file(file)
+    change(tensors)
+    save_file(tensors, file)
+    with pytest.raises(EpisodeError, match=words) as error:
+        EpisodeStore(dataset)[1]
+    assert "episode-000001.safetensors" in str(error.value)
+
+
+def test_one_changed_byte_of_a_frame_is_refused_when_read(dataset):
+    file = dataset / "episode-000001.safetensors"
+    place = bytearray(file.read_bytes())
+    at = place.index(episode(8, 1).frames.tobytes()[:64]) + 11
+    place[at] ^= 1
+    file.write_bytes(place)
+    store = EpisodeStore(dataset)
+    assert np.array_equal(store[0].frames, episode(4, 0).frames)
+    with pytest.raises(EpisodeError, match=r"episode-000001\.safetensors is not as it was written"):
+        store.clip([(1, 2)], 3)
 
 
 def test_misnamed_episode_is_refused(dataset):

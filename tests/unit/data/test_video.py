@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,70 @@ def test_what_is_no_video_is_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot be read as a video"):
         record(str(video), tmp_path / "set")
     assert not (tmp_path / "set").exists()
+
+
+def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> None:
+    """Writes the track's display matrix, as a telephone does that was held upright."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44  # behind flags, times, track, duration, layer and volume
+    data[at : at + 36] = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corners"),  # of red, green / blue, white
+    [
+        ((1, 0, 0, 1), "rgbw"),
+        ((0, 1, -1, 0), "brwg"),  # a quarter to the right
+        ((-1, 0, 0, -1), "wbgr"),
+        ((0, -1, 1, 0), "gwrb"),
+        ((-1, 0, 0, 1), "grwb"),  # mirrored
+    ],
+)
+def test_a_film_stands_as_its_display_matrix_says(tmp_path, matrix, corners):
+    colors = {"r": (255, 0, 0), "g": (0, 255, 0), "b": (0, 0, 255), "w": (255, 255, 255)}
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:32, :48], picture[:32, 48:] = colors["r"], colors["g"]
+    picture[32:, :48], picture[32:, 48:] = colors["b"], colors["w"]
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(3):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    set_matrix(path, *matrix)
+    frame = record_video(path, tmp_path / "set", size=32)[0].frames[0]
+    for (y, x), letter in zip(((4, 4), (4, 28), (28, 4), (28, 28)), corners, strict=True):
+        assert np.abs(frame[:, y, x].astype(int) - colors[letter]).max() < 12, letter
+
+
+def test_a_short_film_gives_episodes_to_hold_out(tmp_path):
+    store = record_video(make_video(tmp_path / "a.mp4", frames=230), tmp_path / "set", size=16)
+    assert store.lengths.tolist() == [50, 50, 50, 50, 30]
+
+
+def test_a_second_film_is_added_and_a_folder_is_read_whole(tmp_path):
+    films = tmp_path / "films"
+    films.mkdir()
+    one, two = make_video(films / "a.mp4"), make_video(films / "b.mp4", frames=24)
+    kw = dict(size=16, episode_frames=16)
+    record_video(one, tmp_path / "set", **kw)
+    both = record_video(two, tmp_path / "set", **kw)
+    assert both.lengths.tolist() == [16, 16, 8, 16, 8]
+    assert [f["name"] for f in both.info["films"]] == ["a.mp4", "b.mp4"]
+    again = record_video(one, tmp_path / "set", **kw)  # nothing is added twice
+    assert again.lengths.tolist() == both.lengths.tolist()
+    assert is_video(films)
+    whole = record(str(films), tmp_path / "whole", **kw)
+    shape = record(str(films / "*.mp4"), tmp_path / "shape", **kw)
+    for store in (whole, shape):
+        assert [f.read_bytes() for f in store.files] == [f.read_bytes() for f in both.files]
+    limited = record_video(films, tmp_path / "few", frames=50, **kw)
+    assert limited.lengths.tolist() == [16, 16, 8, 10]
+    (films / "c.mp4").write_text("no film")
+    with pytest.raises(ValueError, match="c.mp4 cannot be read"):
+        record_video(films, tmp_path / "none", **kw)
+    assert not (tmp_path / "none").exists()

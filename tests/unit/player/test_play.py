@@ -1,4 +1,4 @@
-"""The player without a browser: the game's rules, the loop's pace and the fallback's clicks."""
+"""The player without a browser: the game's rules, keys, pictures, the fallback's clicks."""
 
 from __future__ import annotations
 
@@ -12,23 +12,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from play_fakes import KEYS, NAMES, STRIDE, SquareEnv, SquareWorld
+from play_fakes import KEYS, NAMES, STRIDE, SquareEnv, SquareWorld, column
 
 from wmlearn.data.clip import Clip
 from wmlearn.metrics import MAX_PSNR
-from wmlearn.player import KeyMap, PlaySession, loop, play
+from wmlearn.player import KeyMap, PlaySession, play
 from wmlearn.player.fallback import StepPlayer
 from wmlearn.player.keys import controls
-from wmlearn.player.loop import WINDOW, PlayLoop
 from wmlearn.player.picture import compose, gif, png
 from wmlearn.world import CopyLastFrame, WorldModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:wm.play makes a widget")
-
-
-def column(frame: np.ndarray) -> int:
-    """The first column of the bright square."""
-    return int(np.argmax(frame[32, :, 0] > 180))
 
 
 def starts(count: int = 3) -> Clip:
@@ -158,7 +152,7 @@ def test_a_step_of_several_frames_is_as_many_in_the_real_game():
         (lambda: PlaySession(CopyLastFrame(gymnasium.spaces.Discrete(9), (3, 64, 64)), SquareEnv()),
          "9 actions"),
         (lambda: PlaySession(CopyLastFrame(gymnasium.spaces.Box(0, 1), (3, 64, 64))), "Discrete"),
-        (lambda: PlaySession(SquareWorld(), SquareEnv(length=1)), "no-op steps"),
+        (lambda: PlaySession(SquareWorld(), SquareEnv(length=1)), "steps that give"),
         (lambda: play(SquareWorld(), SquareEnv(), keys={"a": 7}), "4 actions"),
         (lambda: play(SquareWorld(), SquareEnv(), sampler={"steps": 3}), "already made"),
     ],
@@ -172,7 +166,9 @@ def test_what_does_not_fit_is_refused_in_a_sentence(make, reason):
 
 
 def test_keymap_takes_the_last_key_and_the_longest_chord():
-    keymap = KeyMap({"ArrowLeft": 1, "ArrowRight": 2, " ": 3, "ArrowRight+Space": 4, "A": 5})
+    keys = {"ArrowLeft": 1, "ArrowRight": 2, " ": 3, "ArrowRight+Space": 4, "A": 5}
+    assert KeyMap(keys).action([]) is None
+    keymap = KeyMap(keys, noop=0)
     assert keymap.action([]) == keymap.action(["x"]) == 0
     assert keymap.action(["ArrowLeft", "ArrowRight"]) == 2
     assert keymap.action(["ArrowRight", "ArrowLeft"]) == 1
@@ -189,8 +185,35 @@ def test_keys_come_from_the_names_where_nobody_gives_them():
     names, keymap = controls(4, None, names=["noop", "left", "right", "attack"])
     assert names[3] == "attack"
     assert keymap.chords == {("ArrowLeft",): 1, ("ArrowRight",): 2, ("Space",): 3}
-    names, keymap = controls(3, None)
+    names, keymap = controls(3, None, noop=0)
     assert names == ["noop", "action 1", "action 2"] and keymap.chords == {("1",): 1, ("2",): 2}
+
+
+def test_no_action_is_taken_for_one_that_does_nothing():
+    minigrid = ["left", "right", "forward", "pickup", "drop", "toggle", "done"]
+    assert controls(7, None, names=minigrid)[1].noop is None
+    names, keymap = controls(3, None)
+    assert keymap.noop is None and names[0] == "action 0"
+    assert keymap.chords == {("1",): 0, ("2",): 1, ("3",): 2}
+    assert controls(3, None, names=["up", "No-Op", "down"])[1].noop == 1
+    assert controls(4, SquareEnv())[1].noop == 0  # declared
+    with pytest.raises(ValueError, match="noop must be an action, 0 to 2"):
+        controls(3, None, noop=3)
+
+
+def test_without_a_no_op_the_start_is_random_by_the_seed():
+    class Spinning(SquareEnv):
+        noop = None
+
+    class Watching(SquareWorld):
+        def reset(self, context):
+            seen.append(context.actions.tolist())
+            return super().reset(context)
+
+    seen = []
+    for seed in (5, 5, 6, 7):
+        PlaySession(Watching(), Spinning(), seed=seed)
+    assert seen[0] == seen[1] and len({str(actions) for actions in seen}) > 1
 
 
 def test_without_the_environment_the_dream_is_played_from_stored_clips(monkeypatch):
@@ -233,200 +256,6 @@ def test_gif_holds_the_frames_that_were_played():
 def test_png_of_a_dream_alone_has_one_picture():
     view = PlaySession(SquareWorld(), context=starts()).view
     assert Image.open(io.BytesIO(png(view, 64))).size == (64 + 2 * 12, 64 + 26 + 12)
-
-
-# ---- the loop, with a comm made of a list
-
-
-class Browser:
-    """Takes what the loop sends; acknowledges like player.js if ``answers``."""
-
-    def __init__(self, answers: bool = True) -> None:
-        self.answers, self.loop = answers, None
-        self.messages: list[dict] = []
-        self.frames: list[bytes] = []
-
-    def __call__(self, message, buffers):
-        self.messages.append(message)
-        if message["type"] == "frame":
-            self.frames.append(buffers[0])
-            if self.answers and len(self.frames) % 6 == 0:
-                self.loop.handle({"type": "ack", "seq": message["seq"]})
-
-    def wait_for_pause(self):
-        self.wait(lambda: self.messages and self.messages[-1].get("playing") is False)
-
-    def wait(self, condition, seconds=10.0):
-        end = time.perf_counter() + seconds
-        while not condition():
-            assert time.perf_counter() < end, f"not seen in time; last: {self.messages[-3:]}"
-            time.sleep(0.005)
-
-
-@pytest.fixture
-def start():
-    """Makes loops and closes them after the test."""
-    loops = []
-
-    def make(browser=None, env=None, world=None, fps=200):
-        browser = browser or Browser()
-        env = env or SquareEnv()
-        playing = PlayLoop(
-            lambda: PlaySession(world or SquareWorld(), env, keys=KEYS), browser, fps
-        )
-        browser.loop = playing
-        loops.append(playing)
-        return playing, browser
-
-    yield make
-    for one in loops:
-        one.close()
-
-
-def test_loop_waits_until_it_is_told_to_play(start):
-    playing, browser = start()
-    time.sleep(0.1)
-    assert browser.messages == [] and not playing.playing
-    playing.handle({"type": "ready"})
-    browser.wait(lambda: len(browser.frames) == 1)
-    assert len(browser.frames[0]) == 2 * 64 * 64 * 3
-    playing.handle({"type": "play"})
-    browser.wait(lambda: len(browser.frames) > 30)
-    playing.handle({"type": "pause"})
-    browser.wait_for_pause()
-    count = len(browser.frames)
-    time.sleep(0.1)
-    assert len(browser.frames) == count
-    assert [m["playing"] for m in browser.messages if m["type"] == "state"] == [False, True, False]
-
-
-def test_loop_keeps_its_pace(start):
-    playing, browser = start(fps=200)
-    playing.handle({"type": "fps", "value": 40})
-    playing.handle({"type": "play"})
-    browser.wait(lambda: browser.frames)
-    count, begin = len(browser.frames), time.perf_counter()
-    time.sleep(1.0)
-    rate = (len(browser.frames) - count) / (time.perf_counter() - begin)
-    assert 0 < rate < 44  # how near to 40 it comes is a matter of the machine: benchmarks/player.py
-
-
-def test_a_silent_browser_stops_the_game(start, monkeypatch):
-    monkeypatch.setattr(loop, "SILENCE", 0.3)
-    playing, browser = start(Browser(answers=False))
-    playing.handle({"type": "play"})
-    browser.wait(lambda: len(browser.frames) == WINDOW)
-    time.sleep(0.05)
-    assert len(browser.frames) == WINDOW  # no more than a window under way
-    playing.handle({"type": "ack", "seq": 6})
-    browser.wait(lambda: len(browser.frames) == WINDOW + 6)
-    browser.wait_for_pause()
-    assert len(browser.frames) == WINDOW + 6
-    assert "did not answer" in browser.messages[-1]["note"]
-
-
-def test_keys_move_the_square_and_a_short_tap_counts(start):
-    playing, browser = start()
-    begin = column(playing.session.view.real)
-    playing.handle({"type": "play"})
-    playing.handle({"type": "keys", "pressed": ["ArrowRight"]})
-    playing.handle({"type": "keys", "pressed": []})  # released before the next frame
-    browser.wait(lambda: len(browser.frames) > 5)
-    playing.handle({"type": "pause"})
-    browser.wait_for_pause()
-    assert column(playing.session.view.real) == begin + STRIDE
-    for pressed in (["ArrowLeft"], ["action:1"], []):
-        playing.handle({"type": "step", "pressed": pressed})
-    count = playing.session.view.step + 3
-    browser.wait(lambda: playing.session.view.step == count)
-    assert column(playing.session.view.dream) == begin - STRIDE
-
-
-def test_a_new_episode_starts_by_itself(start, monkeypatch):
-    monkeypatch.setattr(loop, "HOLD", 0.05)
-    playing, browser = start(env=SquareEnv(length=5), world=SquareWorld(ends=True))
-    playing.handle({"type": "play"})
-    playing.handle({"type": "keys", "pressed": ["Space"]})
-    browser.wait(lambda: playing.session.restarts >= 3)
-    notes = [m["note"] for m in browser.messages if m["type"] == "frame" and m["over"]]
-    assert notes and all("both" in note for note in notes)
-
-
-def test_restart_and_gif_on_request(start):
-    playing, browser = start()
-    for _ in range(4):
-        playing.handle({"type": "step", "pressed": ["ArrowRight"]})
-    playing.handle({"type": "gif"})
-    playing.handle({"type": "restart"})
-    browser.wait(lambda: browser.messages and browser.messages[-1].get("step") == 0)
-    assert [m["name"] for m in browser.messages if m["type"] == "gif"] == ["wmlearn-play.gif"]
-    assert playing.session.restarts == 2
-
-
-def test_only_one_loop_plays(start):
-    (first, browser), (second, _) = start(), start()
-    first.handle({"type": "play"})
-    browser.wait(lambda: first.playing)
-    second.handle({"type": "play"})
-    browser.wait(lambda: second.playing and not first.playing)
-
-
-def test_close_ends_the_thread_and_only_its_own_environment():
-    mine, yours = SquareEnv(), SquareEnv()
-    for env, close_env in ((mine, True), (yours, False)):
-        playing = PlayLoop(
-            lambda env=env, close_env=close_env: PlaySession(
-                SquareWorld(), env, close_env=close_env
-            ),
-            browser := Browser(),
-        )
-        browser.loop = playing
-        playing.handle({"type": "play"})
-        browser.wait(lambda playing=playing: playing.playing)
-        playing.close()
-        assert not playing.alive and browser.messages[-1]["closed"]
-    assert mine.closed and not yours.closed
-
-
-def test_an_error_pauses_and_is_told(start):
-    class Broken(SquareWorld):
-        def step(self, state, action, generator=None):
-            raise ArithmeticError("no dream today")
-
-    playing, browser = start(world=Broken())
-    playing.handle({"type": "play"})
-    browser.wait(lambda: any("no dream today" in m.get("note", "") for m in browser.messages))
-    assert not playing.playing and playing.alive
-
-
-def test_an_error_while_building_reaches_the_cell():
-    with pytest.raises(ValueError, match="Nothing to start from"):
-        PlayLoop(lambda: PlaySession(SquareWorld()), Browser())
-    assert not any(thread.name == "wmlearn-play" for thread in threading.enumerate())
-
-
-def test_the_notebook_keeps_its_own_torch_threads(start):
-    torch.set_num_threads(2)
-    try:
-        counts = []
-
-        class Watching(SquareWorld):
-            def step(self, state, action, generator=None):
-                counts.append(torch.get_num_threads())
-                return super().step(state, action, generator)
-
-        playing, browser = start(world=Watching())
-        playing.handle({"type": "play"})
-        browser.wait(lambda: len(counts) > 3)
-        later = []
-        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
-        thread.start()
-        thread.join()
-        assert set(counts) == {1} and later == [2] and torch.get_num_threads() == 2
-        playing.close()
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(1)
 
 
 # ---- the widgets
@@ -520,3 +349,21 @@ def test_a_system_gives_its_world():
 
     player = play(System(), context=starts(), sampler={"steps": 1}, threads=False)
     assert player.session.world.sampler == {"steps": 1}
+
+
+def test_the_game_waits_for_a_key_where_no_action_does_nothing(start):
+    class Spinning(SquareEnv):
+        noop = None
+
+    playing, browser = start(env=Spinning())
+    playing.handle({"type": "play"})
+    browser.wait(lambda: any(m.get("playing") for m in browser.messages))
+    shown = len(browser.frames)
+    time.sleep(0.3)
+    assert len(browser.frames) == shown and "waits" in browser.messages[-1]["note"]
+    playing.handle({"type": "keys", "pressed": ["ArrowRight"]})
+    browser.wait(lambda: len(browser.frames) > shown + 3)
+    playing.handle({"type": "pause"})
+    browser.wait_for_pause()
+    playing.handle({"type": "step", "pressed": []})
+    browser.wait(lambda: "Press a key" in browser.messages[-1]["note"])

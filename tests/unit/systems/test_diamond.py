@@ -129,7 +129,7 @@ def test_what_hardly_changes_stays(monkeypatch):
     assert_close(got[..., 8:], (quantize(estimate) - context[:, -1])[..., 8:])
 
 
-def test_one_batch_can_be_learnt():
+def test_one_batch_can_be_learned():
     """The whole system overfits four clips: all three losses fall by far."""
     system = Diamond(replace(SMALL, learning_rate=3e-3))
     batch = clip()
@@ -181,7 +181,7 @@ def test_reward_and_end_can_learn_from_dreams_alone():
     assert all(p.grad is not None for p in system.reward_end.parameters())
 
 
-def test_padding_is_not_learnt():
+def test_padding_is_not_learned():
     """Frames beyond an episode's end change no loss, and what is before it still counts."""
     torch.manual_seed(0)
     system = Diamond(replace(SMALL, autoregressive_steps=2)).eval()

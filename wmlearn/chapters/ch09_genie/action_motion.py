@@ -26,7 +26,7 @@ REST = 6  # steps without an action
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("world", help="a Genie that learnt from CoinRun")
+    parser.add_argument("world", help="a Genie that learned from CoinRun")
     parser.add_argument("--levels", type=int, default=50)
     parser.add_argument("--steps", type=int, default=3, help="for which an action is held")
     parser.add_argument("--seed", type=int, default=900_000, help="of the first level")

@@ -1,4 +1,4 @@
-"""What Genie alone is asked: what do the actions mean that it found in video?"""
+"""The evaluation of Genie: do its latent actions match the true ones?"""
 
 from __future__ import annotations
 

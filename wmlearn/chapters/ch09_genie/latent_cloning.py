@@ -1,10 +1,10 @@
 """Behavior cloning from videos without actions (Bruce et al. 2024, section 3.3, figure 9).
 
-Somebody's play is seen, but not which buttons were pressed. The world's latent action model says
-which latent action lies between every two frames; a policy learns to name the latent action from
-the frame; a few labelled transitions say which button each latent action stands for. Beside it: the
-*oracle*, the same network that was told the buttons of the whole video; the same network again that
-learnt from the few labelled frames alone; one that does not look; and random play.
+The video shows play, but not the actions. The world's latent action model infers the latent action
+between every two frames; a policy learns to predict it from the frame; a few labeled transitions
+map latent actions to real ones. Baselines: the *oracle*, the same network trained on the true
+actions of the whole video; the same network trained on the few labeled frames alone; a policy that
+ignores the frame; and random play.
 """
 
 from __future__ import annotations
@@ -109,10 +109,10 @@ class ClonedPolicy:
 def action_probabilities(
     codes: Tensor, actions: Tensor, num_codes: int, num_actions: int
 ) -> Tensor:
-    """From labelled transitions: the probability of each action, given the latent action.
+    """From labeled transitions: the probability of each action, given the latent action.
 
     Args:
-        codes, actions: int64 ``[n]``, the few labelled ones.
+        codes, actions: int64 ``[n]``, the few labeled ones.
 
     Returns:
         float ``[codes, actions]``; a code that was not seen takes the probabilities of all of them.
@@ -129,14 +129,14 @@ class CloningReport:
     """Mean returns in the real environment.
 
     Attributes:
-        labelled: transitions whose button was told.
+        labeled: number of transitions with their true action.
         cloned, oracle, random: returns, with intervals over episodes.
-        labels_only: of the same network, trained on the labelled transitions and nothing else.
-        blind: of pressing the buttons as often as the labelled transitions do, without looking.
+        labels_only: of the same network, trained on the labeled transitions and nothing else.
+        blind: of sampling actions with the labeled transitions' frequencies, ignoring the frame.
         share: of the oracle's gap over random that the cloned policy closes; 1 is all of it.
     """
 
-    labelled: int
+    labeled: int
     cloned: Estimate
     oracle: Estimate
     labels_only: Estimate
@@ -148,7 +148,7 @@ class CloningReport:
 def clone_from_video(
     world,
     video: EpisodeStore,
-    labelled: int = 200,
+    labeled: int = 200,
     episodes: int = 100,
     steps: int = 400,
     seed: int = 0,
@@ -158,12 +158,12 @@ def clone_from_video(
 
     Args:
         world: has ``infer_actions`` and a Discrete ``action_space``.
-        video: somebody's play; its actions are looked at only for ``labelled`` transitions, and by
-            the oracle.
-        labelled: how many.
+        video: recorded play; its actions are used only for ``labeled`` transitions, and by the
+            oracle.
+        labeled: how many.
         episodes: played by each policy, on levels that are not in the video.
         steps: of training, for both networks.
-        seed: of the choice of labelled transitions, of networks and draws.
+        seed: of the choice of labeled transitions, of networks and draws.
         first_level: seed of the first level that is played.
     """
     frames, codes, actions = [], [], []
@@ -175,7 +175,7 @@ def clone_from_video(
         actions.append(torch.from_numpy(np.array(episode.actions)))
     frames, codes, actions = torch.cat(frames), torch.cat(codes), torch.cat(actions)
     num_codes, num_actions = int(world.action_space.n), int(video.action_space.n)
-    told = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))[:labelled]
+    told = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))[:labeled]
     probabilities = action_probabilities(codes[told], actions[told], num_codes, num_actions)
     policies = {
         "cloned": ClonedPolicy(
@@ -199,4 +199,4 @@ def clone_from_video(
     }
     gap = returns["oracle"].value - returns["random"].value
     share = (returns["cloned"].value - returns["random"].value) / gap if gap else float("nan")
-    return CloningReport(labelled=len(told), share=share, **returns)
+    return CloningReport(labeled=len(told), share=share, **returns)

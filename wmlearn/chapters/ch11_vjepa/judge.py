@@ -1,4 +1,4 @@
-"""What V-JEPA alone is asked. It has no world: it fills in what is hidden, and its features serve.
+"""The evaluation of V-JEPA. It has no world: it predicts hidden features, and these are probed.
 
 Fidelity is the L1 distance of the predicted features to the target encoder's, on the hidden parts
 of held-out clips, beside the mean of what is visible. Its use is what a probe reads from frozen
@@ -44,7 +44,7 @@ class VJEPAJudge(Judge):
 
     Attributes:
         probe: whether to train probes.
-        labels: labelled clips of each motion that a probe learns from, each both ways; 0 takes all.
+        labels: labeled clips of each motion that a probe learns from, each both ways; 0 takes all.
         epochs: of the probe.
         learning_rate: of the probe, the same for all encoders.
     """
@@ -79,7 +79,7 @@ class VJEPAJudge(Judge):
         ):
             case.say(f"probe of {name.strip()}")
             scores[name] = probe_motion(encoder, clips, case.seeds, one_frame, **options)
-        labels = f"{self.labels} labelled clips" if self.labels else "all labelled clips"
+        labels = f"{self.labels} labeled clips" if self.labels else "all labeled clips"
         note = f"Frozen features, {labels} of a motion, each also backwards."
         found = {name: with_seeds(kinds, case.seeds) for name, kinds in table(scores).items()}
         return probe_section(found, note)
@@ -191,7 +191,7 @@ def _cost(case: Case, clip: Clip, batch: int = 32) -> Cost:
 
 
 def _motion_clips(case: Case, length: int = 15) -> MotionClips:
-    """The labelled clips around each episode's middle, by the split of the evaluation."""
+    """The labeled clips around each episode's middle, by the split of the evaluation."""
     store = case.store
     labels = torch.tensor([CLASSES.index(name) for name in class_names(store)])
 

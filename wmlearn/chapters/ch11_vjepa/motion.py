@@ -1,4 +1,4 @@
-"""Does an encoder see motion? Probes on tasks that undo each other, beside what they must beat.
+"""Do features encode motion? Probes on tasks and their reversals, beside baselines.
 
 A class and its reversal look alike at any moment and differ in how they go on. So *between a class
 and its reversal* guessing gives 0.5, and what a probe of one frame gets above that is what the
@@ -26,7 +26,7 @@ PAIRS = tuple((i, i + 1) for i in range(0, len(CLASSES), 2))
 
 @dataclass(frozen=True)
 class MotionClips:
-    """Labelled clips around the middle of each episode, without an episode in common.
+    """Labeled clips around the middle of each episode, without an episode in common.
 
     Attributes:
         train, test: the clips.
@@ -42,7 +42,7 @@ class MotionClips:
 
 
 def motion_clips(store: EpisodeStore, length: int = 15, holdout: float = 0.25) -> MotionClips:
-    """The labelled clips of a dataset of motions; the last episodes are for testing.
+    """The labeled clips of a dataset of motions; the last episodes are for testing.
 
     Args:
         store: recorded from ``metaworld/pairs``, or unpacked from ``clips/metaworld``.
@@ -106,7 +106,7 @@ def development(clips: MotionClips, share: float = 0.25) -> MotionClips:
 
 
 def few_labels(clips: MotionClips, each: int) -> MotionClips:
-    """The same test, with only ``each`` labelled clips of a class to learn from (and backwards)."""
+    """The same test, with only ``each`` labeled clips of a class to learn from (and backwards)."""
     names = clips.train_labels.view(clips.ways, -1)[0]  # as filmed
     rows = torch.cat([(names == c).nonzero()[:each, 0] for c in range(len(CLASSES))])
     rows = torch.cat([rows + way * len(names) for way in range(clips.ways)])
@@ -114,7 +114,7 @@ def few_labels(clips: MotionClips, each: int) -> MotionClips:
 
 
 def still(clip: Clip) -> Clip:
-    """Clips that stand still at their middle frame: what one frame can tell, and no more."""
+    """Clips that stand still at their middle frame: only what one frame can tell."""
     middle = clip.frames[:, clip.length // 2, None]
     return Clip(middle.expand(-1, clip.length, -1, -1, -1))
 

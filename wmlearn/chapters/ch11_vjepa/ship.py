@@ -39,7 +39,7 @@ from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation import Section, evaluate
 from wmlearn.systems.vjepa import VJEPA
 
-FEW = 10  # labelled clips of a class, each both ways; there are 60
+FEW = 10  # labeled clips of a class, each both ways; there are 60
 RATES = (1e-3, 3e-3)  # of the probe
 HOLDOUT = 0.25  # of the episodes, as in pre-training
 NAMES = {
@@ -122,7 +122,7 @@ def whole_section(scores: Mapping[str, Mapping], seeds: Sequence[int]) -> Sectio
         for encoder in scores
         if test in scores[encoder]
     }
-    note = "Frozen features; ten labelled clips of a motion, each also backwards, or all of them."
+    note = "Frozen features; ten labeled clips of a motion, each also backwards, or all of them."
     return probe_section(rows, note)
 
 

@@ -46,7 +46,7 @@ function render({ model, el }) {
     dream.draw(bytesOf(buffers[0]));
     if (real && buffers.length > 1) real.draw(bytesOf(buffers[1]));
     if (message.goal < 0) return;
-    const away = `${message.centimetres.toFixed(1)} cm from the goal`;
+    const away = `${message.centimeters.toFixed(1)} cm from the goal`;
     status.textContent = `action ${message.step} of ${config.steps}: ${away}; ` +
       `${message.seconds.toFixed(2)} s of planning`;
     if (message.over) {

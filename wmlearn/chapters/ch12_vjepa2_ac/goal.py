@@ -25,7 +25,7 @@ from wmlearn.world import FeatureWorld, Step, World
 if TYPE_CHECKING:
     from wmlearn.chapters.ch12_vjepa2_ac.goal_widget import GoalButtons, GoalPicker
 
-# Metres, x, y, z: over the table, as the camera sees it from left to right, low and high.
+# Meters, x, y, z: over the table, as the camera sees it from left to right, low and high.
 PLACES = (
     (1.22, 0.60, 0.47), (1.22, 0.90, 0.47), (1.45, 0.75, 0.45),
     (1.25, 0.62, 0.65), (1.25, 0.90, 0.65), (1.40, 0.75, 0.62),
@@ -71,16 +71,16 @@ class GoalView:
         real: uint8 ``[H, W, C]``, what the camera sees; ``None`` without a simulator.
         imagined: uint8 ``[H, W, C]``, the recorded frame nearest to the features that the world
             expected after this action.
-        centimetres: from the gripper to the place that the goal image shows. Without a simulator
-            the gripper's place is the world's own reckoning.
-        seconds: how long the action was looked for.
+        centimeters: from the gripper to the place that the goal image shows. Without a simulator
+            the gripper's position is the world's own estimate.
+        seconds: duration of the search for the action.
         over: no action follows.
     """
 
     step: int
     real: NDArray[np.uint8] | None
     imagined: NDArray[np.uint8]
-    centimetres: float
+    centimeters: float
     seconds: float
     over: bool
 
@@ -148,7 +148,7 @@ class GoalSession:
 
         if not _failed:  # some drivers end the whole process at a second attempt
             try:
-                with contextlib.redirect_stderr(io.StringIO()):  # its news of other robots
+                with contextlib.redirect_stderr(io.StringIO()):  # its messages about other robots
                     env = make(env_id, size=self.world.frame_shape[-1], max_steps=10**9)
                     env.reset(seed=0)
                 return env
@@ -197,9 +197,9 @@ class GoalSession:
     def _look(self, step: int, features: Tensor, seconds: float) -> GoalView:
         imagined = self.show(features)[0].permute(1, 2, 0).numpy()
         arm = self._seen.state[0, 0] if self.env is not None else self._start.state.arm[0]
-        metres = (arm[:3] - self.places[self._goal]).norm()
+        meters = (arm[:3] - self.places[self._goal]).norm()
         real = self._real if self.env is not None else None
-        return GoalView(step, real, imagined, 100 * float(metres), seconds, step >= self.steps)
+        return GoalView(step, real, imagined, 100 * float(meters), seconds, step >= self.steps)
 
 
 class _Imagined(World):

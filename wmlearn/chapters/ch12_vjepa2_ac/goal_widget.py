@@ -65,7 +65,7 @@ class GoalPicker(anywidget.AnyWidget):
         if self.comm is None:
             return
         facts = {"step": view.step, "goal": goal, "over": view.over}
-        facts |= {"centimetres": view.centimetres, "seconds": view.seconds}
+        facts |= {"centimeters": view.centimeters, "seconds": view.seconds}
         pictures = [view.imagined] if view.real is None else [view.imagined, view.real]
         self.send({"type": "view", **facts}, [np.ascontiguousarray(p).tobytes() for p in pictures])
 
@@ -104,7 +104,7 @@ class GoalButtons(ipywidgets.VBox):
         views = []
         for view in self.session.pursue(goal):
             views.append(view)
-            self._draw(view, f"goal {goal + 1}, action {view.step}: {view.centimetres:.1f} cm away")
+            self._draw(view, f"goal {goal + 1}, action {view.step}: {view.centimeters:.1f} cm away")
         return views
 
     def _draw(self, view: GoalView, text: str) -> None:

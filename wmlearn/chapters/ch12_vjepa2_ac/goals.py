@@ -1,4 +1,4 @@
-"""Image goals: is the arm in the real simulator where the picture shows it?
+"""Image goals: does the arm reach what the picture shows, in the simulator?
 
     python -m wmlearn.chapters.ch12_vjepa2_ac.goals vjepa2-ac-fetch push --goals 50
 
@@ -24,7 +24,7 @@ from wmlearn.envs.experts import PUSH_BEHIND, PUSH_HEIGHT, PUSH_LIFT
 from wmlearn.envs.fetch import CLOSE, FetchEnv
 from wmlearn.metrics import Estimate, mean_estimate
 
-TOUCHING = 0.045  # metres between block and gripper, during a push
+TOUCHING = 0.045  # meters between block and gripper, during a push
 APPROACH = (2, 4, 6, 8)  # actions by which each picture of the approach is the goal
 
 
@@ -37,7 +37,7 @@ class ImageGoal:
         images: uint8 ``[G, C, H, W]``.
         until: the action (1, 2, ...) up to which each image is the goal, ``[G]``; V-JEPA 2 too
             changes from one sub-goal to the next after a fixed number of steps.
-        place: metres ``[3]``, where gripper (reach) or block (push) is in the last image.
+        place: meters ``[3]``, where gripper (reach) or block (push) is in the last image.
     """
 
     seed: int
@@ -57,8 +57,8 @@ class GoalResults:
 
     Attributes:
         success: bool ``[n]``, within 5 cm at the end.
-        distance: float ``[n]``, metres at the end.
-        start: float ``[n]``, metres at the beginning.
+        distance: float ``[n]``, meters at the end.
+        start: float ``[n]``, meters at the beginning.
         seconds: mean wall time of an action's choice.
     """
 
@@ -133,7 +133,7 @@ def _push_goal(env: FetchEnv, seed: int, strokes: int) -> ImageGoal:
 
 @runtime_checkable
 class GoalActor(Protocol):
-    """Acts towards goal images, and wants to know when an episode begins."""
+    """A policy for goal images with a reset for each episode."""
 
     def reset(self) -> None: ...
 

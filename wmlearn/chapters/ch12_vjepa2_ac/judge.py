@@ -1,4 +1,4 @@
-"""What V-JEPA 2-AC alone is asked: does the energy point the way, and does the arm arrive?"""
+"""The evaluation of V-JEPA 2-AC: is energy lowest at the true action; are goals reached?"""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class DiamondConfig:
             frames for the denoiser.
         train_denoiser: false keeps the denoiser as it is and trains reward and end only, in a later
             round.
-        reward_on_dreams: in a later round, reward and end are also learnt from the denoiser's own
+        reward_on_dreams: in a later round, reward and end are also learned from the denoiser's own
             frames. The paper learns them from real frames only; but where a small denoiser blurs a
             monster, a model that has seen such frames still knows when it is hit.
         learning_rate: of AdamW.

@@ -112,7 +112,7 @@ class Denoiser(nn.Module):
             frames: [B, n + k, C, H, W] in [-1, 1].
             actions: [B, n + k - 1] int64.
             noise: draws standard normal noise of a given shape.
-            real: bool [B, n + k], false for frames that are padding and shall not be learnt.
+            real: bool [B, n + k], false for frames that are padding and shall not be learned.
 
         Returns:
             The mean loss, and the frames' estimates [B, k, C, H, W] without gradient.

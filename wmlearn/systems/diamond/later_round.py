@@ -1,4 +1,4 @@
-"""A later round of training: what a small DIAMOND needs to live with its own mistakes.
+"""A later round of training, which makes a small DIAMOND robust to its own errors.
 
 Not in the paper, whose denoiser is large. The shipped worlds were trained in rounds; each starts
 from the last one (``wmlearn fit diamond --init``) and sets one or more of three numbers.
@@ -17,7 +17,7 @@ from wmlearn.systems.diamond.system import Diamond
 
 
 class LaterRound(Diamond):
-    """DIAMOND with noise on its past, with a frozen denoiser, or with rewards learnt from dreams.
+    """DIAMOND with noise on its past, with a frozen denoiser, or with rewards learned from dreams.
 
     Args:
         config: of its fields, ``denoiser.context_noise``, ``train_denoiser`` and

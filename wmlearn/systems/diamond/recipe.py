@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import gymnasium
@@ -25,7 +26,7 @@ from wmlearn.systems.diamond.system import Diamond
 # last frame is diffused, since most of a frame stays as it is; noise levels are high, since one
 # step from pure noise is what the player draws, and that step starts from the noise's mean
 # (initial_scale 0), which spares the dream the noise's grain; what hardly changes stays as it is;
-# two frames in a row are learnt, so that dreams last; and the learning rate falls to zero, since
+# two frames in a row are learned, so that dreams last; and the learning rate falls to zero, since
 # five minutes have no time to waste.
 LAPTOP = DiamondConfig(
     denoiser=DenoiserConfig(
@@ -91,6 +92,11 @@ class DiamondRecipe(Recipe):
         steps = 400_000 * 32 // batch
         return RunConfig.for_tier(tier, batch_size=batch, max_steps=steps, **paper), PAPER
 
+    def side_unit(self, config: DiamondConfig) -> int:
+        """The U-Net and the encoder halve the patches at each level but the first."""
+        networks = (config.denoiser, config.reward_end)
+        return math.lcm(*(n.patch_size * 2 ** (len(n.channels) - 1) for n in networks))
+
     def complete(self, config: DiamondConfig, run: RunConfig, store: EpisodeStore) -> DiamondConfig:
         """Fills in what the data decides: actions, image size, what each reward's sign is worth."""
         space = store.action_space
@@ -98,7 +104,8 @@ class DiamondRecipe(Recipe):
             have = "no actions (a passive video)" if space is None else f"{space} actions"
             raise ValueError(
                 f"DIAMOND learns from discrete actions, but {store.path} has {have}; record an "
-                "environment with a Discrete action space."
+                "environment with a Discrete action space (some have an option for it: `wmlearn "
+                "record CarRacing-v3 --env_option continuous=false`)."
             )
         channels, height, width = store.info["frame_shape"]
         if height != width:

@@ -74,7 +74,7 @@ class RewardEnd(nn.Module):
 
         Args: ``frames`` [B, T + 1, C, H, W], ``actions``, ``rewards``, ``terminated`` [B, T];
             ``real`` bool [B, T + 1], false for frames that are padding: no step from or to them
-            is learnt.
+            is learned.
         """
         reward_logits, end_logits, _ = self(frames[:, :-1], actions, frames[:, 1:])
         step = None if real is None else real[:, :-1] & real[:, 1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from wmlearn.data.episodes import EpisodeStore
@@ -21,7 +22,7 @@ PASSIVE = True  # the loaders serve frames alone: what was pressed cannot reach 
 # Where the laptop departs from the paper, and why (chapter 9 measures each of these):
 # a token stands for 8 x 8 pixels, since the cost grows with the tokens of a frame; the parts are
 # narrow and learn one after the other; the latent action model sees a picture of 16 x 16 pixels,
-# where a step of the hero is a small and smooth change that is learnt soon, and each frame's error
+# where a step of the hero is a small and smooth change that is learned soon, and each frame's error
 # counts relative to its change, since falls and jumps change so much more than steps that most of
 # the eight codes would go to them; its decoder sees one frame alone, so that a code stands for a
 # motion, and not for its change; in training half of the frames stay whole, as the past is at play;
@@ -110,6 +111,12 @@ class GenieRecipe(Recipe):
         return RunConfig.for_tier(
             tier, **hard, frames=1_000_000, batch_size=batch, max_steps=300_000 * 48 // batch
         ), PAPER  # fmt: skip
+
+    def side_unit(self, config: GenieConfig) -> int:
+        """Patches of the tokenizer, and of the latent action model where it sees pixels."""
+        actions = config.actions
+        pixels = actions.shrink * actions.patch if actions.sees != "tokens" else 1
+        return math.lcm(config.tokenizer.patch, pixels)
 
     def complete(self, config: GenieConfig, run: RunConfig, store: EpisodeStore) -> GenieConfig:
         """Fills in what the data decides: the frames' channels and size."""

@@ -6,9 +6,6 @@ the dynamics model (on tokens) together. The config's stretches (``*_span``) dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import lightning as L
 import torch
 from torch import Tensor, nn
@@ -19,20 +16,14 @@ from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.quantize import VectorQuantizer
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
-from wmlearn.systems.genie.config import GenieConfig, SamplerConfig
-from wmlearn.systems.genie.dynamics import Dynamics, training_mask
-from wmlearn.systems.genie.latent_action import (
-    LatentActionModel,
-    action_view,
-    action_view_shape,
-)
-from wmlearn.systems.genie.tokenizer import Tokenizer
-from wmlearn.world import World, WorldModel
+from wmlearn.systems.genie.config import GenieConfig
+from wmlearn.systems.genie.dynamics import training_mask
+from wmlearn.systems.genie.network import GenieNetwork
 
 PARTS = ("tokenizer", "actions", "dynamics")
 
 
-class Genie(L.LightningModule, WorldModel):
+class Genie(GenieNetwork, L.LightningModule):
     """The tokenizer, the latent action model and the dynamics model.
 
     It learns from clips without actions; what a clip holds beside its frames is never looked at.
@@ -42,21 +33,9 @@ class Genie(L.LightningModule, WorldModel):
     """
 
     def __init__(self, config: GenieConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self._chosen: dict[str, Tensor] = {}
         self._counted: dict[str, Tensor] = {}
-        channels, size, space = config.image_channels, config.image_size, config.tokens_per_frame
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.tokenizer = Tokenizer(config.tokenizer, channels, size)
-            view = action_view_shape(config.actions, channels, size)
-            if config.actions.sees == "tokens":
-                view = space, self.tokenizer.quantizer.dim
-            self.actions = LatentActionModel(config.actions, *view)
-            self.dynamics = Dynamics(
-                config.dynamics, config.tokenizer.vocabulary, config.actions.action_dim, space
-            )
 
     # --- training ------------------------------------------------------------------------------
 
@@ -114,18 +93,6 @@ class Genie(L.LightningModule, WorldModel):
         """Whose turn it is at a training step: a choice by the step's number alone."""
         share = min(step / max(self.config.max_steps, 1), 1 - 1e-9)
         return tuple(name for name in PARTS if self._span(name)[0] <= share < self._span(name)[1])
-
-    def infer_actions(self, frames: Tensor) -> Tensor:
-        """uint8 ``[B, T, C, H, W]`` -> latent actions int64 ``[B, T - 1]`` between the frames."""
-        floats = to_float(frames)
-        tokens = self.tokenizer.encode(floats) if self.config.actions.sees == "tokens" else None
-        return self.actions.infer(self._action_input(floats, tokens))
-
-    def _action_input(self, frames: Tensor, tokens: Tensor | None) -> Tensor:
-        """What the latent action model sees: patches of pixels, or the tokens' vectors."""
-        if self.config.actions.sees == "tokens":
-            return self.tokenizer.quantizer.vectors(tokens).detach()
-        return action_view(frames, self.config.actions)
 
     # --- codes that died -----------------------------------------------------------------------
 
@@ -221,16 +188,3 @@ class Genie(L.LightningModule, WorldModel):
 
     def _part(self, name: str) -> nn.Module:
         return getattr(self, name)
-
-    Sampler = SamplerConfig
-
-    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
-        """The learned world, played with latent actions (a :class:`GenieWorld`).
-
-        Args:
-            sampler: how a frame's tokens are drawn, or what differs from the config's own way:
-                ``{"steps": 8, "temperature": 1.0}``.
-        """
-        from wmlearn.systems.genie.world import GenieWorld
-
-        return GenieWorld(self, sampler)

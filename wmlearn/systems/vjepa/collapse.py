@@ -1,6 +1,6 @@
 """Collapse: how to see it, and the losses that prevent it without a moving target.
 
-If every clip gets the same features, the prediction loss is zero and nothing was learnt. All
+If every clip gets the same features, the prediction loss is zero and nothing was learned. All
 functions here take features ``[n, D]`` of n tokens.
 """
 
@@ -16,7 +16,7 @@ SIGREG_LIMIT = 5.0
 
 
 def feature_std(features: Tensor) -> Tensor:
-    """How far the tokens differ: standard deviation over tokens, mean over channels; 0 is collapse.
+    """Spread of the tokens: standard deviation over tokens, mean over channels; 0 is collapse.
 
     For layer-normed features it is at most about 1.
     """
