@@ -132,7 +132,7 @@ class PlaySession:
     ) -> None:
         NEEDS.check("The player", world)
         if prompt is not None and not isinstance(world, PromptedWorld):
-            raise ValueError("This world cannot be told what to show: leave prompt out.")
+            raise ValueError("This world takes no prompt: leave prompt out.")
         self.world, self.env, self.context = world, env, context
         noop = world.idle if noop is None else noop
         self.seed, self.grace, self.note = seed, grace, note
