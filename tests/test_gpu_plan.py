@@ -90,7 +90,7 @@ def test_the_first_plan_names_what_exists():
     plans = sorted((Path(gpu_plan.__file__).parent / "plans").glob("*.toml"))
     assert plans
     for path in plans:
-        for part in tomllib.loads(path.read_text())["train"]:
+        for part in tomllib.loads(path.read_text()).get("train", ()):
             assert part["system"] in TRAINABLE
             recipe = TRAINABLE[part["system"]].load("recipe")
             run, _ = recipe.preset(part["options"]["tier"])

@@ -15,7 +15,11 @@ A plan is a TOML file::
     [measure]                 # optional
     systems = ["diamond"]     # default: all that can be trained
     tiers = ["colab", "node"]
+    memory = 0.5              # of the device's, where something else trains beside it
     share = 0.25              # of the minutes
+
+    [measure.changes.vjepa2-ac]   # fields of its config: this one needs no encoder's checkpoint
+    encoder_from = ""
 
     [[train]]                 # as many as wanted, in turn
     name = "diamond-doom-basic"
@@ -29,6 +33,7 @@ A plan is a TOML file::
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import shutil
 import sys
@@ -39,6 +44,7 @@ import tomllib
 import traceback
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -57,28 +63,44 @@ from wmlearn.train.fit import fit
 MAX_FILE = 16 * 2**20
 # Dense bfloat16 peak in FLOP/s, from the makers' data sheets; another device gets no fraction.
 PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "T4": 65e12}
-HEADER = ("system", "tier", "batch", "clips/s", "ms a step", "peak GiB", "of peak", "problem")
+HEADER = (
+    *("system", "tier", "parameters", "batch", "clips/s", "ms a step", "peak GiB", "TFLOP/s"),
+    *("of peak", "of a matmul", "problem"),
+)
+MATMUL = {"cuda": 8192, "cpu": 512}  # the side of what a step is compared with
+INTO_THE_RUN = 0.6  # of the steps: a system that learns in parts is then at its dreams
 
 
 @dataclass(frozen=True)
 class Row:
-    """One training step, measured; ``problem`` says why where it was not."""
+    """One training step, measured; ``problem`` says why where it was not.
+
+    Attributes:
+        of_peak: of what the device's data sheet promises.
+        of_a_matmul: of what one large bfloat16 product reaches between the steps. It holds on a
+            device that others use meanwhile, too.
+    """
 
     system: str
     tier: str
+    parameters: int = 0
     batch: int = 0
     clips_per_second: float = 0.0
     milliseconds: float = 0.0
     peak_gib: float | None = None
+    teraflops: float = 0.0
     of_peak: float | None = None
+    of_a_matmul: float | None = None
     problem: str = ""
 
     def cells(self) -> list[str]:
-        shown = [self.system, self.tier, str(self.batch), f"{self.clips_per_second:.1f}"]
-        shown += [f"{self.milliseconds:.1f}"]
-        shown += ["" if self.peak_gib is None else f"{self.peak_gib:.2f}"]
-        shown += ["" if self.of_peak is None else f"{self.of_peak:.1%}", self.problem]
-        return shown
+        if self.problem:
+            return [self.system, self.tier, *[""] * (len(HEADER) - 3), self.problem]
+        shown = [self.system, self.tier, f"{self.parameters / 1e6:.1f}M", str(self.batch)]
+        shown += [f"{self.clips_per_second:.1f}", f"{self.milliseconds:.1f}"]
+        shown += ["" if self.peak_gib is None else f"{self.peak_gib:.2f}", f"{self.teraflops:.2f}"]
+        shares = (self.of_peak, self.of_a_matmul)
+        return [*shown, *("" if share is None else f"{share:.1%}" for share in shares), ""]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -137,69 +159,100 @@ def check(plan: dict[str, Any]) -> None:
 def measure_all(part: dict[str, Any], seconds: float, out: Path) -> list[Row]:
     """A row for each system and tier, printed and written to ``out/throughput.md``."""
     names, tiers = part.get("systems") or list(TRAINABLE), part.get("tiers", ["colab"])
+    changes = part.get("changes", {})
+    if torch.cuda.is_available():  # what trains beside it keeps its memory
+        torch.cuda.set_per_process_memory_fraction(part.get("memory", 1.0))
     rows: list[Row] = []
     end = time.monotonic() + seconds
     for number, (name, tier) in enumerate((n, t) for t in tiers for n in names):
-        left = max(end - time.monotonic(), 0) / (len(names) * len(tiers) - number)
+        left = (end - time.monotonic()) / (len(names) * len(tiers) - number)
         try:
-            rows.append(measure(name, tier, seconds=min(left, 20)))
+            if left <= 0:
+                raise TimeoutError("No time was left for it.")
+            rows.append(measure(name, tier, min(left, 20), changes=changes.get(name, {})))
         except Exception as error:
             sentence = str(error).strip().split("\n")[0] or type(error).__name__
             rows.append(Row(name, tier, problem=sentence.replace("|", "/")[:160]))
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         print(" | ".join(rows[-1].cells()), flush=True)
-    table = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    table += ["| " + " | ".join(row.cells()) + " |" for row in rows]
-    (out / "throughput.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+        table = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
+        table += ["| " + " | ".join(row.cells()) + " |" for row in rows]
+        (out / "throughput.md").write_text("\n".join(table) + "\n", encoding="utf-8")
     return rows
 
 
-def measure(name: str, tier: str, seconds: float = 10, device: str | None = None) -> Row:
-    """One system's training step on random video of its tier's size; the batch fits one device."""
+def measure(
+    name: str,
+    tier: str,
+    seconds: float = 10,
+    device: str | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Row:
+    """One system's training step on random video of its tier's size.
+
+    Args:
+        seconds: for all of it, building the network included; at least one step is taken.
+        changes: fields of the system's config that shall differ from the tier's.
+    """
+    end = time.monotonic() + seconds
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     recipe = TRAINABLE[name].load("recipe")
     run, config = recipe.preset(tier)
-    batch = min(run.batch_size, 32)
+    run = replace(run, batch_size=min(run.batch_size, 32))
     with tempfile.TemporaryDirectory() as folder:
         module, clip = _on_random_video(
-            recipe, replace(run, batch_size=batch), config, Path(folder)
+            recipe, run, replace(config, **(changes or {})), Path(folder)
         )
     if not module.automatic_optimization:
         raise ValueError("It takes its optimizer steps by itself: no single one is measured.")
     module = module.to(device).train()
     module.log_dict = module.log = lambda *args, **kwargs: None
+    # What a step asks of the trainer: how far the run is, and that it is alone.
+    at = int(INTO_THE_RUN * run.max_steps)
+    module.trainer = SimpleNamespace(global_step=at, world_size=1, global_rank=0)
     clip = _to(clip, device)
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad])
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device.type))
 
-    def step() -> None:
+    def step(batch: Clip) -> None:
         optimizer.zero_grad(set_to_none=True)
         with mixed:
-            loss = module.training_step(clip, 0)
+            loss = module.training_step(batch, 0)
         loss.backward()
         optimizer.step()
 
+    while not _fits(step, clip, device):
+        if len(clip) == 1:
+            raise MemoryError("Not even one clip fits the memory that it was given.")
+        clip = clip[: len(clip) // 2]
+        optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+        torch.cuda.empty_cache()
     with FlopCounterMode(display=False) as counter:
-        step()
-    _wait(device)
+        step(clip)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    times = []
-    end = time.monotonic() + seconds
-    while not times or (time.monotonic() < end and len(times) < 100):
-        start = time.perf_counter()
-        step()
-        _wait(device)
-        times.append(time.perf_counter() - start)
-    taken = float(np.median(times))
+    square = torch.ones(2 * (MATMUL[device.type],), dtype=torch.bfloat16, device=device)
+    steps, products = [], []
+    while not steps or (time.monotonic() < end and len(steps) < 100):
+        steps.append(_seconds(lambda: step(clip), device))
+        products.append(_seconds(lambda: square @ square, device))
+    taken = float(np.median(steps))
+    rate = counter.get_total_flops() / taken
     peak = _peak(device)
     return Row(
         name,
         tier,
-        batch,
-        batch / taken,
+        sum(p.numel() for p in module.parameters()),
+        len(clip),
+        len(clip) / taken,
         1000 * taken,
         torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None,
-        counter.get_total_flops() / taken / peak if peak else None,
+        rate / 1e12,
+        rate / peak if peak else None,
+        rate * float(np.median(products)) / (2 * len(square) ** 3),
     )
 
 
@@ -292,6 +345,23 @@ def _random_episodes(folder: Path, space, names: tuple[str, ...] | None, run) ->
             )
         )
     return EpisodeStore(folder)
+
+
+def _fits(step, clip: Clip, device: torch.device) -> bool:
+    """Whether a step on this many clips finds memory; it is the first, which warms up, too."""
+    try:
+        _seconds(lambda: step(clip), device)
+    except torch.OutOfMemoryError:
+        return False
+    return True
+
+
+def _seconds(work, device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - start
 
 
 def _to(clip: Clip, device: torch.device) -> Clip:

@@ -22,6 +22,7 @@ __all__ = [
     "evaluate",
     "list_envs",
     "load",
+    "load_published",
     "load_world",
     "make",
     "play",
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # the same names as in _LAZY, for editors and type checkers
     from wmlearn.data.record import record
     from wmlearn.envs import list_envs, make
     from wmlearn.evaluation import evaluate
-    from wmlearn.hub import load, load_world, save
+    from wmlearn.hub import load, load_published, load_world, save
     from wmlearn.player import play
 
 _LAZY = {
@@ -42,6 +43,7 @@ _LAZY = {
     "evaluate": "wmlearn.evaluation",
     "list_envs": "wmlearn.envs",
     "load": "wmlearn.hub",
+    "load_published": "wmlearn.hub",
     "load_world": "wmlearn.hub",
     "make": "wmlearn.envs",
     "play": "wmlearn.player",

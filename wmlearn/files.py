@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -20,6 +21,16 @@ def assets_dir() -> Path:
     """The folder with ``checkpoints/``: ``WMLEARN_ASSETS``, or ``assets/`` of the repository."""
     chosen = os.environ.get("WMLEARN_ASSETS")
     return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "assets"
+
+
+def list_checkpoints() -> list[str]:
+    """Names of the shipped checkpoints, for ``wmlearn.load``."""
+    return sorted(p.parent.name for p in (assets_dir() / "checkpoints").glob("*/card.json"))
+
+
+def list_clip_sets() -> list[str]:
+    """Ids of the shipped sets of clips, for ``wmlearn.record``: ``clips/NAME``."""
+    return sorted(f"clips/{p.parent.name}" for p in (assets_dir() / "clips").glob("*/dataset.json"))
 
 
 def sha256(path: str | Path) -> str:
@@ -59,7 +70,7 @@ def write_whole(path: str | Path, content: bytes | str | Callable[[Path], object
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         if callable(content):
             content(temporary)

@@ -8,6 +8,7 @@ A checkpoint is a folder::
     card.json           what it is: system, config, data recipe, tier, steps, hardware, minutes,
                         seed, commit, metrics, log (what was tried), and the SHA-256 of the weights
     starts.safetensors  optional: a few real clips to start dreaming from (no simulator needed)
+    likeness.safetensors  optional: how like the world's training frames a frame is
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.data.likeness import Likeness
 from wmlearn.fast import speed_up
 from wmlearn.files import (
     assets_dir,
     cache_dir,
     fetch,
+    list_checkpoints,
     read_json,
     sha256,
     weights_address,
@@ -45,15 +48,11 @@ from wmlearn.world import World, WorldModel
 FORMAT = "wmlearn-checkpoint"
 VERSION = 1
 STARTS = "starts.safetensors"
+LIKENESS = "likeness.safetensors"
 
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, truncated, tampered with or made for something else."""
-
-
-def list_checkpoints() -> list[str]:
-    """Names of the shipped checkpoints, for ``load``."""
-    return sorted(p.parent.name for p in (assets_dir() / "checkpoints").glob("*/card.json"))
 
 
 def find(name: str | Path) -> Path:
@@ -110,6 +109,7 @@ def save(
     card: dict[str, Any],
     starts: Clip | None = None,
     dtype: torch.dtype = torch.float32,
+    likeness: Likeness | None = None,
 ) -> Path:
     """Writes a checkpoint folder; each file appears whole or not at all.
 
@@ -120,6 +120,7 @@ def save(
         card: facts about the run (JSON values); config and hash are added here.
         starts: real clips with actions to start dreaming from.
         dtype: of stored weights; ``torch.float16`` halves the file (buffers stay as they are).
+        likeness: of the frames that it was trained on.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,13 +135,16 @@ def save(
             tensors["state"] = starts.state
         tensors = {name: value.contiguous() for name, value in tensors.items()}
         write_whole(folder / STARTS, lambda path: save_file(tensors, path))
+    if likeness is not None:
+        write_whole(folder / LIKENESS, lambda path: save_file(likeness.tensors(), path))
+    beside = [name for name, part in ((STARTS, starts), (LIKENESS, likeness)) if part is not None]
     card = {
         "format": FORMAT,
         "version": VERSION,
         "system": system,
         "config": asdict(module.config),
         "sha256": sha256(folder / "model.safetensors"),
-        **({} if starts is None else {"files": {STARTS: sha256(folder / STARTS)}}),
+        **({"files": {name: sha256(folder / name) for name in beside}} if beside else {}),
         **card,
     }
     write_whole(folder / "card.json", json.dumps(card, indent=2) + "\n")
@@ -179,6 +183,11 @@ def load(name: str | Path) -> nn.Module:
     Raises:
         CheckpointError: nothing there, or a file that is not what its card says.
     """
+    return _load(name, "module")
+
+
+def _load(name: str | Path, part: str) -> nn.Module:
+    """What ``part`` of the registry's entry builds, with the checkpoint's weights."""
     folder = find(name)
     card = read_card(folder)
     path = folder / "model.safetensors"
@@ -189,7 +198,7 @@ def load(name: str | Path) -> nn.Module:
             f"{path} is not the file that card.json describes (truncated or changed); fetch the "
             "checkpoint again."
         )
-    module = _build(card)
+    module = _build(card, part)
     try:
         weights = load_file(path)
         weights = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
@@ -215,11 +224,16 @@ def load_world(name: str | Path, sampler: Any = None) -> World:
         name: as for :func:`load`.
         sampler: how it draws, as the system defines it: its ``Sampler``, or a mapping of what
             shall differ from the checkpoint's own.
+
+    Its ``system`` is the trained networks alone, without what training needs; where that is wanted,
+    too, ``load(name).world()`` gives the same world.
     """
-    system = load(name)
+    system = _load(name, "network")
     if not isinstance(system, WorldModel):
         raise CheckpointError(f"'{name}' holds a {system.card['system']}, not a world.")
-    return system.world(sampler)
+    world = system.world(sampler)
+    world.likeness = load_likeness(name)
+    return world
 
 
 def load_starts(name: str | Path) -> Clip:
@@ -236,6 +250,48 @@ def load_starts(name: str | Path) -> Clip:
         return Clip(tensors["frames"], tensors["actions"], state=tensors.get("state"))
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
+
+
+def load_likeness(name: str | Path) -> Likeness | None:
+    """How like a world's training frames a frame is; None where its checkpoint does not say."""
+    folder = find(name)
+    path, digest = folder / LIKENESS, read_card(folder).get("files", {}).get(LIKENESS)
+    if digest is None:
+        return None
+    if not path.is_file() or sha256(path) != digest:
+        raise CheckpointError(f"{path} is not the file that card.json describes; fetch it again.")
+    try:
+        return Likeness(**load_file(path))
+    except (SafetensorError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
+
+
+def load_published(system: str, path: str | Path, config: Any = None) -> nn.Module:
+    """A system with the weights that its authors published, as :func:`load` gives one of ours.
+
+    Args:
+        system: a name of the registry whose entry names a converter: ``"diamond"``.
+        path: the authors' file, or for some systems their folder; where it is to be had stands in
+            the system's ``published.py``. Weights only: code inside a pickle is refused, not run.
+        config: the system's config where the file's sizes are not those of the paper.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no converter for this system, or a file that is damaged, foreign or of other
+            sizes.
+    """
+    from wmlearn.systems import LOADABLE
+
+    convertible = [name for name, entry in LOADABLE.items() if entry.published]
+    if system not in convertible:
+        raise ValueError(
+            f"No published weights are known for '{system}'; there is a converter for "
+            f"{', '.join(convertible)}."
+        )
+    module = LOADABLE[system].load("published")(path, config)
+    facts = {"file": Path(path).name, "weights": "the authors', converted"}
+    module.card = {"system": system, "config": asdict(module.config), "published": facts}
+    return speed_up(module.eval())
 
 
 def read_published(path: str | Path) -> dict[str, Any]:
@@ -284,6 +340,51 @@ def renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
     return name
 
 
+def fill(module: nn.Module, weights: Mapping[str, Tensor], source: str | Path) -> nn.Module:
+    """``module`` with converted ``weights``, every one of them; returned.
+
+    Raises:
+        ValueError: a tensor is missing, too much or of another size; it names the first.
+    """
+    own = module.state_dict()
+    wrong = [
+        *(f"{name} is missing" for name in own if name not in weights),
+        *(f"{name} has no place here" for name in weights if name not in own),
+        *(
+            f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
+            for name, value in own.items()
+            if name in weights and weights[name].shape != value.shape
+        ),
+    ]
+    if wrong:
+        raise ValueError(
+            f"The weights in {source} do not fit this configuration ({wrong[0]}"
+            f"{f', and {len(wrong) - 1} more' if wrong[1:] else ''}): give the config that they "
+            "were made with."
+        )
+    module.load_state_dict(dict(weights))
+    return module
+
+
+def read_config(system: str, fields: Mapping[str, Any]) -> Any:
+    """The config of a system from JSON, as in a card; each field is checked.
+
+    Raises:
+        CheckpointError: a field that there is not, or of another kind.
+    """
+    from wmlearn.systems import LOADABLE
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", type=LOADABLE[system].load("config"))
+    try:
+        parsed = parser.parse_object({"config": fields})
+        return parser.instantiate(parsed).config
+    except Exception as error:  # jsonargparse raises its own kinds for each way to be wrong
+        raise CheckpointError(
+            f"The config in this card is not one of a {system}: {error}"
+        ) from error
+
+
 def run_facts() -> dict[str, Any]:
     """What a card says of the machine and the code: hardware, versions, commit."""
     here = Path(__file__).resolve().parent
@@ -306,7 +407,7 @@ def run_facts() -> dict[str, Any]:
     }
 
 
-def _build(card: dict[str, Any]) -> nn.Module:
+def _build(card: dict[str, Any], part: str) -> nn.Module:
     """The untrained module that a card describes; its config is checked against the dataclass."""
     from wmlearn.systems import LOADABLE
 
@@ -316,13 +417,11 @@ def _build(card: dict[str, Any]) -> nn.Module:
             f"know ({', '.join(LOADABLE)}); update wmlearn."
         )
     entry = LOADABLE[card["system"]]
-    build, config_class = entry.load("module"), entry.load("config")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", type=config_class)
+    build = entry.load(part if getattr(entry, part) else "module")
+    config = read_config(card["system"], card["config"])
     try:
-        parsed = parser.parse_object({"config": card["config"]})
-        return build(parser.instantiate(parsed).config)
-    except Exception as error:  # jsonargparse raises its own kinds for each way to be wrong
+        return build(config)
+    except ValueError as error:
         raise CheckpointError(
             f"The config in this card is not one of a {card['system']}: {error}"
         ) from error

@@ -5,8 +5,8 @@ So a planner can branch, a search tree can store states, and a counterfactual is
 
 What a world can do beyond that it *declares*: by the class that it inherits from
 (:class:`FeatureWorld`, :class:`LatentActionWorld`, :class:`PromptedWorld`) and by attributes of
-:class:`World` (``chunk``, ``predicts_reward``). Shared code asks for these and never probes
-for an attribute. What an agent asks for is written down the same way: :class:`Needs`.
+:class:`World` (``chunk``, ``predicts_reward``, ``likeness``). Shared code asks for these and never
+probes for an attribute. What an agent asks for is written down the same way: :class:`Needs`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.data.likeness import Likeness
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,12 @@ class World(ABC):
             gives if it gives any.
         context_frames: how many real frames ``reset`` needs at least.
         chunk: frames that one step gives; the action holds for all of them.
+        action_a_frame: whether ``step`` takes ``[B, chunk, ...]`` too: an action for each frame.
         predicts_reward: whether ``Step.reward`` and ``Step.terminated`` are predictions. A world
             that learned from video alone knows neither: rewards are 0, and no episode ends.
+        idle: the action of a player who presses nothing; ``None`` where the world knows of none.
+        likeness: how like its training frames a frame is, so that a dream that went wrong is
+            noticed; ``None`` where the checkpoint brings no such measure.
         system: the trained system behind it; ``None`` where there is none.
     """
 
@@ -79,7 +84,10 @@ class World(ABC):
     frame_shape: tuple[int, int, int]
     context_frames: int = 1
     chunk: int = 1
+    action_a_frame: bool = False
     predicts_reward: bool = True
+    idle: int | None = None
+    likeness: Likeness | None = None
     system: nn.Module | None = None
 
     @abstractmethod
@@ -229,6 +237,39 @@ class Needs:
             raise ValueError(
                 f"{who} needs {' and '.join(lacks)}: choose a world of another system."
             )
+
+
+class ActionTable(World):
+    """A world with continuous actions as one with a few named ones: what keys can press.
+
+    Args:
+        world: with a ``Box`` of actions.
+        table: float32 ``[K, A]``, the vector of each action.
+    """
+
+    def __init__(self, world: World, table: Tensor) -> None:
+        self.world, self._table = world, torch.as_tensor(table, dtype=torch.float32)
+        self.action_space = gymnasium.spaces.Discrete(len(self._table))
+        self.frame_shape, self.context_frames = world.frame_shape, world.context_frames
+        self.chunk, self.action_a_frame = world.chunk, world.action_a_frame
+        self.predicts_reward, self.system = world.predicts_reward, world.system
+
+    def reset(self, context: Clip) -> Any:
+        """As the world's; ``context.actions`` are numbers of the table, or vectors already."""
+        actions = context.require("actions").actions
+        vectors = actions if actions.is_floating_point() else self._vectors(actions)
+        return self.world.reset(replace(context, actions=vectors))
+
+    def step(
+        self, state: Any, action: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Any, Step]:
+        return self.world.step(state, self._vectors(action), generator)
+
+    def modules(self) -> list[nn.Module]:
+        return self.world.modules()
+
+    def _vectors(self, actions: Tensor) -> Tensor:
+        return self._table.to(actions.device)[actions]
 
 
 class CopyLastFrame(World):

@@ -38,6 +38,26 @@ def test_import_and_help_load_nothing_heavy(code):
     assert result.stdout.splitlines()[-1] == "set()", result.stderr
 
 
+STARTS = {
+    "list": ("from wmlearn import cli; cli.main(['list'])", {"torch", "lightning", "mujoco"}),
+    "fit": ("from wmlearn import cli; cli.main(['fit', '--help'])", {"torch", "lightning"}),
+    "world": (
+        "import wmlearn as wm\n"
+        "for name in ('diamond-doom-basic', 'genie-coinrun', 'vjepa2-ac-fetch'):\n"
+        "    wm.load_world(name)",
+        {"lightning", "torchmetrics", "transformers", "torch._dynamo"},
+    ),
+}
+
+
+@pytest.mark.parametrize("code, slow", STARTS.values(), ids=STARTS)
+def test_what_only_looks_or_plays_does_not_wait_for_what_trains(code, slow):
+    """Each of these costs seconds of processor time: a list, a help and a world need none."""
+    code += f"\nimport sys; print(sorted({slow} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1:] == ["[]"], result.stderr
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["--version"])

@@ -24,9 +24,13 @@ def write_data(name: str, folder: Path, seed: int = 0) -> str:
     space, known = Discrete(4), {}
     if run.env == "clips/metaworld":
         space = None
+    elif run.env == "scenes/one":
+        space, known = None, {"captions": ["a white square moves right"] * EPISODES}
     elif run.env == "clips/fetch":
         space = Box(-1.0, 1.0, (3,), np.float32)
         known = {"state_names": ["gripper_x", "gripper_y", "gripper_z"]}
+    elif run.env == "driving/car-racing":
+        space = Box(-1.0, 1.0, (3,), np.float32)
     writer = EpisodeWriter(folder, space, (3, side, side), env="made/up", seed=seed, **known)
     for _ in range(EPISODES):
         moves = rng.uniform(-1, 1, (STEPS, 3)).astype(np.float32)
@@ -40,12 +44,12 @@ def write_data(name: str, folder: Path, seed: int = 0) -> str:
         if space is not None:
             ended = np.arange(STEPS) == STEPS - 1
             steps = {
-                "actions": moves if known else rng.integers(4, size=STEPS),
+                "actions": moves if isinstance(space, Box) else rng.integers(4, size=STEPS),
                 "rewards": rng.choice([-1.0, 0.0, 10.0], STEPS).astype(np.float32),
                 "terminated": ended,
                 "truncated": np.zeros(STEPS, bool),
             }
-        if known:
+        if "state_names" in known:
             steps["state"] = places.astype(np.float32)
         writer.write(Episode(frames, **steps))
     return str(folder)

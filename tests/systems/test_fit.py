@@ -16,7 +16,8 @@ from wmlearn.fast.winograd import FastConv3x3
 from wmlearn.recipes.tiers import TIERS, current_tier, get_tier
 from wmlearn.systems.diamond import PAPER
 from wmlearn.train import data as data_module
-from wmlearn.train.fit import fit, main
+from wmlearn.train.command import main
+from wmlearn.train.fit import fit
 from wmlearn.train.settings import from_values, from_words
 from wmlearn.train.trainer import settle_precision
 

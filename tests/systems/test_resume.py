@@ -19,7 +19,8 @@ from wmlearn.data.episodes import EpisodeError
 from wmlearn.systems import TRAINABLE
 from wmlearn.train import fit as module
 from wmlearn.train import resume
-from wmlearn.train.fit import Fit, fit, main
+from wmlearn.train.command import main
+from wmlearn.train.fit import Fit, fit
 from wmlearn.train.history import History
 
 STEPS, EVERY = 8, 3  # batches

@@ -21,9 +21,10 @@ import wmlearn
 COMMANDS = {
     "lab": ("open JupyterLab on chapter 0", "wmlearn.cli.lab"),
     "record": ("record episodes of an environment, or a video", "wmlearn.data.record"),
-    "fit": ("train a world model", "wmlearn.train.fit"),
+    "fit": ("train a world model", "wmlearn.train.command"),
     "evaluate": ("evaluate a world model beside copying the last frame", "wmlearn.evaluation"),
     "teach": ("hand out exercises and grade them", "wmlearn.grading.__main__"),
+    "convert": ("make a checkpoint of weights that authors published", "wmlearn.cli.convert"),
     "book": ("build the book as a website", "wmlearn.cli.book"),
     "list": ("list available environments, systems and checkpoints", "wmlearn.cli.inventory"),
 }

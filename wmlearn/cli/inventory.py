@@ -1,9 +1,15 @@
-"""List environments to record, systems to train and checkpoints to load."""
+"""List environments to record, systems to train and checkpoints to load.
+
+It reads names only: neither a simulator nor torch is imported for a list.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
+
+from wmlearn.files import assets_dir, list_checkpoints, list_clip_sets
 
 KINDS = ("environments", "systems", "checkpoints")
 
@@ -28,7 +34,6 @@ def run(args: argparse.Namespace) -> None:
 
 def environments() -> Iterator[tuple[str, str]]:
     """Name and remark of what ``wmlearn record`` takes."""
-    from wmlearn.data.shipped import list_clip_sets
     from wmlearn.envs import list_envs
 
     names = list_envs()
@@ -54,8 +59,8 @@ def systems() -> Iterator[tuple[str, str]]:
 
 def checkpoints() -> Iterator[tuple[str, str]]:
     """Name, system and size of every checkpoint that ``wmlearn.load`` finds."""
-    from wmlearn.hub import find, list_checkpoints, read_card
-
     for name in list_checkpoints():
-        megabytes = (find(name) / "model.safetensors").stat().st_size / 1e6
-        yield name, f"{read_card(name)['system']}, {megabytes:.1f} MB"
+        folder = assets_dir() / "checkpoints" / name
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        megabytes = (folder / "model.safetensors").stat().st_size / 1e6
+        yield name, f"{card['system']}, {megabytes:.1f} MB"

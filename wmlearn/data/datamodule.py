@@ -45,8 +45,8 @@ class ClipDataModule(LightningDataModule):
             anywhere in the clip. 0: all starts equally likely.
         val_batches: number of validation batches (of ``batch_size``).
         num_workers: of the loaders; 0 is fast enough.
-        passive: the loaders serve frames alone, as of a video: actions, rewards and ends stay on
-            disk, for scoring (``clips``, ``store``), and cannot reach the training.
+        passive: the loaders serve frames and captions alone, as of a video: actions, rewards and
+            ends stay on disk, for scoring (``clips``, ``store``), and cannot reach the training.
         optimizer_steps: that the system takes with each batch.
     """
 
@@ -225,4 +225,4 @@ class _Batches(Dataset):
         length = self.places.length
         mine = joint[self.rank * rows : (self.rank + 1) * rows]
         clip = self.store.clip(mine, length, pad_end=self.places.pad_end > 0)
-        return Clip(clip.frames, padded=clip.padded) if self.passive else clip
+        return Clip(clip.frames, text=clip.text, padded=clip.padded) if self.passive else clip

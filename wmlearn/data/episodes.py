@@ -142,6 +142,7 @@ class EpisodeStore:
         action_space: Discrete, Box, or None (passive video).
         frame_shape: ``(C, H, W)``.
         lengths: int64 ``[episodes]``, the number of frames T + 1 of each episode.
+        captions: what is said of each episode (of the whole of it); None where nothing is.
 
     Raises:
         EpisodeError: no dataset, a newer version, or a file that is not a whole episode of it.
@@ -156,7 +157,22 @@ class EpisodeStore:
         headers = [read_header(file, self.info, self.action_space) for file in self.files]
         self._headers, self._checksums = [h for h, _ in headers], [c for _, c in headers]
         self.lengths = np.array([h["frames"][1][0] for h in self._headers], dtype=np.int64)
+        self.captions = self._read_captions()
         self._open = lru_cache(_MAPS_KEPT)(self._open_map)
+
+    def _read_captions(self) -> list[str] | None:
+        """Of the episodes at hand; ``EpisodeError`` where one has none."""
+        told = self.info.get("captions")
+        if told is None:
+            return None
+        numbers = [index_of(file) for file in self.files]
+        texts = isinstance(told, list) and all(type(text) is str for text in told)
+        if not texts or (numbers and max(numbers) >= len(told)):
+            raise EpisodeError(
+                f"{self.path / 'dataset.json'} must have captions as a list with a sentence for "
+                f"each episode up to number {max(numbers, default=0)}."
+            )
+        return [told[number] for number in numbers]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -236,10 +252,11 @@ class EpisodeStore:
                 truncated[row, between] = episode.truncated[first:last]
         mask = torch.from_numpy(padded)
         known = None if state is None else torch.from_numpy(state)
+        text = self.captions and tuple(self.captions[number] for number, _ in indices)
         if passive:
-            return Clip(torch.from_numpy(frames), state=known, padded=mask)
+            return Clip(torch.from_numpy(frames), text=text, state=known, padded=mask)
         columns = map(torch.from_numpy, (frames, actions, rewards, terminated, truncated))
-        return Clip(*columns, state=known, padded=mask)
+        return Clip(*columns, text=text, state=known, padded=mask)
 
     def _open_map(self, index: int) -> Episode:
         with open(self.files[index], "rb") as file:

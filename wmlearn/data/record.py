@@ -40,7 +40,8 @@ def record(
 
     Args:
         env_id: see ``wmlearn.envs.make``; or the path of a video file (see ``video.record_video``),
-            ``metaworld/pairs`` (see ``motions``), or a shipped clip set (``clips/metaworld``).
+            ``metaworld/pairs`` (see ``motions``), ``scenes/all`` (see ``scenes``), or a shipped
+            clip set (``clips/metaworld``).
         out: directory of the dataset.
         frames: how many frames the dataset shall hold. The last episode is cut (truncated) there;
             one frame fewer if a lone one, without a step, would be left.
@@ -65,6 +66,10 @@ def record(
         from wmlearn.data.motions import record_motions
 
         return record_motions(out, frames, seed, size, progress)
+    if env_id.startswith("scenes/"):
+        from wmlearn.data.scenes import record_scenes
+
+        return record_scenes(env_id, out, frames, seed, size, progress)
     if is_video(env_id):
         return record_video(env_id, out, frames, size, progress=progress, **env_kwargs)
     if frames < 2:
@@ -158,7 +163,10 @@ def _checked_action(action, space: gymnasium.Space, step: int):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``wmlearn record``."""
-    parser.add_argument("env", help="environment id (doom/basic, atari/pong, ...) or a video file")
+    parser.add_argument(
+        "env",
+        help="environment id (doom/basic, atari/pong, ...), a video file, or a folder of them",
+    )
     parser.add_argument("--out", type=Path, required=True, help="directory of the dataset")
     parser.add_argument("--frames", type=int, default=10_000, help="total; default: %(default)s")
     parser.add_argument("--policy", choices=POLICIES, default="random", help="default: %(default)s")

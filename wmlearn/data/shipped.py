@@ -38,19 +38,13 @@ from wmlearn.data.episodes import (
     space_from_json,
 )
 from wmlearn.data.progress import progress_bar
-from wmlearn.files import assets_dir, read_json, sha256, write_whole
+from wmlearn.files import assets_dir, list_clip_sets, read_json, sha256, write_whole
 
 PREFIX = "clips/"
 _XZ, _STEPS, _WEBP = "frames.xz", "steps.safetensors", "clips.safetensors"
 _PER_STEP = ("actions", "rewards", "terminated", "truncated")
 _KNOWN = (*_PER_STEP, "state")  # beside frames, where recorded
 _OF_THE_FILE = ("format", "version", "wmlearn", "sha256", "about")
-
-
-def list_clip_sets() -> list[str]:
-    """Ids of the sets at hand, for ``record``: ``clips/NAME``."""
-    folders = (assets_dir() / "clips").glob("*/dataset.json")
-    return sorted(PREFIX + path.parent.name for path in folders)
 
 
 def find_clips(env: str, policy: str, frames: int, size: int) -> Path | None:

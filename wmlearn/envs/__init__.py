@@ -19,7 +19,9 @@ from functools import partial
 import gymnasium
 
 from wmlearn.envs.atari import AtariEnv, atari_games
+from wmlearn.envs.babyai import BabyAIEnv
 from wmlearn.envs.doom import SCENARIOS, DoomEnv
+from wmlearn.envs.driving import CarRacingEnv
 from wmlearn.envs.fetch import TASKS, FetchEnv
 from wmlearn.envs.keys import env_keys
 from wmlearn.envs.metaworld import MetaWorldEnv, metaworld_tasks
@@ -28,6 +30,8 @@ from wmlearn.envs.procgen import GAMES, ProcgenEnv
 
 __all__ = [
     "AtariEnv",
+    "BabyAIEnv",
+    "CarRacingEnv",
     "DoomEnv",
     "FetchEnv",
     "MetaWorldEnv",
@@ -46,11 +50,14 @@ registry: dict[str, Callable[..., gymnasium.Env]] = {
 registry["doom/defend-the-center-hud"] = partial(
     DoomEnv, "defend-the-center", frame_skip=2, hud=True
 )
+registry["babyai/go-to-local"] = BabyAIEnv
 for _task in TASKS:
     registry[f"fetch/{_task}"] = partial(FetchEnv, _task)
 for _game in GAMES:
     registry[f"procgen/{_game}"] = partial(ProcgenEnv, _game)
     registry[f"procgen/{_game}-hard"] = partial(ProcgenEnv, _game, mode="hard", backgrounds=True)
+registry["driving/car-racing"] = CarRacingEnv
+registry["driving/car-racing-keys"] = partial(CarRacingEnv, keys=True)
 """Environment id -> function that makes it. Add your own: ``registry["my/game"] = MyEnv``."""
 
 
@@ -70,8 +77,9 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
             ``doom/defend-the-center-hud``, ``atari/<game>`` (``atari/breakout``),
             ``procgen/coinrun``, ``ninja``, ``jumper`` or ``climber`` (each also ``-hard``, with
             backgrounds), ``metaworld/<task>`` (``metaworld/door-open``), ``fetch/reach``,
-            ``fetch/push``, or any Gymnasium id that renders pixels
-            (``CarRacing-v3``; ``my_module:MyGame-v0`` imports ``my_module`` first).
+            ``fetch/push``, ``driving/car-racing``, ``driving/car-racing-keys``,
+            ``babyai/go-to-local``, or any Gymnasium id that renders pixels (``CartPole-v1``;
+            ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.
         **kwargs: passed to the environment, e.g. ``frame_skip``, ``labels`` (ViZDoom).
 
@@ -83,7 +91,7 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
         raise ValueError(f"size must be at least 1 pixel; got {size}.")
     if env_id in registry:
         return registry[env_id](size=size, **kwargs)
-    if env_id.startswith(("doom/", "fetch/", "procgen/")):
+    if env_id.startswith(("babyai/", "doom/", "driving/", "fetch/", "procgen/")):
         raise ValueError(
             f"There is no environment {env_id!r}; choose one of {', '.join(registry)}."
         )

@@ -17,7 +17,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
-from wmlearn.envs import make
+from wmlearn.envs import drivers, make
 from wmlearn.envs.fetch import STEP
 
 POLICIES = ("random", "expert", "mixed")
@@ -182,14 +182,13 @@ class PlatformerPolicy:
         return np.abs(frame.astype(np.int16) - self._before).mean() < 1.0
 
 
-def make_policy(
-    name: str, env: gymnasium.Env, seed: int = 0, hold: float = 3.0
-) -> RandomPolicy | ExpertPolicy | MixedPolicy | PlatformerPolicy:
+def make_policy(name: str, env: gymnasium.Env, seed: int = 0, hold: float = 3.0) -> EpisodePolicy:
     """A policy by name: called with a frame it gives an action; ``reset(seed)`` starts an episode.
 
     Args:
         name: ``random``, ``expert`` or ``mixed`` (the latter two need ``make(..., labels=True)``
-            in ViZDoom; in Procgen, ``mixed`` is :class:`PlatformerPolicy`).
+            in ViZDoom; in Procgen, ``mixed`` is :class:`PlatformerPolicy`, in CarRacing
+            :class:`~wmlearn.envs.drivers.Driver`).
         env: the environment that is played.
         seed: of the first episode.
         hold: mean number of steps that a random action is held (see ``RandomPolicy``).
@@ -200,6 +199,8 @@ def make_policy(
         return ExpertPolicy(env, seed)
     if name == "mixed" and getattr(env.unwrapped, "env_id", "").startswith("procgen/"):
         return PlatformerPolicy(env, seed, hold)
+    if name == "mixed" and getattr(env.unwrapped, "env_id", "") == "driving/car-racing":
+        return drivers.Driver(env, seed)
     if name == "mixed":
         return MixedPolicy(env, seed, hold)
     raise ValueError(f"There is no policy {name!r}; choose one of {', '.join(POLICIES)}.")
@@ -314,6 +315,11 @@ def _push() -> Callable:
     return act
 
 
+def _go_to() -> Callable:
+    """Says the episode's own mission, at every step."""
+    return lambda env: env.mission
+
+
 def _towards(env, place) -> np.ndarray:
     return np.clip((np.asarray(place) - env.gripper) / STEP, -1, 1).astype(np.float32)
 
@@ -332,6 +338,8 @@ EXPERTS: dict[str, Callable[[], Callable]] = {
     "procgen/coinrun-hard": _coinrun,
     "fetch/reach": _reach,
     "fetch/push": _push,
+    "driving/car-racing": drivers.expert,
+    "babyai/go-to-local": _go_to,
 }
 """Environment id -> function that makes the expert of one episode, ``act(env) -> action``."""
 

@@ -23,7 +23,7 @@ def rollout(
     Args:
         clip: frames ``[B, T, C, H, W]`` with T > K, or T = K when ``actions`` is given.
         generator: of all randomness in the rollout.
-        actions: int64 ``[B, N]``, what to do after frame K - 1; default the clip's own, N = T - K.
+        actions: ``[B, N, ...]``, what to do after frame K - 1; default the clip's own, N = T - K.
 
     Returns:
         uint8 ``[B, N, C, H, W]``; entry n is the prediction of ``clip.frames[:, K + n]``.
@@ -49,6 +49,12 @@ def rollout(
     state = world.reset(clip.time(0, context))
     frames = []
     for held in actions.split(world.chunk, dim=1):
+        if world.action_a_frame:
+            missing = world.chunk - held.shape[1]
+            held = torch.cat([held, held[:, -1:].repeat(1, missing, *[1] * (held.ndim - 2))], 1)
+            state, step = world.step(state, held, generator)
+            frames += [step.frame[:, None] if step.frames is None else step.frames]
+            continue
         if not (held == held[:, :1]).all():
             raise ValueError(
                 f"This world gives {world.chunk} frames for one action, and here the action "

@@ -8,6 +8,7 @@ paper, the makers' own announcement, which it then says.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -43,10 +44,16 @@ class System:
         name: the word on the command line and in a checkpoint's card; empty for a planned system.
             Its folder has the same name with ``_`` for ``-``.
         module: ``"package.file:Class"`` of its ``LightningModule``, which a config builds.
+        network: ``"package.file:Class"`` of the same networks under the same names, which plays and
+            does not train: a plain ``nn.Module``, which does not import Lightning. A world is
+            loaded with it. Empty where there is no world: ``module`` stands for it.
         config: ``"package.file:Class"`` of its frozen dataclass.
         recipe: ``"package.file:OBJECT"``, the ``Recipe`` that says how it is trained.
         judge: ``"package.file:Class"`` of what only this system is asked when it is evaluated, a
             ``wmlearn.evaluation.judge.Judge``; empty where the card's fixed parts say it all.
+        published: ``"package.file:function"`` that takes a file of the authors' weights and a
+            config or ``None``, and gives the module: what ``wmlearn.load_published`` calls. Empty
+            where no weights are published.
     """
 
     title: str
@@ -63,9 +70,11 @@ class System:
     cost: str = ""
     name: str = ""
     module: str = ""
+    network: str = ""
     config: str = ""
     recipe: str = ""
     judge: str = ""
+    published: str = ""
 
     def load(self, part: str) -> Any:
         """The class, or the recipe, that the attribute ``part`` names, imported now."""
@@ -90,8 +99,10 @@ SYSTEMS = (
         cost="12 GB of GPU memory and 2.9 days on one RTX 4090 for each game and seed",
         name="diamond",
         module="wmlearn.systems.diamond.system:Diamond",
+        network="wmlearn.systems.diamond.network:DiamondNetwork",
         config="wmlearn.systems.diamond.config:DiamondConfig",
         recipe="wmlearn.systems.diamond.recipe:RECIPE",
+        published="wmlearn.systems.diamond.published:load",
     ),
     System(
         "GameNGen",
@@ -110,8 +121,10 @@ SYSTEMS = (
         cost="128 TPUs (v5e) to train, one to play at 20 frames a second",
         name="gamengen",
         module="wmlearn.systems.gamengen.system:GameNGen",
+        network="wmlearn.systems.gamengen.network:GameNGenNetwork",
         config="wmlearn.systems.gamengen.config:GameNGenConfig",
         recipe="wmlearn.systems.gamengen.recipe:RECIPE",
+        published="wmlearn.systems.gamengen.published:load",
     ),
     System(
         "UniSim",
@@ -125,8 +138,13 @@ SYSTEMS = (
         "Learning Interactive Real-World Simulators",
         "https://arxiv.org/abs/2310.06114",
         caveat="It stands on the border: its data mix clips with actions and clips without.",
+        chapter="07_unisim",
         use="a simulator of interactions to train policies in",
-        cost="not published in full",
+        cost="512 TPUs (v3), 20 days, for its 5.6 billion parameters",
+        name="unisim",
+        module="wmlearn.systems.unisim.system:UniSim",
+        config="wmlearn.systems.unisim.config:UniSimConfig",
+        recipe="wmlearn.systems.unisim.recipe:RECIPE",
     ),
     System(
         "Sora",
@@ -140,8 +158,14 @@ SYSTEMS = (
         "https://openai.com/index/video-generation-models-as-world-simulators/",
         caveat="A report by its makers, without details of model or data. No actions: you cannot "
         "play it.",
+        chapter="06_sora",
         use="generating video; an implicit world model",
         cost="not published",
+        name="sora",
+        module="wmlearn.systems.sora.system:Sora",
+        config="wmlearn.systems.sora.config:SoraConfig",
+        recipe="wmlearn.systems.sora.recipe:RECIPE",
+        judge="wmlearn.chapters.ch06_sora.judge:SoraJudge",
     ),
     System(
         "Cosmos",
@@ -156,6 +180,29 @@ SYSTEMS = (
         "(4B, 12B) predict tokens.",
         use="simulating driving and robots (physical AI)",
         cost="10,000 GPUs; 20 million hours of video",
+        name="cosmos",
+        module="wmlearn.systems.cosmos.system:Cosmos",
+        config="wmlearn.systems.cosmos.config:CosmosConfig",
+        recipe="wmlearn.systems.cosmos.recipe:RECIPE",
+    ),
+    System(
+        "Cosmos AR",
+        "tokens",
+        ("passive video",),
+        "the tokens of the video that follows, one after the other",
+        "past tokens and text",
+        "Video of the 4B model agrees in 3D as well as real video by one measure (Sampson error "
+        "0.433 against 0.431), yet camera poses are found in fewer of its clips (36 against 56 %).",
+        "NVIDIA (2025), Cosmos World Foundation Model Platform for Physical AI",
+        "https://arxiv.org/abs/2501.03575",
+        caveat="The other half of the Cosmos family; the diffusion models work on continuous "
+        "latents.",
+        use="simulating driving and robots (physical AI)",
+        cost="10,000 GPUs; 20 million hours of video",
+        name="cosmos-ar",
+        module="wmlearn.systems.cosmos_ar.system:CosmosAR",
+        config="wmlearn.systems.cosmos_ar.config:CosmosARConfig",
+        recipe="wmlearn.systems.cosmos_ar.recipe:RECIPE",
     ),
     System(
         "Genie 1",
@@ -173,6 +220,7 @@ SYSTEMS = (
         cost="11 billion parameters; 200,000 hours of video before filtering",
         name="genie",
         module="wmlearn.systems.genie.system:Genie",
+        network="wmlearn.systems.genie.network:GenieNetwork",
         config="wmlearn.systems.genie.config:GenieConfig",
         recipe="wmlearn.systems.genie.recipe:RECIPE",
         judge="wmlearn.chapters.ch09_genie.judge:GenieJudge",
@@ -252,9 +300,11 @@ SYSTEMS = (
         cost="under 62 hours of robot video, over an encoder of more than a million hours",
         name="vjepa2-ac",
         module="wmlearn.systems.vjepa2_ac.system:VJEPA2AC",
+        network="wmlearn.systems.vjepa2_ac.network:VJEPA2ACNetwork",
         config="wmlearn.systems.vjepa2_ac.config:VJEPA2ACConfig",
         recipe="wmlearn.systems.vjepa2_ac.recipe:RECIPE",
         judge="wmlearn.chapters.ch12_vjepa2_ac.judge:VJEPA2ACJudge",
+        published="wmlearn.systems.vjepa2_ac.published:load",
     ),
     System(
         "JEPA",
@@ -287,6 +337,7 @@ SYSTEMS = (
         config="wmlearn.systems.vjepa.config:VJEPAConfig",
         recipe="wmlearn.systems.vjepa.recipe:RECIPE",
         judge="wmlearn.chapters.ch11_vjepa.judge:VJEPAJudge",
+        published="wmlearn.systems.vjepa.published:load",
     ),
     System(
         "V-JEPA 2",
@@ -311,6 +362,7 @@ AGENTS = (
         module="wmlearn.agents.actor_critic:ActorCritic",
         config="wmlearn.agents.actor_critic:ActorCriticConfig",
         recipe="wmlearn.agents.recipe:RECIPE",
+        published="wmlearn.systems.diamond.published:load_policy",
     ),
     System(
         "Policy that imitates a search in a dream",
@@ -328,4 +380,21 @@ LOADABLE = {entry.name: entry for entry in (*SYSTEMS, *AGENTS) if entry.module}
 def entry_of(module: object) -> System | None:
     """The entry that a trained module was built from; ``None`` if the registry has none for it."""
     kind = f"{type(module).__module__}:{type(module).__qualname__}"
-    return next((entry for entry in LOADABLE.values() if entry.module == kind), None)
+    found = (e for e in LOADABLE.values() if kind in (e.module, e.network))
+    return next(found, None)
+
+
+def later(package: str, **modules: str) -> Callable[[str], Any]:
+    """A package's ``__getattr__``: its names that come with Lightning, imported when asked for.
+
+    Args:
+        package: its ``__name__``.
+        **modules: the file of each such name, ``Diamond="system"``.
+    """
+
+    def find(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{modules[name]}"), name)
+
+    return find

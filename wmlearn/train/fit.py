@@ -1,16 +1,8 @@
-"""Train a system at a tier: ``wmlearn fit SYSTEM --tier laptop``, or ``fit("diamond", ...)``.
-
-Options are the fields of ``RunConfig`` and, after ``--system.``, of the system's own config.
-``--config FILE`` reads them from YAML; every run writes its own to ``config.yaml``. A run that was
-interrupted goes on when the same command is given again, and one that is finished stays as it is.
-"""
+"""Training itself: ``fit("diamond", tier="laptop")``; ``command.py`` has the command line."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +17,12 @@ from wmlearn.data.episodes import EpisodeStore
 from wmlearn.fast import speed_up
 from wmlearn.files import write_whole
 from wmlearn.recipes.run import RunConfig
-from wmlearn.systems import TRAINABLE
 from wmlearn.train import resume
 from wmlearn.train.data import fingerprint, open_data
 from wmlearn.train.history import History, read_history
-from wmlearn.train.pace import Pace, summary
-from wmlearn.train.settings import Settings, from_values, from_words, plain
+from wmlearn.train.pace import Pace
+from wmlearn.train.settings import Settings, from_values, plain
 from wmlearn.train.trainer import make_trainer, settle_precision, train
-from wmlearn.world import WorldModel
 
 
 @dataclass(frozen=True)
@@ -65,28 +55,6 @@ def fit(system: str, **options: Any) -> Fit:
         KeyboardInterrupt: stopped on the way; the same call goes on.
     """
     return run_settings(from_values(system, options))
-
-
-def main(argv: Sequence[str]) -> int:
-    """``wmlearn fit SYSTEM [options]``."""
-    if not argv or argv[0] not in TRAINABLE:
-        known = ", ".join(TRAINABLE)
-        if argv and argv[0] not in ("-h", "--help"):
-            close = get_close_matches(argv[0], TRAINABLE, n=1)
-            meant = f"did you mean '{close[0]}'?" if close else f"choose one of: {known}."
-            print(f"wmlearn fit: there is no system '{argv[0]}'; {meant}", file=sys.stderr)
-            return 2
-        text = __doc__.replace("``", "")
-        print(f"usage: wmlearn fit SYSTEM [options]\n\n{text}\nsystems: {known}")
-        return 0
-    asked = from_words(argv[0], argv[1:])
-    result = run_settings(asked)
-    if rank_zero_only.rank == 0:
-        card = hub.read_card(result.out)
-        playable = isinstance(result.system, WorldModel)
-        run = replace(asked.run, env=card["env"])  # of the data
-        print(summary(asked.name, result.out, run, card["steps"], result.history, playable))
-    return 0
 
 
 def run_settings(asked: Settings) -> Fit:
@@ -168,7 +136,3 @@ def _remember(path: Path, name: str, numbers: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = f"# wmlearn fit {name} --config THIS_FILE\n" + yaml.safe_dump(numbers)
     write_whole(path, text)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from wmlearn.systems import later
 from wmlearn.systems.diamond.config import (
     PAPER,
     DenoiserConfig,
@@ -10,6 +11,7 @@ from wmlearn.systems.diamond.config import (
     SamplerConfig,
 )
 from wmlearn.systems.diamond.denoiser import Denoiser
+from wmlearn.systems.diamond.network import DiamondNetwork
 from wmlearn.systems.diamond.reward_end import RewardEnd
 from wmlearn.systems.diamond.sampler import sample
 from wmlearn.systems.diamond.world import DiamondState, DiamondWorld
@@ -23,6 +25,7 @@ __all__ = [
     "DenoiserConfig",
     "Diamond",
     "DiamondConfig",
+    "DiamondNetwork",
     "DiamondState",
     "DiamondWorld",
     "RewardEnd",
@@ -32,10 +35,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> type:
-    """``Diamond`` brings Lightning with it, seconds that an exercise's sampler need not wait."""
-    if name != "Diamond":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from wmlearn.systems.diamond.system import Diamond
-
-    return Diamond
+__getattr__ = later(__name__, Diamond="system")

@@ -1,17 +1,22 @@
 """Weights of the published DIAMOND (eloialonso/diamond) in our modules.
 
-``hub.read_published`` reads the file.
+:func:`load` is what ``wmlearn.load_published("diamond", path)`` calls, and :func:`load_policy` is
+that of ``"actor-critic"``: the published file holds both.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
-from wmlearn.hub import part_of, read_published, renamed
+from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig
+from wmlearn.hub import fill, part_of, read_published, renamed
+from wmlearn.systems.diamond.config import PAPER, DiamondConfig
+from wmlearn.systems.diamond.system import Diamond
 
 _AUTHORS = (
     "an agent checkpoint of eloialonso/diamond (agent_versions/*.pt, or Breakout.pt and the like)"
@@ -78,3 +83,28 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError(f"{path} holds more than named tensors; expected an agent's state dict.")
     return weights
+
+
+def load(path: str | Path, config: DiamondConfig | None = None) -> Diamond:
+    """The published world model.
+
+    Args:
+        path: an agent's checkpoint, e.g. ``Breakout.pt``.
+        config: by default the paper's, with the number of actions that the file has.
+    """
+    weights = read_weights(path)
+    denoiser, reward_end = convert_denoiser(weights), convert_reward_end(weights)
+    if config is None:
+        config = PAPER.for_actions(len(denoiser["inner_model.action_embedding.weight"]))
+    system = Diamond(config)
+    fill(system.denoiser, denoiser, path)
+    fill(system.reward_end, reward_end, path)
+    return system
+
+
+def load_policy(path: str | Path, config: ActorCriticConfig | None = None) -> ActorCritic:
+    """The published policy; ``path`` and ``config`` as for :func:`load`."""
+    weights = convert_actor_critic(read_weights(path))
+    if config is None:
+        config = replace(ActorCriticConfig(), num_actions=len(weights["actor.bias"]))
+    return fill(ActorCritic(config), weights, path)

@@ -6,9 +6,6 @@ actor-critic that is trained in imagination is in ``wmlearn.agents``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import lightning as L
 import torch
 from torch import Tensor
@@ -18,16 +15,13 @@ from wmlearn.metrics import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
-from wmlearn.systems.diamond.config import DiamondConfig, SamplerConfig
-from wmlearn.systems.diamond.denoiser import Denoiser
-from wmlearn.systems.diamond.reward_end import RewardEnd
+from wmlearn.systems.diamond.network import DiamondNetwork
 from wmlearn.systems.diamond.sampler import sample
-from wmlearn.world import World, WorldModel
 
 REWARD_END_MAX_GRAD_NORM = 100.0
 
 
-class Diamond(L.LightningModule, WorldModel):
+class Diamond(DiamondNetwork, L.LightningModule):
     """The diffusion model of the next frame, and the model of reward and end, trained together.
 
     The two share no weights, so their losses may be summed: each gets its own gradient.
@@ -36,14 +30,6 @@ class Diamond(L.LightningModule, WorldModel):
         config: all numbers; ``wmlearn.systems.diamond.PAPER`` is the paper's. Those of a later
             round (see :class:`~wmlearn.systems.diamond.later_round.LaterRound`) do nothing here.
     """
-
-    def __init__(self, config: DiamondConfig) -> None:
-        super().__init__()
-        self.config = config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.denoiser = Denoiser(config.denoiser)
-            self.reward_end = RewardEnd(config.reward_end)
 
     def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
         """Loss of one batch of clips ``[B, clip_frames, C, H, W]`` with actions and rewards."""
@@ -118,16 +104,3 @@ class Diamond(L.LightningModule, WorldModel):
         clip_ = torch.nn.utils.clip_grad_norm_
         clip_(self.denoiser.parameters(), self.config.max_grad_norm)
         clip_(self.reward_end.parameters(), REWARD_END_MAX_GRAD_NORM)
-
-    Sampler = SamplerConfig
-
-    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
-        """The learned world, to be played or planned in (a :class:`DiamondWorld`).
-
-        Args:
-            sampler: how a frame is drawn, or what differs from the config's own way:
-                ``{"num_steps": 1}``.
-        """
-        from wmlearn.systems.diamond.world import DiamondWorld
-
-        return DiamondWorld(self, sampler)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
+from wmlearn.fast.packed import packed
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.diamond.config import SamplerConfig
@@ -51,7 +52,12 @@ class DiamondWorld(World):
         side = config.reward_end.image_size
         self.frame_shape = (config.denoiser.image_channels, side, side)
         self._reward_values = torch.tensor(config.reward_end.reward_values)
-        self._half = bfloat16_is_fast(system.device)
+        half = bfloat16_is_fast(self.device)
+        self._autocast = half and self.device.type != "cpu"
+        self._denoiser, self._reward_end = system.denoiser, system.reward_end
+        if self.device.type == "cpu":
+            self._denoiser = packed(system.denoiser, torch.bfloat16 if half else torch.float32)
+            self._reward_end = packed(system.reward_end, torch.float32)
 
     @torch.inference_mode()
     def reset(self, context: Clip) -> DiamondState:
@@ -71,8 +77,7 @@ class DiamondWorld(World):
         frames = torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1)
         actions = F.pad(actions, (missing, 0))
         floats = to_float(frames)
-        with self._precision():
-            *_, memory = self.system.reward_end(floats[:, :-1], actions, floats[:, 1:])
+        *_, memory = self._reward_end(floats[:, :-1], actions, floats[:, 1:])
         n = self.context_frames
         return DiamondState(frames[:, -n:], actions[:, -n + 1 :], _batch_first(memory))
 
@@ -86,16 +91,13 @@ class DiamondWorld(World):
         actions = torch.cat([state.actions, action[:, None]], dim=1)
         noise = self._draw(torch.randn, context[:, -1].shape, generator)
         with self._precision():
-            frame = sample(self.system.denoiser, context, actions, noise, self.sampler)
-            frame = to_uint8(frame.float())
-            reward_logits, end_logits, memory = self.system.reward_end(
-                context[:, -1:],
-                action[:, None],
-                to_float(frame)[:, None],
-                _layer_first(state.memory),
-            )
-        signs = reward_logits[:, 0].float().softmax(-1)  # of negative, zero, positive
-        ends = end_logits[:, 0].float().softmax(-1)  # of going on, ending
+            frame = sample(self._denoiser, context, actions, noise, self.sampler)
+        frame = to_uint8(frame.float())
+        reward_logits, end_logits, memory = self._reward_end(
+            context[:, -1:], action[:, None], to_float(frame)[:, None], _layer_first(state.memory)
+        )
+        signs = reward_logits[:, 0].softmax(-1)  # of negative, zero, positive
+        ends = end_logits[:, 0].softmax(-1)  # of going on, ending
         reward = self._reward_values.to(self.device)[self._choose(signs, generator)]
         ended = self._choose(ends, generator) == 1
         frames = torch.cat([state.frames[:, 1:], frame[:, None]], dim=1)
@@ -114,12 +116,12 @@ class DiamondWorld(World):
         return (uniform > cumulative[:, :-1]).sum(dim=-1)
 
     def _precision(self):
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast)
 
 
 def _batch_first(memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The LSTM's [1, B, D] -> [B, D]."""
-    return memory[0].squeeze(0).float(), memory[1].squeeze(0).float()
+    return memory[0].squeeze(0), memory[1].squeeze(0)
 
 
 def _layer_first(memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

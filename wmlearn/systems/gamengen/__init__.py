@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from wmlearn.systems import later
 from wmlearn.systems.gamengen.config import (
     PAPER,
     DenoiserConfig,
@@ -10,12 +11,13 @@ from wmlearn.systems.gamengen.config import (
     SamplerConfig,
 )
 from wmlearn.systems.gamengen.denoiser import Denoiser
+from wmlearn.systems.gamengen.network import GameNGenNetwork
 from wmlearn.systems.gamengen.reward_end import RewardEnd
 from wmlearn.systems.gamengen.unet import UNet, UNetConfig
+from wmlearn.systems.gamengen.world import GameNGenState, GameNGenWorld
 
 if TYPE_CHECKING:
     from wmlearn.systems.gamengen.system import GameNGen
-    from wmlearn.systems.gamengen.world import GameNGenState, GameNGenWorld
 
 __all__ = [
     "PAPER",
@@ -23,6 +25,7 @@ __all__ = [
     "DenoiserConfig",
     "GameNGen",
     "GameNGenConfig",
+    "GameNGenNetwork",
     "GameNGenState",
     "GameNGenWorld",
     "RewardEnd",
@@ -32,13 +35,4 @@ __all__ = [
     "UNetConfig",
 ]
 
-_LATER = {"GameNGen": "system", "GameNGenState": "world", "GameNGenWorld": "world"}
-
-
-def __getattr__(name: str) -> type:
-    """``GameNGen`` brings Lightning with it, seconds that an exercise need not wait."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"wmlearn.systems.gamengen.{_LATER[name]}"), name)
+__getattr__ = later(__name__, GameNGen="system")

@@ -21,6 +21,7 @@ from wmlearn.nn.diffusion import (
     linear_schedule,
     sample,
     scaled_linear,
+    shifted,
 )
 from wmlearn.nn.resnet import zero_
 from wmlearn.systems.gamengen.config import DenoiserConfig, SamplerConfig
@@ -106,7 +107,7 @@ class Denoiser(nn.Module):
     def level_of(self, uniform: Tensor) -> Tensor:
         """Shares of full noise [B] to train at, from uniform numbers [B]."""
         if not self.config.levels:
-            return uniform
+            return shifted(uniform, self.config.level_shift)
         levels = uniform.new_tensor(self.config.levels)
         return levels[(uniform * len(levels)).long().clamp(max=len(levels) - 1)]
 

@@ -1,7 +1,8 @@
 """Weights of Stable Diffusion 1.x (diffusers' format) in our modules: where GameNGen starts from.
 
 A folder as it is published has ``vae/diffusion_pytorch_model.safetensors`` and
-``unet/diffusion_pytorch_model.safetensors``. Only safetensors are read; no code runs.
+``unet/diffusion_pytorch_model.safetensors``. Only safetensors are read; no code runs. :func:`load`
+is what ``wmlearn.load_published("gamengen", folder)`` calls.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from wmlearn.hub import fill, read_published, renamed
+from wmlearn.systems.gamengen.config import PAPER, GameNGenConfig
 from wmlearn.systems.gamengen.system import GameNGen
 
 # The autoencoder's attention had other names in the first releases.
@@ -32,8 +33,7 @@ def convert_autoencoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of an ``AutoencoderKL`` -> ``KLAutoencoder`` state dict."""
     converted = {}
     for name, value in weights.items():
-        for pattern, ours in _OLD_NAMES:
-            name = re.sub(pattern, ours, name)
+        name = renamed(name, _OLD_NAMES)
         attends = re.search(r"attentions\.\d+\.to_\w+.*weight$", name)
         converted[name] = value.flatten(1) if attends else value
     return converted
@@ -47,6 +47,16 @@ def convert_unet(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         linear = projection and value.ndim == 2
         converted[name] = value[:, :, None, None] if linear else value
     return converted
+
+
+def load(folder: str | Path, config: GameNGenConfig | None = None) -> GameNGen:
+    """GameNGen as its paper starts it: Stable Diffusion's weights, and actions yet to be learned.
+
+    Args:
+        folder: the published folder, with vae/ and unet/ in it.
+        config: by default the paper's.
+    """
+    return start_from(GameNGen(config or PAPER), folder)
 
 
 def start_from(system: GameNGen, folder: str | Path) -> GameNGen:
@@ -65,17 +75,11 @@ def start_from(system: GameNGen, folder: str | Path) -> GameNGen:
     autoencoder = convert_autoencoder(_read(folder, "vae"))
     unet = convert_unet(_read(folder, "unet"))
     own = system.denoiser.unet.conv_in.weight
-    try:
-        first = unet["conv_in.weight"]
-        past = first.new_zeros(len(first), own.shape[1] - first.shape[1], *first.shape[2:])
-        unet["conv_in.weight"] = torch.cat([past, first], dim=1)
-        system.autoencoder.load_state_dict(autoencoder)
-        system.denoiser.unet.load_state_dict(unet)
-    except (RuntimeError, KeyError) as error:
-        raise ValueError(
-            f"The weights in {folder} do not fit this configuration: take Stable Diffusion 1.x and "
-            "the paper's preset."
-        ) from error
+    first = unet.get("conv_in.weight", own)
+    past = first.new_zeros(len(first), own.shape[1] - first.shape[1], *first.shape[2:])
+    unet["conv_in.weight"] = torch.cat([past, first], dim=1)
+    fill(system.autoencoder, autoencoder, folder)
+    fill(system.denoiser.unet, unet, folder)
     system.latent_mean.zero_()
     system.latent_std.fill_(1 / STABLE_DIFFUSION_SCALE)
     return system
@@ -87,7 +91,4 @@ def _read(folder: str | Path, part: str) -> dict[str, Tensor]:
         raise ValueError(
             f"{path} is missing: give a folder in diffusers' format, with vae/ and unet/ in it."
         )
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged (truncated?); fetch it again.") from error
+    return read_published(path)

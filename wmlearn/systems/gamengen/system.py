@@ -7,8 +7,6 @@ the next latent from past ones and actions, and the decoder is fine-tuned in the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import lightning as L
 import torch
@@ -18,7 +16,6 @@ from torch import Tensor, nn
 from wmlearn.data.clip import Clip
 from wmlearn.metrics import psnr
 from wmlearn.nn.autoencoder import (
-    KLAutoencoder,
     color_bins,
     rare_color_weights,
     reconstruction_errors,
@@ -26,48 +23,19 @@ from wmlearn.nn.autoencoder import (
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import Schedule, adamw, only_within, scheduled, warmup_cosine
-from wmlearn.systems.gamengen.config import GameNGenConfig, SamplerConfig
-from wmlearn.systems.gamengen.denoiser import Denoiser
-from wmlearn.systems.gamengen.reward_end import RewardEnd
-from wmlearn.world import World, WorldModel
+from wmlearn.systems.gamengen.network import GameNGenNetwork
 
 PARTS = ("autoencoder", "denoiser", "decoder")
 
 
-class GameNGen(L.LightningModule, WorldModel):
+class GameNGen(GameNGenNetwork, L.LightningModule):
     """Autoencoder, denoiser of latents, and a small model of reward and end.
 
     Args:
         config: all numbers; ``wmlearn.systems.gamengen.PAPER`` is the paper's.
     """
 
-    def __init__(self, config: GameNGenConfig) -> None:
-        super().__init__()
-        self.config = config
-        c, size = config.autoencoder.latent_channels, config.latent_size
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.autoencoder = KLAutoencoder(config.autoencoder)
-            self.denoiser = Denoiser(config.denoiser)
-            self.reward_end = RewardEnd(config.reward_end, config.denoiser.num_actions, c, size)
-        # Latents are diffused with unit variance, channel by channel; the scale is measured once.
-        self.register_buffer("latent_mean", torch.zeros(c))
-        self.register_buffer("latent_std", torch.ones(c))
-        self.register_buffer("color_weights", torch.ones(4096))
-
     # --- frames and latents --------------------------------------------------------------------
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """uint8 ``[*, C, H, W]`` -> scaled latents ``[*, c, h, w]``, the distributions' means."""
-        x = to_float(frames.flatten(0, -4))
-        z = self.autoencoder.encode(x).mean
-        z = (z - _channels(self.latent_mean)) / _channels(self.latent_std)
-        return z.unflatten(0, frames.shape[:-3])
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents ``[B, c, h, w]`` -> frames ``[B, C, H, W]``, nominally in [-1, 1]."""
-        z = latents * _channels(self.latent_std) + _channels(self.latent_mean)
-        return self.autoencoder.decode(z).float()
 
     @torch.no_grad()
     def measure_scale(self, frames: Tensor) -> None:
@@ -278,20 +246,3 @@ class GameNGen(L.LightningModule, WorldModel):
             (a.encoder, a.quant_conv), (a.decoder, a.post_quant_conv),
             (self.denoiser, self.reward_end),
         )  # fmt: skip
-
-    Sampler = SamplerConfig
-
-    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
-        """The learned world, to be played or planned in (a :class:`GameNGenWorld`).
-
-        Args:
-            sampler: how a frame is drawn, or what differs from the config's own way:
-                ``{"num_steps": 1}``.
-        """
-        from wmlearn.systems.gamengen.world import GameNGenWorld
-
-        return GameNGenWorld(self, sampler)
-
-
-def _channels(x: Tensor) -> Tensor:
-    return x.view(-1, 1, 1)

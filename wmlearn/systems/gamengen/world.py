@@ -16,7 +16,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_uint8
 from wmlearn.systems.gamengen.config import SamplerConfig
-from wmlearn.systems.gamengen.system import GameNGen
+from wmlearn.systems.gamengen.network import GameNGenNetwork
 from wmlearn.world import Step, World, choose_sampler
 
 
@@ -39,12 +39,12 @@ class GameNGenWorld(World):
     Latents are fed back as they are drawn; the decoder only shows them.
 
     Args:
-        system: a trained :class:`GameNGen`.
+        system: a trained :class:`GameNGenNetwork`, the whole system or its networks alone.
         sampler: how a frame is drawn, or what differs from the system's own way.
     """
 
     def __init__(
-        self, system: GameNGen, sampler: SamplerConfig | Mapping[str, Any] | None = None
+        self, system: GameNGenNetwork, sampler: SamplerConfig | Mapping[str, Any] | None = None
     ) -> None:
         config = system.config
         self.sampler = choose_sampler(config.sampler, sampler)
@@ -118,12 +118,12 @@ class GameNGenWorld(World):
         )
 
 
-def _for_play(system: GameNGen) -> GameNGen:
+def _for_play(system: GameNGenNetwork) -> GameNGenNetwork:
     """Weights in the layout, and where it is fast in the type, that play computes with.
 
     Without this every pass would cast all weights anew.
     """
-    if not bfloat16_is_fast(system.device):
+    if not bfloat16_is_fast(system.latent_mean.device):
         return system
     system = copy.deepcopy(system)
     for module in (system.autoencoder, system.denoiser, system.reward_end):

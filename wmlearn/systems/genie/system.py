@@ -6,9 +6,6 @@ the dynamics model (on tokens) together. The config's stretches (``*_span``) dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import lightning as L
 import torch
 from torch import Tensor, nn
@@ -19,20 +16,15 @@ from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.quantize import VectorQuantizer
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
-from wmlearn.systems.genie.config import GenieConfig, SamplerConfig
-from wmlearn.systems.genie.dynamics import Dynamics, training_mask
-from wmlearn.systems.genie.latent_action import (
-    LatentActionModel,
-    action_view,
-    action_view_shape,
-)
-from wmlearn.systems.genie.tokenizer import Tokenizer
-from wmlearn.world import World, WorldModel
+from wmlearn.systems.genie.config import GenieConfig
+from wmlearn.systems.genie.dynamics import training_mask
+from wmlearn.systems.genie.hardening import draw_own_tokens, press_otherwise
+from wmlearn.systems.genie.network import GenieNetwork
 
 PARTS = ("tokenizer", "actions", "dynamics")
 
 
-class Genie(L.LightningModule, WorldModel):
+class Genie(GenieNetwork, L.LightningModule):
     """The tokenizer, the latent action model and the dynamics model.
 
     It learns from clips without actions; what a clip holds beside its frames is never looked at.
@@ -42,21 +34,9 @@ class Genie(L.LightningModule, WorldModel):
     """
 
     def __init__(self, config: GenieConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self._chosen: dict[str, Tensor] = {}
         self._counted: dict[str, Tensor] = {}
-        channels, size, space = config.image_channels, config.image_size, config.tokens_per_frame
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.tokenizer = Tokenizer(config.tokenizer, channels, size)
-            view = action_view_shape(config.actions, channels, size)
-            if config.actions.sees == "tokens":
-                view = space, self.tokenizer.quantizer.dim
-            self.actions = LatentActionModel(config.actions, *view)
-            self.dynamics = Dynamics(
-                config.dynamics, config.tokenizer.vocabulary, config.actions.action_dim, space
-            )
 
     # --- training ------------------------------------------------------------------------------
 
@@ -106,26 +86,36 @@ class Genie(L.LightningModule, WorldModel):
             )
             # The dynamics' loss does not reach the latent actions (section 2.1: stop gradient).
             masked = self._of_all_processes(mask[:, 1:].sum().float()).mean()
-            loss, _ = self.dynamics.loss(tokens, inferred.vectors.detach(), mask, masked)
+            pressed, seen = self._as_at_play(tokens, inferred.codes, noise)
+            loss, _ = self.dynamics.loss(tokens, pressed.detach(), mask, masked, seen)
             losses["dynamics"] = loss
         return losses, codes
+
+    def _as_at_play(
+        self, tokens: Tensor, codes: Tensor, noise: SampleNoise
+    ) -> tuple[Tensor, Tensor]:
+        """What the dynamics is told in training: vectors of actions, and the past's tokens."""
+        config, (batch, steps) = self.config, codes.shape
+        codes = press_otherwise(
+            codes,
+            noise.uniform(batch, 3),
+            noise.uniform(batch, steps, 2),
+            config.actions.num_actions,
+            config.dynamics,
+        )
+        pressed = self.actions.quantizer.vectors(codes)
+        if not config.dynamics.own_tokens:  # it costs a forward pass
+            return pressed, tokens
+        uniform = noise.uniform(batch, 2), noise.uniform(*tokens.shape, 2)
+        draw, mask_token = self.dynamics, self.dynamics.mask_token
+        return pressed, draw_own_tokens(
+            lambda hidden: draw(hidden, pressed), tokens, *uniform, mask_token, config.dynamics
+        )
 
     def parts_at(self, step: int) -> tuple[str, ...]:
         """Whose turn it is at a training step: a choice by the step's number alone."""
         share = min(step / max(self.config.max_steps, 1), 1 - 1e-9)
         return tuple(name for name in PARTS if self._span(name)[0] <= share < self._span(name)[1])
-
-    def infer_actions(self, frames: Tensor) -> Tensor:
-        """uint8 ``[B, T, C, H, W]`` -> latent actions int64 ``[B, T - 1]`` between the frames."""
-        floats = to_float(frames)
-        tokens = self.tokenizer.encode(floats) if self.config.actions.sees == "tokens" else None
-        return self.actions.infer(self._action_input(floats, tokens))
-
-    def _action_input(self, frames: Tensor, tokens: Tensor | None) -> Tensor:
-        """What the latent action model sees: patches of pixels, or the tokens' vectors."""
-        if self.config.actions.sees == "tokens":
-            return self.tokenizer.quantizer.vectors(tokens).detach()
-        return action_view(frames, self.config.actions)
 
     # --- codes that died -----------------------------------------------------------------------
 
@@ -221,16 +211,3 @@ class Genie(L.LightningModule, WorldModel):
 
     def _part(self, name: str) -> nn.Module:
         return getattr(self, name)
-
-    Sampler = SamplerConfig
-
-    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
-        """The learned world, played with latent actions (a :class:`GenieWorld`).
-
-        Args:
-            sampler: how a frame's tokens are drawn, or what differs from the config's own way:
-                ``{"steps": 8, "temperature": 1.0}``.
-        """
-        from wmlearn.systems.genie.world import GenieWorld
-
-        return GenieWorld(self, sampler)

@@ -1,18 +1,25 @@
 """Weights of the published V-JEPA 2 in our modules: facebookresearch/vjepa2, or transformers'.
 
-``hub.read_published`` reads the file.
+:func:`load` is what ``wmlearn.load_published("vjepa", path)`` calls.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from wmlearn.hub import part_of, read_published, renamed
+from wmlearn.hub import fill, part_of, read_published, renamed
+from wmlearn.systems.vjepa.config import PAPER, EncoderConfig, VJEPAConfig
+from wmlearn.systems.vjepa.system import VJEPA
+
+# Attention heads do not show in the weights: those of the published ViT-L, ViT-H and ViT-g, by D.
+_HEADS = {1024: 16, 1280: 16, 1408: 22}
+_FRAMES = 64  # the longest clip of the published loaders
 
 # Published name -> ours, in this order; the rest of a name is the same in both.
 _BLOCK = [
@@ -36,10 +43,14 @@ _TRANSFORMERS = [  # the library's names -> those of the published code
 
 
 def _part(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors under ``name.``, without that prefix and those of its wrappers."""
+    """The tensors under ``name.``, without that prefix and those of its wrappers.
+
+    Tables of absolute positions are left out: the released models place by rotation (RoPE).
+    """
     authors = "a checkpoint of facebookresearch/vjepa2 (vitl.pt and the like)"
     found = part_of(weights, f"{name}.", authors)
-    return {re.sub(r"^(module\.|backbone\.)+", "", key): value for key, value in found.items()}
+    found = {re.sub(r"^(module\.|backbone\.)+", "", key): value for key, value in found.items()}
+    return {key: v for key, v in found.items() if key not in ("pos_embed", "predictor_pos_embed")}
 
 
 def convert_encoder(weights: Mapping[str, Tensor], part: str = "encoder") -> dict[str, Tensor]:
@@ -104,7 +115,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """
     nested = read_published(path)
     if Path(path).suffix == ".safetensors":
-        return nested
+        theirs = any(name.startswith("encoder.embeddings.") for name in nested)
+        return from_transformers(nested) if theirs else nested
     flat: dict[str, Tensor] = {}
     for part in ("encoder", "target_encoder", "predictor"):
         for name, value in (nested.get(part) or {}).items():
@@ -120,3 +132,44 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 def _number(name: str) -> int:
     return int(name.rsplit(".", 1)[1])
+
+
+def load(path: str | Path, config: VJEPAConfig | None = None) -> VJEPA:
+    """The published encoder, its running average and the predictor.
+
+    Args:
+        path: ``vitl.pt`` and the like, or transformers' ``model.safetensors``.
+        config: by default with the sizes that the weights have, for frames of 256 x 256; weights do
+            not know the size of a frame, so the models of 384 x 384 must be told.
+    """
+    weights = read_weights(path)
+    encoder, predictor = convert_encoder(weights), convert_predictor(weights)
+    if config is None:
+        sizes = replace(PAPER.predictor, **_sizes(predictor, path, heads=PAPER.predictor.heads))
+        sizes = replace(sizes, mask_tokens=len(predictor["mask_tokens"]))
+        config = replace(PAPER, encoder=encoder_sizes(encoder, path), predictor=sizes)
+    system = VJEPA(config)
+    fill(system.encoder, encoder, path)
+    fill(system.predictor, predictor, path)
+    averaged = any(name.startswith("target_encoder.") for name in weights)
+    if system.target_encoder is not None:
+        target = convert_encoder(weights, "target_encoder") if averaged else encoder
+        fill(system.target_encoder, target, path)
+    return system
+
+
+def encoder_sizes(weights: Mapping[str, Tensor], path: str | Path) -> EncoderConfig:
+    """The sizes of a converted encoder, for frames of the paper's size."""
+    return replace(PAPER.encoder, frames=_FRAMES, **_sizes(weights, path))
+
+
+def _sizes(weights: Mapping[str, Tensor], path: str | Path, heads: int = 0) -> dict[str, float]:
+    """What the tensors of a transformer say of its sizes: dim, depth, heads, mlp_ratio."""
+    hidden, dim = weights["blocks.0.mlp.0.weight"].shape
+    if not (heads or dim in _HEADS):
+        raise ValueError(
+            f"{path} holds a transformer of width {dim}, which is none of the published "
+            f"({', '.join(map(str, _HEADS))}): give the config that it was made with."
+        )
+    depth = 1 + max(int(m[1]) for name in weights if (m := re.match(r"blocks\.(\d+)\.", name)))
+    return dict(dim=dim, depth=depth, heads=heads or _HEADS[dim], mlp_ratio=hidden / dim)

@@ -16,8 +16,8 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
+from wmlearn.systems.vjepa2_ac.network import VJEPA2ACNetwork
 from wmlearn.systems.vjepa2_ac.predictor import CONDITION_TOKENS
-from wmlearn.systems.vjepa2_ac.system import VJEPA2AC
 from wmlearn.world import FeatureWorld, Step
 
 
@@ -50,13 +50,13 @@ class VJEPA2ACWorld(FeatureWorld):
     full, all but the newest frame is forgotten.
 
     Args:
-        system: a trained :class:`VJEPA2AC`.
+        system: a trained :class:`VJEPA2ACNetwork`, the whole system or its networks alone.
     """
 
     context_frames = 1
     predicts_reward = False
 
-    def __init__(self, system: VJEPA2AC) -> None:
+    def __init__(self, system: VJEPA2ACNetwork) -> None:
         self.system = system.eval()
         config = system.config
         side, channels = config.encoder.image_size, config.encoder.image_channels
@@ -99,7 +99,7 @@ class VJEPA2ACWorld(FeatureWorld):
 
     def encode(self, frames: Tensor) -> Tensor:
         """Features of uint8 frames ``[B, T, C, H, W]``, e.g. of goal images: ``[B, T, N, D]``."""
-        return self.system.encode(frames.to(self.system.device))
+        return self.system.encode(frames.to(self.device))
 
     def _no_past(self, features: Tensor) -> tuple[Tensor, ...]:
         """The cache before the first frame, for features ``[B, ...]``."""

@@ -1,0 +1,1 @@
+"""Chapter 6: exercises, judge and measurements of Sora."""

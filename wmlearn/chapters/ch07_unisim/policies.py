@@ -1,0 +1,305 @@
+"""Policies that are trained inside the simulator alone, and what they return in the real worlds.
+
+In a dream, every action (or a sample of them) is tried, and the best by the learned steps to go is
+what a network imitates, in the states that the network itself comes to: search and imitation, which
+chapter 4 found to be the first thing that works. Rewards of the real environment are never read.
+
+Two policies: BabyAI's says a move for a mission; the arm's moves towards a picture of its goal.
+
+Legend: B dreams, K candidates, c x h x w a latent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmlearn.chapters.ch07_unisim.mixture import Mixture
+from wmlearn.envs.babyai import MOVES, SENTENCES
+from wmlearn.recipes.optim import adamw
+from wmlearn.systems.unisim.config import StepsConfig
+from wmlearn.systems.unisim.steps import StepsToGo
+from wmlearn.systems.unisim.system import UniSim
+from wmlearn.systems.unisim.world import UniSimState, UniSimWorld
+
+DEPTH = 2  # moves that BabyAI's search looks ahead
+HELD = 2  # steps for which the arm's search holds a motion
+CANDIDATES = 24  # motions that it tries
+
+
+class Reader(nn.Module):
+    """Latents and a task to what shall be done: the network of both policies.
+
+    Args:
+        channels: c.
+        side: h = w.
+        outputs: numbers out.
+        tasks: sentences that name one; 0: a picture does.
+    """
+
+    def __init__(self, channels: int, side: int, outputs: int, tasks: int = 0) -> None:
+        super().__init__()
+        self.task = nn.Embedding(tasks, 64) if tasks else None
+        self.body = StepsToGo(StepsConfig(), channels, side, 64 if tasks else 0)
+        self.body.head[-1] = nn.Linear(128, outputs)
+
+    def forward(
+        self, latent: Tensor, task: Tensor | None = None, goal: Tensor | None = None
+    ) -> Tensor:
+        """``[B, outputs]``, from latents ``[B, c, h, w]`` and a task ``[B]`` or a goal latent."""
+        goal = torch.zeros_like(latent) if goal is None else goal
+        vector = None if self.task is None else self.task(task)
+        return self.body.features(latent, goal, vector)
+
+
+def repeated(state: UniSimState, times: int) -> UniSimState:
+    """Each dream ``times`` times, one after the other."""
+
+    def each(value):
+        if is_dataclass(value):
+            parts = {f.name: each(getattr(value, f.name)) for f in fields(value)}
+            return type(value)(**parts)
+        return value.repeat_interleave(times, 0)
+
+    return each(state)
+
+
+# --- searches ---------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def move_values(
+    world: UniSimWorld,
+    state: UniSimState,
+    mission: Tensor,
+    generator: torch.Generator,
+    depth: int = DEPTH,
+) -> tuple[Tensor, UniSimState]:
+    """The steps to go through each move, ``[B, 3]``, by looking ahead; and where each leads.
+
+    Args:
+        state: B dreams.
+        mission: int64 ``[B]``, sentences' numbers.
+        generator: of the dreams' noise.
+        depth: moves to look ahead.
+
+    Returns:
+        Steps, and the state of 3 B dreams: dream by dream, move by move.
+    """
+    batch, moves = len(mission), len(MOVES)
+    there = repeated(state, moves)
+    actions = torch.arange(moves, device=mission.device).repeat(batch)
+    there = world.imagine(there, actions, generator)
+    task = mission.repeat_interleave(moves)
+    left = world.steps_to_go(there, task)
+    if depth > 1:
+        deeper, _ = move_values(world, there, task, generator, depth - 1)
+        left = torch.minimum(left, deeper.amin(1))
+    return 1 + left.view(batch, moves), there
+
+
+@torch.no_grad()
+def best_motion(
+    world: UniSimWorld,
+    state: UniSimState,
+    goal: Tensor,
+    guess: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """The motion ``[B, A]`` after which the fewest steps are left.
+
+    Args:
+        goal: ``[B, c, h, w]``, the goal's latent.
+        guess: ``[B, A]``, what the policy would do: half of the candidates are near it.
+        generator: of the candidates and the dreams.
+    """
+    (batch, size), device = guess.shape, guess.device
+    wide = torch.randn(batch, CANDIDATES, size, generator=generator, device=device)
+    spread = torch.linspace(0.1, 1.0, CANDIDATES, device=device)[None, :, None]
+    tried = (guess[:, None] + spread * wide).clamp(-1, 1)
+    tried[:, 0] = guess
+    there, actions = repeated(state, CANDIDATES), tried.flatten(0, 1)
+    for _ in range(HELD):
+        there = world.imagine(there, actions, generator)
+    left = world.steps_to_go(there, goal_latent=goal.repeat_interleave(CANDIDATES, 0))
+    best = left.view(batch, CANDIDATES).argmin(1)
+    return tried[torch.arange(batch, device=device), best]
+
+
+# --- training inside ----------------------------------------------------------------------------
+
+
+def _starts(mixture: Mixture, latents: Tensor, domain: str, count: int, generator):
+    """Real frames to start dreams from; their numbers."""
+    shares = {domain: 1.0}
+    return mixture.draw(count, 1, generator, shares=shares).index[:, 0]
+
+
+def train_mover(
+    model: UniSim, mixture: Mixture, latents: Tensor, seconds: float, batch: int, log: Callable,
+    horizon: int = 10, domain: str = "babyai",
+) -> Reader:  # fmt: skip
+    """BabyAI's policy: real starts, missions that the recording says, dreams, search."""
+    world = model.world({"domain": domain, "num_steps": 1})
+    c, side = model.config.autoencoder.latent_channels, model.config.latent_size
+    device, begin, rounds = mixture.device, time.monotonic(), 0
+    generator = torch.Generator(device).manual_seed(5)
+    policy = Reader(c, side, len(MOVES), len(SENTENCES)).to(device)
+    optimizer = adamw(policy.parameters(), 1e-3, 1e-3, fused=device.type == "cuda")
+    kept: list[tuple[Tensor, Tensor, Tensor]] = []
+    while (gone := (time.monotonic() - begin) / seconds) < 1:
+        pick = torch.randint(len(mixture.spoken), (batch,), generator=generator, device=device)
+        rows = mixture.spoken[pick]
+        mission, state = mixture.sentence_after(rows), world.begin(latents[rows])
+        for _ in range(horizon):
+            values, there = move_values(world, state, mission, generator)
+            wanted = (-values / 0.3).softmax(1)
+            kept.append((state.latent, mission, wanted))
+            with torch.no_grad():
+                odds = policy(state.latent, mission).softmax(1)
+                odds = 0.2 * wanted + 0.7 * odds + 0.1 / len(MOVES)
+                move = torch.multinomial(odds, 1, generator=generator)[:, 0]
+            chosen = torch.arange(batch, device=device) * len(MOVES) + move
+            state = picked(there, chosen)
+            if (time.monotonic() - begin) / seconds > 1:
+                break
+        rounds += 1
+        del kept[: max(0, len(kept) - 200)]
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * max(0.05, 1 - gone)
+        for _ in range(2 * horizon):
+            n = torch.randint(len(kept), (2,), generator=generator, device=device).tolist()
+            z, task, wanted = (torch.cat([kept[i][j] for i in n]) for j in range(3))
+            z = z + 0.1 * torch.randn(z.shape, generator=generator, device=device)
+            loss = -(wanted * policy(z, task).log_softmax(1)).sum(1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if rounds % 3 == 1:
+            log("mover", {"rounds": rounds, "loss": round(float(loss.detach()), 4)})
+    log("mover", {"rounds": rounds, "loss": round(float(loss.detach()), 4)})
+    return policy.eval()
+
+
+def train_reacher(
+    model: UniSim, mixture: Mixture, latents: Tensor, seconds: float, batch: int, log: Callable,
+    policy: Reader | None = None, horizon: int = 6, domain: str = "fetch",
+) -> Reader:  # fmt: skip
+    """The arm's policy, on from ``policy`` if there is one: goals are other frames."""
+    world = model.world({"domain": domain, "num_steps": 1})
+    c, side = model.config.autoencoder.latent_channels, model.config.latent_size
+    device, begin, rounds = mixture.device, time.monotonic(), 0
+    generator = torch.Generator(device).manual_seed(6)
+    mine = Reader(c, side, model.config.dimensions).to(device)
+    if policy is not None:
+        mine.load_state_dict(policy.state_dict())
+    optimizer = adamw(mine.parameters(), 7e-4, 1e-3, fused=device.type == "cuda")
+    kept: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device)
+
+    while (gone := (time.monotonic() - begin) / seconds) < 1:
+        rows, goals = (_starts(mixture, latents, domain, batch, generator) for _ in range(2))
+        goal, state = latents[goals], world.begin(latents[rows])
+        for _ in range(horizon):
+            with torch.no_grad():
+                guess = mine(state.latent, goal=goal).tanh()
+            wanted = best_motion(world, state, goal, guess, generator)
+            kept.append((state.latent, goal, wanted))
+            done = 0.5 * (guess + wanted) + 0.2 * noise(*guess.shape)
+            state = world.imagine(state, done.clamp(-1, 1), generator)
+            if (time.monotonic() - begin) / seconds > 1:
+                break
+        rounds += 1
+        del kept[: max(0, len(kept) - 120)]
+        for group in optimizer.param_groups:
+            group["lr"] = 7e-4 * max(0.05, 1 - gone)
+        for _ in range(2 * horizon):
+            n = torch.randint(len(kept), (2,), generator=generator, device=device).tolist()
+            z, goal, wanted = (torch.cat([kept[i][j] for i in n]) for j in range(3))
+            loss = F.mse_loss(mine(z + 0.1 * noise(*z.shape), goal=goal).tanh(), wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if rounds % 3 == 1:
+            log("reacher", {"rounds": rounds, "loss": round(float(loss.detach()), 4)})
+    log("reacher", {"rounds": rounds, "loss": round(float(loss.detach()), 4)})
+    return mine.eval()
+
+
+def picked(state: UniSimState, rows: Tensor) -> UniSimState:
+    """Some dreams of a state."""
+
+    def each(value):
+        if is_dataclass(value):
+            return type(value)(**{f.name: each(getattr(value, f.name)) for f in fields(value)})
+        return value[rows]
+
+    return each(state)
+
+
+# --- the rivals: cloned straight from the recording ---------------------------------------------
+
+
+def clone_mover(
+    model: UniSim, mixture: Mixture, latents: Tensor, steps: int = 600, within: int = 10
+) -> tuple[Reader, int]:
+    """Imitates the recorded moves that led to a mission, by hindsight; also how many there are.
+
+    A move counts where at most ``within`` steps later the episode ended by its own mission.
+    """
+    device = mixture.device
+    number = torch.arange(len(mixture), device=device)
+    said = mixture.sentence_after(number)
+    babyai = mixture.domain == 0
+    reached = mixture.reached[mixture.end] & babyai
+    good = (mixture.end - number <= within) & (number < mixture.end) & reached & ~mixture.held_out
+    rows = number[good & (said >= 0) & (said < len(MOVES))]
+    policy = _fit(
+        Reader(latents.shape[1], latents.shape[2], len(MOVES), len(SENTENCES)).to(device), steps,
+        lambda policy, pick: F.cross_entropy(
+            policy(latents[rows[pick]], mixture.mission[rows[pick]]), said[rows[pick]]
+        ),
+        len(rows), device,
+    )  # fmt: skip
+    return policy, len(rows)
+
+
+def clone_reacher(
+    model: UniSim, mixture: Mixture, latents: Tensor, steps: int = 1500, within: int = 8
+) -> Reader:
+    """Imitates the recorded motions, each towards a frame up to ``within`` steps later."""
+    device = mixture.device
+    number = [d.name for d in model.config.domains].index("fetch")
+    everywhere = torch.arange(len(mixture), device=device)
+    good = (mixture.domain == number) & ~mixture.held_out & (everywhere < mixture.end)
+    rows = everywhere[good]
+    generator = torch.Generator(device).manual_seed(8)
+
+    def loss(policy: Reader, pick: Tensor) -> Tensor:
+        first = rows[pick]
+        ahead = torch.randint(1, within + 1, first.shape, generator=generator, device=device)
+        goal = latents[torch.minimum(first + ahead, mixture.end[first])]
+        return F.mse_loss(policy(latents[first], goal=goal).tanh(), mixture.motion_after(first))
+
+    policy = Reader(latents.shape[1], latents.shape[2], model.config.dimensions).to(device)
+    return _fit(policy, steps, loss, len(rows), device)
+
+
+def _fit(policy: Reader, steps: int, loss: Callable, count: int, device) -> Reader:
+    generator = torch.Generator(device).manual_seed(7)
+    optimizer = adamw(policy.parameters(), 1e-3, 1e-2, fused=torch.device(device).type == "cuda")
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-3 * (1 - step / steps)
+        value = loss(policy, torch.randint(count, (256,), generator=generator, device=device))
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    return policy.eval()

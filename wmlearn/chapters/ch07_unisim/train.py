@@ -1,0 +1,306 @@
+"""Trains the shipped simulator on the mixture, within a given time, on whatever device there is.
+
+    python -m wmlearn.chapters.ch07_unisim.train data/unisim.npz --seconds 3600 --out runs/unisim
+
+Three stretches: the autoencoder; the simulator and the models of steps to go, on latents that are
+computed once; and what was learned is measured on episodes that were held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmlearn import hub
+from wmlearn.chapters.ch07_unisim.mixture import DOMAINS, DeviceNoise, Mixture
+from wmlearn.chapters.ch07_unisim.record import Recording, load
+from wmlearn.recipes.optim import adamw
+from wmlearn.systems.unisim.config import Domain, UniSimConfig
+from wmlearn.systems.unisim.recipe import SHIPPED
+from wmlearn.systems.unisim.system import UniSim
+
+EMA = 0.998
+CLIP = 12  # frames of a training clip, at most
+
+
+def say(*words: object) -> None:
+    """A line of the log, at once."""
+    print(f"[{time.strftime('%H:%M:%S')}]", *words, flush=True)
+
+
+class Stretch:
+    """Optimizes some modules until their time is up; the learning rate follows the clock.
+
+    Args:
+        modules: what is trained; their averaged weights are put in place at the end.
+        seconds: how long.
+        rate: the highest learning rate.
+        decay: of AdamW.
+        most_steps: stop after so many steps, if the time is not up before.
+    """
+
+    def __init__(
+        self,
+        modules: list[nn.Module],
+        seconds: float,
+        rate: float,
+        decay: float = 0.0,
+        most_steps: int | None = None,
+    ) -> None:
+        self.parameters = [p for module in modules for p in module.parameters()]
+        self.average = [p.detach().clone() for p in self.parameters]
+        fused = self.parameters[0].is_cuda
+        self.optimizer = adamw(self.parameters, rate, decay, (0.9, 0.98), fused=fused)
+        self.rate, self.seconds, self.most = rate, seconds, most_steps or 10**9
+        self.steps, self.begin, self.sums = 0, time.monotonic(), {}
+
+    def __iter__(self) -> Iterator[int]:
+        """The steps' numbers, until the time is up."""
+        while (gone := (time.monotonic() - self.begin) / self.seconds) < 1 and (
+            self.steps < self.most
+        ):
+            gone = max(gone, self.steps / self.most)
+            factor = min(1, (self.steps + 1) / 50) * 0.5 * (1 + math.cos(math.pi * gone))
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate * factor
+            yield self.steps
+            self.steps += 1
+        with torch.no_grad():
+            for p, mean in zip(self.parameters, self.average, strict=True):
+                p.copy_(mean)
+
+    def step(self, losses: dict[str, Tensor]) -> None:
+        """One step down the sum of the losses."""
+        self.optimizer.zero_grad(set_to_none=True)
+        sum(losses.values()).backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            keep = min(EMA, (1 + self.steps) / (10 + self.steps))
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - keep)
+            for name, value in losses.items():
+                self.sums[name] = self.sums.get(name, 0) + value.detach()
+
+    def report(self) -> dict[str, float]:
+        """The mean of each loss since the last report, and steps a second since the begin."""
+        done = getattr(self, "_reported", 0)
+        count, self._reported = max(1, self.steps + 1 - done), self.steps + 1
+        means = {name: round(float(value) / count, 5) for name, value in self.sums.items()}
+        self.sums = {}
+        rate = (self.steps + 1) / (time.monotonic() - self.begin)
+        return {"step": self.steps, **means, "steps_per_second": round(rate, 2)}
+
+
+class Beat:
+    """Calls something every so many seconds, from inside a loop."""
+
+    def __init__(self, seconds: float, what: Callable[[], None]) -> None:
+        self.seconds, self.what, self.next = seconds, what, time.monotonic() + seconds
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self.next:
+            self.what()
+            self.next = time.monotonic() + self.seconds
+
+
+def train_autoencoder(
+    model: UniSim, mixture: Mixture, seconds: float, batch: int, log: Callable
+) -> None:
+    """The first stretch: frames of all domains, rare colors weigh more."""
+    noise = DeviceNoise(mixture.device, 1)
+    for number in range(len(model.config.domains)):
+        rows = torch.nonzero((mixture.domain == number) & ~mixture.held_out)[:, 0]
+        pick = torch.randint(len(rows), (4000,), generator=noise.generator, device=mixture.device)
+        model.measure_colors(mixture.frames[rows[pick]], number)
+    stretch = Stretch([model.autoencoder], seconds, 2e-3, 1e-4)
+    beat = Beat(8, lambda: log("autoencoder", stretch.report()))
+    c, side = model.config.autoencoder.latent_channels, model.config.latent_size
+    for _ in stretch:
+        index = mixture.draw(batch, 1, noise.generator).index[:, 0]
+        frames, domain = mixture.frames[index], mixture.domain[index]
+        with precision(mixture.device):
+            errors = model.autoencoder_errors(frames, domain, noise.normal(batch, c, side, side))
+        stretch.step({"autoencoder": errors.float().mean()})
+        beat()
+    log("autoencoder", stretch.report())
+
+
+@torch.no_grad()
+def encode_all(model: UniSim, mixture: Mixture) -> tuple[Tensor, Tensor]:
+    """The latents of all frames ``[N, c, h, w]``, and what errors in the *next* frame count."""
+    pick = torch.randperm(len(mixture), device=mixture.device)[:4000]
+    model.measure_scale(mixture.frames[pick])
+    latents, weights = [], []
+    for first in range(0, len(mixture), 2000):
+        frames = mixture.frames[first : first + 2000]
+        with precision(mixture.device):
+            latents.append(model.encode(frames[:, None])[:, 0].float())
+        each = model.pixel_weights(frames, mixture.domain[first : first + 2000])
+        pooled = F.avg_pool2d(each, model.config.autoencoder.factor)
+        weights.append(F.max_pool2d(pooled, 3, stride=1, padding=1))
+    return torch.cat(latents), torch.cat(weights)
+
+
+def train_simulator(
+    model: UniSim,
+    mixture: Mixture,
+    latents: Tensor,
+    weights: Tensor,
+    seconds: float,
+    batch: int,
+    log: Callable,
+    keep: Callable[[], None] = lambda: None,
+    length: int = CLIP,
+    spread: int = 1,
+    rate: float = 1.5e-3,
+    most_steps: int | None = None,
+    seed: int = 2,
+    shares: dict[str, float] | None = None,
+    heads: bool = True,
+) -> dict[str, float]:
+    """The second stretch: the simulator, and both models of steps to go.
+
+    Args:
+        keep: called every minute: saves.
+        length: frames of a clip.
+        spread: the past is every so many frames (an ablation), the new one follows the last.
+        most_steps: a limit beside the seconds.
+        shares: of the domains; by default the mixture's.
+        heads: train the models of steps to go, too.
+    """
+    noise = DeviceNoise(mixture.device, seed)
+    trained = [model.simulator, *((model.steps_to_go, model.judge) if heads else ())]
+    stretch = Stretch(trained, seconds, rate, 1e-3, most_steps)
+    beat, minute = Beat(8, lambda: log("simulator", stretch.report())), Beat(60, keep)
+    for _ in stretch:
+        clip = mixture.draw(batch, (length - 1) * spread + 1, noise.generator, shares=shares)
+        index, real, actions = clip.index, clip.real, clip.actions
+        if spread > 1:
+            index, real, actions = (spread_out(x, spread) for x in (index, real, actions))
+        weight = weights[index]
+        weight = torch.cat([weight[:, :1], weight[:, :-1]], dim=1)
+        with precision(mixture.device):
+            simulator = model.simulator.loss(latents[index], actions, weight, real, noise)
+            losses = {"simulator": simulator}
+            if heads:
+                losses["steps"] = steps_loss(model, mixture, latents, batch, noise)
+        stretch.step(losses)
+        beat()
+        minute()
+    report = stretch.report()
+    log("simulator", report)
+    return report
+
+
+def steps_loss(
+    model: UniSim, mixture: Mixture, latents: Tensor, batch: int, noise: DeviceNoise
+) -> Tensor:
+    """The loss of what is left to do: half sentences, half pictures of later frames."""
+    words = bool(model.steps_to_go.task)
+    shares = {d.name: 1.0 for d in mixture.config.domains if d.format != "none"}
+    pictures = mixture.draw(batch // 2, 1, noise.generator, shares=shares).index[:, 0]
+    most = model.config.steps.most
+    ahead = 1 + (noise.uniform(len(pictures)) * most).long()
+    goal = torch.minimum(pictures + ahead, mixture.end[pictures])
+    rows, goals, steps = pictures, latents[goal], goal - pictures
+    known, task = goal > pictures, None
+    if words:
+        said = mixture.spoken
+        pick = torch.randint(
+            len(said), (batch // 2,), generator=noise.generator, device=mixture.device
+        )
+        spoken = said[pick]
+        rows = torch.cat([rows, spoken])
+        goals = torch.cat([goals, torch.zeros_like(latents[spoken])])
+        steps = torch.cat([steps, mixture.said[spoken]])
+        known = torch.cat([known, torch.ones_like(spoken, dtype=torch.bool)])
+        sentences = model.simulator.actions.sentences
+        none = torch.full_like(pictures, -1)
+        task = sentences(torch.cat([none, mixture.sentence_after(spoken)]))
+    half = mixture.episode[rows] % 2 == 0
+    return model.steps_loss(latents[rows], goals, task, steps, known, half, noise)
+
+
+def spread_out(x, spread: int):
+    """Every ``spread``-th frame of ``[B, T, ...]`` and the newest one, the oldest first."""
+    if spread == 1:
+        return x
+    if isinstance(x, Tensor):
+        newest = x.shape[1] - 1
+        past = list(range(newest - 1, -1, -spread))[::-1]
+        return x[:, [*past, newest]]
+    parts = {k: v if k == "domain" else spread_out(v, spread) for k, v in vars(x).items()}
+    return type(x)(**parts)
+
+
+def precision(device: torch.device):
+    """bfloat16 on a GPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def config_of(domains: tuple[Domain, ...] = DOMAINS, base: UniSimConfig = SHIPPED) -> UniSimConfig:
+    """The shipped sizes, for a mixture of these domains."""
+    return replace(base, domains=domains)
+
+
+def run(
+    recordings: dict[str, Recording],
+    out: Path,
+    seconds: float,
+    device: str,
+    batch: int = 256,
+    base: UniSimConfig = SHIPPED,
+) -> tuple[UniSim, Mixture, Tensor, Tensor, Callable]:
+    """Trains for about ``seconds``, and saves into ``out``."""
+    begin = time.monotonic()
+    history: list[dict] = []
+
+    def log(part: str, numbers: dict) -> None:
+        history.append({"part": part, "seconds": round(time.monotonic() - begin, 1), **numbers})
+        say(part, numbers)
+        (out / "log.json").write_text(json.dumps(history, indent=0))
+
+    config = config_of(base=base)
+    mixture = Mixture(recordings, config, device)
+    model = UniSim(config).to(device)
+    counts = {k: sum(p.numel() for p in m.parameters()) for k, m in model.named_children()}
+    log("data", {"frames": len(mixture), "parameters": counts})
+    train_autoencoder(model, mixture, 0.27 * seconds, batch, log)
+    latents, weights = encode_all(model, mixture)
+
+    def keep() -> None:
+        facts = {"steps": 0, "frames": len(mixture), "batch_size": batch, **hub.run_facts()}
+        minutes = round((time.monotonic() - begin) / 60, 2)
+        hub.save(out, model, "unisim", {**facts, "minutes": minutes}, dtype=torch.float16)
+
+    keep()
+    left = max(1.0, seconds - (time.monotonic() - begin))
+    train_simulator(model, mixture, latents, weights, left, batch, log, keep)
+    keep()
+    return model, mixture, latents, weights, log
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--batch", type=int, default=256)
+    args = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    recordings = {k: v for path in args.data for k, v in load(path).items()}
+    args.out.mkdir(parents=True, exist_ok=True)
+    run(recordings, args.out, args.seconds, device, args.batch)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What Cosmos's two families share: a causal tokenizer, how it is trained, and whose turn it is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from wmlearn.data.clip import Clip
+from wmlearn.nn.autoencoder import color_bins, rare_color_weights
+from wmlearn.nn.causal_video import CausalVideoTokenizer
+from wmlearn.nn.noise import SampleNoise
+from wmlearn.pixels import to_float
+from wmlearn.recipes.optim import Schedule, adamw, only_within, scheduled, warmup_cosine
+
+
+class OverTokenizer(L.LightningModule):
+    """A tokenizer, and one model of what it gives: trained one after the other.
+
+    A subclass names the model's attribute, and its config's, in ``part``, builds it and gives its
+    loss.
+
+    Args:
+        config: has ``tokenizer`` and all that the optimizer asks for, as ``CosmosConfig``.
+    """
+
+    part: str
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.tokenizer = CausalVideoTokenizer(config.tokenizer)
+            setattr(self, self.part, self.build_model())
+        self.register_buffer("color_weights", torch.ones(4096))
+
+    @property
+    def action_dim(self) -> int:
+        """Numbers of an action; 0 for a model without."""
+        return getattr(self.config, self.part).action_dim
+
+    def build_model(self) -> nn.Module:
+        """The model of what the tokenizer gives."""
+        raise NotImplementedError
+
+    def model_loss(self, clip: Clip, noise: SampleNoise) -> Tensor:
+        """Its loss on one batch."""
+        raise NotImplementedError
+
+    def tokenizer_has_learned(self, frames: Tensor) -> None:
+        """Called once, with the frames uint8 ``[B, T, C, H, W]`` of all processes."""
+
+    # --- what is trained -------------------------------------------------------------------------
+
+    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Loss of one batch of clips, of the part whose turn it is."""
+        losses = self.losses(batch, self.parts_at(self.global_step), self.global_step)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()})
+        loss = sum(losses.values())
+        if losses and self.trainer.world_size == 1:
+            return loss
+        return loss + 0.0 * sum(p.flatten()[0] for p in self.parameters())  # DDP waits for all
+
+    def losses(
+        self, clip: Clip, parts: tuple[str, ...] | None = None, step: int = 0
+    ) -> dict[str, Tensor]:
+        """The losses of some parts, with the noise that belongs to training step ``step``."""
+        parts = ("tokenizer", self.part) if parts is None else parts
+        rank = 0 if self._trainer is None else self.global_rank
+        noise = SampleNoise(self.config.seed, step, len(clip), rank, device=clip.frames.device)
+        losses = {}
+        if "tokenizer" in parts:
+            losses["tokenizer"] = self.tokenizer_loss(clip.frames).mean()
+        if self.part in parts:
+            losses[self.part] = self.model_loss(clip, noise)
+        return losses
+
+    def tokenizer_loss(self, frames: Tensor) -> Tensor:
+        """What frames uint8 ``[B, T, C, H, W]`` cost the tokenizer: ``[B]``.
+
+        Absolute errors (the paper's), those of the gradients, and squared ones: the latter two
+        stand where the paper has a perceptual loss.
+        """
+        config, video, axes = self.config, to_float(frames), (1, 2, 3, 4)
+        error = self.tokenizer.decode(self.tokenizer.encode(video)) - video
+        across = (error[..., 1:] - error[..., :-1]).abs().mean(axes)
+        down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean(axes)
+        size, squared = (self.pixel_weights(frames) * error.abs()).mean(axes), error.square()
+        rough = config.gradient_weight * (across + down)
+        return size + rough + config.squared_weight * squared.mean(axes)
+
+    def pixel_weights(self, frames: Tensor) -> Tensor:
+        """What an error in a pixel counts, ``[B, T, 1, H, W]``, for uint8 ``[B, T, C, H, W]``."""
+        if not self.config.rare_colors:
+            return torch.ones_like(frames[:, :, :1], dtype=torch.float32)
+        bins = color_bins(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        return self.color_weights[bins].unsqueeze(2)
+
+    def actions_of(self, actions: Tensor, latents: int) -> Tensor | None:
+        """Actions between frames -> those that led to each latent.
+
+        The frames of a latent come of as many actions, and the network sees them all: an action
+        that changes inside a chunk takes effect at its own frame. The first latent is one picture,
+        which nothing led to: there they are 0.
+
+        Args:
+            actions: ``[B, T - 1, action_dim]``, from the first frame of the first latent on.
+            latents: t; what is missing at the end is 0.
+
+        Returns:
+            ``[B, t, A]``; None for a model without actions.
+        """
+        if not self.action_dim:
+            return None
+        ratio = self.config.tokenizer.time_ratio
+        whole = actions.new_zeros(len(actions), latents * ratio, actions.shape[-1])
+        kept = actions[:, : (latents - 1) * ratio]
+        whole[:, ratio : ratio + kept.shape[1]] = kept
+        return whole.unflatten(1, (latents, ratio)).flatten(2)
+
+    def windows(self, length: int, latents: int, uniform: Tensor) -> Tensor:
+        """Where in clips of ``latents`` latents a sequence of ``length`` lies.
+
+        It begins anywhere, drawn by ``uniform`` ``[B]``: in play, too, the sequence slides, and its
+        first latent is a picture only in the beginning.
+
+        Returns:
+            int64 ``[B, length]``.
+        """
+        begin = (uniform * (latents - length + 1)).long()
+        return begin[:, None] + torch.arange(length, device=begin.device)
+
+    def on_train_batch_start(self, batch: Clip, batch_idx: int) -> None:
+        """Colors are counted at the start; the model's part begins when the tokenizer has learned.
+
+        Both from one batch of all processes; a resumed run has them in its checkpoint.
+        """
+        step, learned = self.global_step, self._span("tokenizer")[1]
+        if step and not (learned and step == math.ceil(learned)):
+            return
+        frames = batch.frames
+        if self.trainer.world_size > 1:
+            frames = self.all_gather(frames).flatten(0, 1)
+        if step == 0 and self.config.rare_colors:
+            self.color_weights.copy_(rare_color_weights(frames.flatten(0, 1).cpu()))
+        if step:
+            self.tokenizer_has_learned(frames)
+
+    def parts_at(self, step: int) -> tuple[str, ...]:
+        """Whose turn it is at a training step: a choice by the step's number alone."""
+        spans = {part: self._span(part) for part in ("tokenizer", self.part)}
+        return tuple(part for part, (begin, end) in spans.items() if begin <= step < end)
+
+    def _span(self, part: str) -> tuple[float, float]:
+        config = self.config
+        begin, end = config.tokenizer_span if part == "tokenizer" else config.model_span
+        return begin * config.max_steps, end * config.max_steps
+
+    def configure_optimizers(self) -> dict:
+        """One AdamW; the learning rate of what is out of its turn is zero."""
+        config = self.config
+        parts = {"tokenizer": config.tokenizer_rate, self.part: config.learning_rate}
+        groups = [
+            {"params": list(getattr(self, part).parameters()), "lr": rate}
+            for part, rate in parts.items()
+        ]
+
+        def schedule(part: str) -> Schedule:
+            begin, end = self._span(part)
+            return only_within(warmup_cosine(config.warmup_steps, end - begin, begin), begin, end)
+
+        optimizer = adamw(groups, config.learning_rate, config.weight_decay, config.betas)
+        return scheduled(optimizer, [schedule(part) for part in parts])
+
+    def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
+        """Clips the gradient; what is out of its turn is left as it is."""
+        turn = self.parts_at(self.global_step)
+        for part in ("tokenizer", self.part):
+            if part not in turn:
+                getattr(self, part).zero_grad(set_to_none=True)
+        nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)

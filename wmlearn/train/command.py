@@ -1,0 +1,49 @@
+"""Train a system at a tier: ``wmlearn fit SYSTEM --tier laptop``, or ``fit("diamond", ...)``.
+
+Options are the fields of ``RunConfig`` and, after ``--system.``, of the system's own config.
+``--config FILE`` reads them from YAML; every run writes its own to ``config.yaml``. A run that was
+interrupted goes on when the same command is given again, and one that is finished stays as it is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+
+from wmlearn.systems import TRAINABLE
+
+
+def main(argv: Sequence[str]) -> int:
+    """``wmlearn fit SYSTEM [options]``."""
+    known = ", ".join(TRAINABLE)
+    if not argv or argv[0] in ("-h", "--help"):
+        text = __doc__.replace("``", "")
+        print(f"usage: wmlearn fit SYSTEM [options]\n\n{text}\nsystems: {known}")
+        return 0
+    if argv[0] not in TRAINABLE:
+        close = get_close_matches(argv[0], TRAINABLE, n=1)
+        meant = f"did you mean '{close[0]}'?" if close else f"choose one of: {known}."
+        print(f"wmlearn fit: there is no system '{argv[0]}'; {meant}", file=sys.stderr)
+        return 2
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only  # help need not wait for it
+
+    from wmlearn import hub
+    from wmlearn.train.fit import run_settings
+    from wmlearn.train.pace import summary
+    from wmlearn.train.settings import from_words
+    from wmlearn.world import WorldModel
+
+    asked = from_words(argv[0], argv[1:])
+    result = run_settings(asked)
+    if rank_zero_only.rank == 0:
+        card = hub.read_card(result.out)
+        playable = isinstance(result.system, WorldModel)
+        run = replace(asked.run, env=card["env"])  # of the data
+        print(summary(asked.name, result.out, run, card["steps"], result.history, playable))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
