@@ -458,7 +458,7 @@ Markdown("Is the direction known? (guessing 25 %)\n\n| | " + " | ".join(grounds)
 # make room for what is loud and can be foreseen. The features, for which loudness does not count, keep
 # the direction with either seed.
 #
-# And do not read the middle column as the same argument. Under flicker, which nobody can foresee,
+# And do not read the first column as the same argument. Under flicker, which nobody can foresee,
 # features *lose* to pixels here. Noise does not cost a pixel model its code, as 2.1 said; and VICReg,
 # which asks each channel to vary (section 6.1), can be satisfied by noise. The untrained row is a
 # warning of its own: a probe on a network that learned nothing can be strong, when the question is as
@@ -1358,7 +1358,7 @@ Markdown(f"Features minus pixels: **{difference[0.0]:+.0f}** points on clean cli
 # %% [markdown]
 # This does not speak for features. On clean clips nothing separates the three rows, the untrained one
 # among them; and under a flicker that nobody can foresee the features have more to lose, as in the
-# middle column of section 2.2. A few steps of a small network are not where the thesis can be seen on
+# first column of section 2.2. A few steps of a small network are not where the thesis can be seen on
 # real pictures. Where it can, after more training and with a harder question, is the figure of section 7.
 #
 # ## 6.3 · What the probe may not be told
