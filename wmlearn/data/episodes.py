@@ -165,7 +165,7 @@ class EpisodeStore:
         told = self.info.get("captions")
         if told is None:
             return None
-        numbers = [_index(file) for file in self.files]
+        numbers = [index_of(file) for file in self.files]
         texts = isinstance(told, list) and all(type(text) is str for text in told)
         if not texts or (numbers and max(numbers) >= len(told)):
             raise EpisodeError(

@@ -224,7 +224,7 @@ def test_actions_outside_the_space_are_refused_when_read(dataset):
     [
         (None, "holds no dataset.json"),
         ("{", "not JSON"),
-        ("[]", "something else"),
+        ("[]", "holds a list, not an object"),
         ('{"format": "zarr"}', "something else"),
         ('{"format": "wmlearn-episodes", "version": 2}', "version 2; this wmlearn reads version 1"),
         ('{"format": "wmlearn-episodes", "version": 1, "frame_shape": [64]}', "frame_shape"),

@@ -94,7 +94,12 @@ def small_config(config: UniSimConfig, variant: Variant, seed: int) -> UniSimCon
 
 @torch.no_grad()
 def next_frame_psnr(
-    model: UniSim, mixture: Mixture, latents: Tensor, variant: Variant, domain: str, count: int = 256
+    model: UniSim,
+    mixture: Mixture,
+    latents: Tensor,
+    variant: Variant,
+    domain: str,
+    count: int = 256,
 ) -> float:
     """PSNR in dB of the next frame on held-out clips, drawn in one pass from clean past frames."""
     generator = torch.Generator(mixture.device).manual_seed(0)

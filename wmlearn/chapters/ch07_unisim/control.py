@@ -46,9 +46,7 @@ def held_out_clips(
 ) -> tuple[Clip, Tensor]:
     """Whole clips of episodes that were never trained on, and the number of each one's episode."""
     generator = torch.Generator(mixture.device).manual_seed(seed)
-    batch = mixture.draw(
-        count, length, generator, held_out=True, shares={domain: 1.0}, whole=True
-    )
+    batch = mixture.draw(count, length, generator, held_out=True, shares={domain: 1.0}, whole=True)
     return mixture.clip(batch), mixture.episode[batch.index[:, 0]]
 
 

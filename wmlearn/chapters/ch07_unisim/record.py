@@ -150,7 +150,12 @@ def _play(env, player: Callable, rng: np.random.Generator) -> tuple[NDArray, ...
         states.append(info.get("state", np.zeros(0)))
         reached.append(bool(ended))
     actions.append(np.zeros_like(actions[-1]))
-    return np.stack(frames), np.array(actions), np.stack(states).astype(np.float32), np.array(reached)
+    return (
+        np.stack(frames),
+        np.array(actions),
+        np.stack(states).astype(np.float32),
+        np.array(reached),
+    )
 
 
 # --- the file ----------------------------------------------------------------------------------

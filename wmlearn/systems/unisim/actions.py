@@ -152,7 +152,9 @@ class ActionCodes(nn.Module):
             return Actions(number, motion * valid, valid, number, domain)
         rows = domain[:, None].expand(batch, length)
         valid = torch.zeros(batch, length, a, dtype=torch.bool, device=actions.device)
-        return Actions(self.language[rows, actions], motion, valid, self.keys[rows, actions], domain)
+        return Actions(
+            self.language[rows, actions], motion, valid, self.keys[rows, actions], domain
+        )
 
     def nothing(self, batch: int, length: int, domain: Tensor) -> Actions:
         """Frames of which nobody knows what was done before them."""

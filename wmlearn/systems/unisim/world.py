@@ -85,7 +85,9 @@ class UniSimWorld(World):
     def begin(self, latents: Tensor) -> UniSimState:
         """The state after one real frame each, given as its latent float32 ``[B, c, h, w]``."""
         domain = torch.full((len(latents),), self._domain, device=self.device)
-        return self._remembered(latents[:, None], self.system.codes.nothing(len(latents), 1, domain))
+        return self._remembered(
+            latents[:, None], self.system.codes.nothing(len(latents), 1, domain)
+        )
 
     def _remembered(self, latents: Tensor, done: Actions) -> UniSimState:
         with self._precision():
