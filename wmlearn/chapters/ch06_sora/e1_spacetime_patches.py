@@ -19,7 +19,7 @@ def spacetime_patches(patches: Answer, video_of: Answer, *, seed: int = 0) -> It
     """``patches(video, t, p) -> [N, t C p p]`` for a video ``[T, C, H, W]``; and the way back."""
     draw = seeded(seed)
     t, p = 2, 3
-    video = normal(draw, 3 * t, 2, 4 * p, (3 + integer(draw, 2, 3)) * p)
+    video = normal(draw, 3 * t, 4, 4 * p, (3 + integer(draw, 2, 3)) * p)
     parts = _cut(video, t, p)
     count, width = parts.shape[:3].numel(), parts.shape[3:].numel()
     want = _row(parts)
@@ -31,7 +31,7 @@ def spacetime_patches(patches: Answer, video_of: Answer, *, seed: int = 0) -> It
     yield "each patch is a block of the video, in its place in the row"
 
     for t, p in ((1, 2), (3, 1), (2, 2)):
-        video = normal(draw, 2 * t, 1, 3 * p, 2 * p)
+        video = normal(draw, 2 * t, 4, 3 * p, 2 * p)
         want = _row(_cut(video, t, p))
         got = tensor(patches(video, t, p), tuple(want.shape), f"the patches for t={t}, p={p}")
         require(
