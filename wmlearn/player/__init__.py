@@ -35,6 +35,7 @@ def play(
     seed: int = 0,
     prompt: str | None = None,
     sampler: Any = None,
+    guard: bool = True,
     threads: bool | None = None,
     autostart: bool = False,
     width: int = 256,
@@ -60,6 +61,8 @@ def play(
         prompt: what to show, in words, to a world that can be told (``PromptedWorld``).
         sampler: how frames are drawn, for a system or a checkpoint's name: the system's
             ``Sampler``, or a mapping of what shall differ from its own way.
+        guard: end a dream that has left what its world knows, and say so; ``False`` lets it go on.
+            It acts where the checkpoint brings a measure (``World.likeness``).
         threads: ``False`` gives step buttons and an image, for notebook programs in which the
             player's frames do not move. Default: chosen by the platform.
         autostart: play at once instead of waiting for the reader.
@@ -101,6 +104,7 @@ def play(
                 seed=seed,
                 note=note,
                 prompt=prompt,
+                guard=guard,
                 close_env=real is not env,
             )
         except BaseException:
