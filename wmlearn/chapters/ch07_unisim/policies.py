@@ -257,7 +257,7 @@ def clone_mover(
     device = mixture.device
     number = torch.arange(len(mixture), device=device)
     said = mixture.sentence_after(number)
-    babyai = mixture.domain == 0
+    babyai = mixture.domain == model.config.number_of("babyai")
     reached = mixture.reached[mixture.end] & babyai
     good = (mixture.end - number <= within) & (number < mixture.end) & reached & ~mixture.held_out
     rows = number[good & (said >= 0) & (said < len(MOVES))]
@@ -276,7 +276,7 @@ def clone_reacher(
 ) -> Reader:
     """Imitates the recorded motions, each towards a frame up to ``within`` steps later."""
     device = mixture.device
-    number = [d.name for d in model.config.domains].index("fetch")
+    number = model.config.number_of("fetch")
     everywhere = torch.arange(len(mixture), device=device)
     good = (mixture.domain == number) & ~mixture.held_out & (everywhere < mixture.end)
     rows = everywhere[good]
