@@ -163,7 +163,10 @@ def _checked_action(action, space: gymnasium.Space, step: int):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``wmlearn record``."""
-    parser.add_argument("env", help="environment id (doom/basic, atari/pong, ...) or a video file")
+    parser.add_argument(
+        "env",
+        help="environment id (doom/basic, atari/pong, ...), a video file, or a folder of them",
+    )
     parser.add_argument("--out", type=Path, required=True, help="directory of the dataset")
     parser.add_argument("--frames", type=int, default=10_000, help="total; default: %(default)s")
     parser.add_argument("--policy", choices=POLICIES, default="random", help="default: %(default)s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from wmlearn.data.episode_file import read_info
 from wmlearn.data.episodes import Episode, EpisodeError, EpisodeStore, EpisodeWriter
 from wmlearn.data.progress import progress_bar
 from wmlearn.envs.pixels import resize
+from wmlearn.files import write_whole
 
 _SUFFIXES = {
     *(".avi", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts"),
@@ -21,8 +24,11 @@ _SUFFIXES = {
 
 
 def is_video(name: str | os.PathLike) -> bool:
-    """Whether this names a video file (by its suffix) rather than an environment."""
-    return Path(name).suffix.lower() in _SUFFIXES
+    """Whether this names a video file (by its suffix), several (``films/*.mp4``) or a folder of
+    them, rather than an environment.
+    """
+    path = Path(name)
+    return path.suffix.lower() in _SUFFIXES or (path.is_dir() and bool(_films_in(path)))
 
 
 def record_video(
@@ -32,62 +38,126 @@ def record_video(
     size: int = 64,
     fps: float | None = None,
     scene_cut: float = 0.0,
-    episode_frames: int = 1_000,
+    episode_frames: int | None = None,
     progress: bool = True,
 ) -> EpisodeStore:
-    """Reads a video into episodes without actions; continues where it was interrupted.
+    """Reads films into episodes without actions; continues where it was interrupted.
+
+    A film that is given with the ``out`` of an earlier one is added to it.
 
     Args:
-        video: any file that FFmpeg decodes.
+        video: any file that FFmpeg decodes; a folder of such files; or ``folder/*.mp4``.
         out: directory of the dataset.
-        frames: at most this many frames are kept.
+        frames: at most this many frames are in the dataset.
         size: height and width of the frames; the picture is squeezed to a square.
         fps: frames a second to keep; all of them by default.
         scene_cut: a new episode starts where the mean change of a pixel from one kept frame to the
             next exceeds this share of the full range (0.2 to 0.3 finds hard cuts); 0 never cuts.
-        episode_frames: longer stretches are split, so that whole episodes can be held out.
+        episode_frames: longer stretches are split, so that whole episodes can be held out. Default:
+            a tenth of what the first film will give, from 50 to 1,000.
         progress: show a bar.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or no video that can be read.
         EpisodeError: ``out`` holds something else, or a dataset with other settings.
     """
-    video = Path(video)
-    if frames < 2 or episode_frames < 2:
+    films = _films(video)
+    if frames < 2 or (episode_frames is not None and episode_frames < 2):
         raise ValueError("frames and episode_frames must be at least 2, one step.")
-    pictures = _decode(video, fps, size)
-    first = next(pictures, None)
-    if first is None:
-        raise ValueError(f"{video} has no frame that can be decoded.")
-    writer = EpisodeWriter(
-        out,
-        action_space=None,
-        frame_shape=(3, size, size),
-        env=video.name,
-        source_bytes=video.stat().st_size,
-        fps=fps,
-        scene_cut=scene_cut,
-        episode_frames=episode_frames,
-    )
-    seen = kept = 0
-    with progress_bar(frames, 0, f"record {video.name}", progress) as bar:
-        for stretch in _stretches(first, pictures, scene_cut, episode_frames):
-            stretch = stretch[: frames - seen]
-            if len(stretch) < 2:  # a lone frame shows no motion
-                if frames - seen < 2:
-                    break
-                continue
-            seen += len(stretch)
-            if kept == writer.next_index:  # not there yet from an earlier, interrupted run
-                writer.write(Episode(np.stack(stretch).transpose(0, 3, 1, 2)))
-            kept += 1
-            bar.update(len(stretch))
+    for film in films:  # all of them, before anything is written
+        if next(_decode(film, fps, size), None) is None:
+            raise ValueError(f"{film} has no frame that can be decoded.")
+    there = read_info(Path(out)) if (Path(out) / "dataset.json").is_file() else {}
+    if episode_frames is None:
+        episode_frames = there.get("episode_frames") or _a_tenth(films[0], fps, frames)
+    known = [dict(entry) for entry in there.get("films", [])]
+    for film in films:
+        entry = {"name": film.name, "bytes": film.stat().st_size}
+        if entry not in [{k: f[k] for k in ("name", "bytes")} for f in known]:
+            known.append({**entry, "episodes": None})
+    fixed = dict(fps=fps, scene_cut=scene_cut, episode_frames=episode_frames)
+    fixed["env"] = there.get("env") or Path(video).name
+    if there and there.get("films") != known:
+        _write_info(Path(out), {**there, "films": known})
+    writer = EpisodeWriter(out, None, (3, size, size), **fixed, films=known)
+    paths = {(film.name, film.stat().st_size): film for film in films}
+    first, seen = 0, 0
+    with progress_bar(frames, 0, f"record {fixed['env']}", progress) as bar:
+        for entry in known:
+            if (film := paths.get((entry["name"], entry["bytes"]))) is None:
+                if entry["episodes"] is None:
+                    raise EpisodeError(
+                        f"{out} was left in the middle of {entry['name']}: give that film first."
+                    )
+                kept, got = entry["episodes"], 0
+            else:
+                pictures = _decode(film, fps, size)
+                stretches = _stretches(next(pictures), pictures, scene_cut, episode_frames)
+                kept, got = _keep(stretches, writer, first, frames - seen, bar)
+                entry["episodes"] = kept
+                _write_info(Path(out), {**read_info(Path(out)), "films": known})
+            seen += got or int(EpisodeStore(out).lengths[first : first + kept].sum())
+            first += kept
     store = EpisodeStore(out)
     if not len(store):
         raise EpisodeError(
             f"{video} gave no two frames in a row: raise scene_cut, or choose a longer video."
         )
     return store
+
+
+def _keep(
+    stretches: Iterator[list[NDArray[np.uint8]]], writer: EpisodeWriter, first: int, left: int, bar
+) -> tuple[int, int]:
+    """Writes one film's episodes from number ``first`` on; how many they are, of how many frames.
+
+    Those that are there already, from an earlier and interrupted run, are not written again.
+    """
+    kept = seen = 0
+    for stretch in stretches:
+        stretch = stretch[: left - seen]
+        if len(stretch) < 2:  # a lone frame shows no motion
+            if left - seen < 2:
+                break
+            continue
+        seen += len(stretch)
+        if first + kept == writer.next_index:
+            writer.write(Episode(np.stack(stretch).transpose(0, 3, 1, 2)))
+        kept += 1
+        bar.update(len(stretch))
+    return kept, seen
+
+
+def _films(video: str | os.PathLike) -> list[Path]:
+    """The files that were meant, in the order of their names."""
+    path = Path(video)
+    if "*" in path.name:
+        found = sorted(path.parent.glob(path.name))
+    else:
+        found = _films_in(path) if path.is_dir() else [path]
+    if not found:
+        raise FileNotFoundError(f"There is no file {video}.")
+    for film in found:
+        if not film.is_file():
+            raise FileNotFoundError(f"There is no file {film}.")
+    return found
+
+
+def _films_in(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES and f.is_file())
+
+
+def _a_tenth(film: Path, fps: float | None, frames: int) -> int:
+    """Frames of an episode, so that a film of any length gives some to hold out."""
+    with _pyav().open(str(film)) as container:
+        stream = container.streams.video[0]
+        rate = float(stream.average_rate or 25)
+        seconds = float(container.duration or 0) / 1e6 or stream.frames / rate
+    return int(min(1_000, max(50, min(frames, seconds * (fps or rate)) / 10)))
+
+
+def _write_info(folder: Path, info: dict) -> None:
+    write_whole(folder / "dataset.json", json.dumps(info, indent=2) + "\n")
 
 
 def _stretches(

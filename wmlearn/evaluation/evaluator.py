@@ -101,8 +101,12 @@ def evaluate(
          "ranked": ranked or None, "episodes": episodes},
         known=asks is not None,
     )  # fmt: skip
-    if not case.seeds:
-        raise ValueError("At least one seed is needed.")
+    if not case.seeds or min(case.seeds) < 0:
+        raise ValueError(f"seeds must be one or more numbers from 0 on; got {list(case.seeds)}.")
+    if clips < 1 or any(horizon < 1 for horizon in horizons or ()):
+        raise ValueError(
+            f"clips and horizons must be 1 or more; got {clips} and {list(horizons or ())}."
+        )
 
     card = EvaluationCard(
         name=name or type(subject if world is None else world).__name__,

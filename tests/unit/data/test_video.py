@@ -126,3 +126,32 @@ def test_a_film_stands_as_its_display_matrix_says(tmp_path, matrix, corners):
     frame = record_video(path, tmp_path / "set", size=32)[0].frames[0]
     for (y, x), letter in zip(((4, 4), (4, 28), (28, 4), (28, 28)), corners, strict=True):
         assert np.abs(frame[:, y, x].astype(int) - colors[letter]).max() < 12, letter
+
+
+def test_a_short_film_gives_episodes_to_hold_out(tmp_path):
+    store = record_video(make_video(tmp_path / "a.mp4", frames=230), tmp_path / "set", size=16)
+    assert store.lengths.tolist() == [50, 50, 50, 50, 30]
+
+
+def test_a_second_film_is_added_and_a_folder_is_read_whole(tmp_path):
+    films = tmp_path / "films"
+    films.mkdir()
+    one, two = make_video(films / "a.mp4"), make_video(films / "b.mp4", frames=24)
+    kw = dict(size=16, episode_frames=16)
+    record_video(one, tmp_path / "set", **kw)
+    both = record_video(two, tmp_path / "set", **kw)
+    assert both.lengths.tolist() == [16, 16, 8, 16, 8]
+    assert [f["name"] for f in both.info["films"]] == ["a.mp4", "b.mp4"]
+    again = record_video(one, tmp_path / "set", **kw)  # nothing is added twice
+    assert again.lengths.tolist() == both.lengths.tolist()
+    assert is_video(films)
+    whole = record(str(films), tmp_path / "whole", **kw)
+    shape = record(str(films / "*.mp4"), tmp_path / "shape", **kw)
+    for store in (whole, shape):
+        assert [f.read_bytes() for f in store.files] == [f.read_bytes() for f in both.files]
+    limited = record_video(films, tmp_path / "few", frames=50, **kw)
+    assert limited.lengths.tolist() == [16, 16, 8, 10]
+    (films / "c.mp4").write_text("no film")
+    with pytest.raises(ValueError, match="c.mp4 cannot be read"):
+        record_video(films, tmp_path / "none", **kw)
+    assert not (tmp_path / "none").exists()
