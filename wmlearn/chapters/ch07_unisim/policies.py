@@ -134,10 +134,9 @@ def best_motion(
 # --- training inside ----------------------------------------------------------------------------
 
 
-def _starts(mixture: Mixture, latents: Tensor, domain: str, count: int, generator):
-    """Real frames to start dreams from; their numbers."""
-    shares = {domain: 1.0}
-    return mixture.draw(count, 1, generator, shares=shares).index[:, 0]
+def _any_frames(mixture: Mixture, domain: str, count: int, generator: torch.Generator) -> Tensor:
+    """The numbers of real frames of a domain, int64 ``[count]``."""
+    return mixture.draw(count, 1, generator, shares={domain: 1.0}).index[:, 0]
 
 
 def train_mover(
@@ -205,7 +204,7 @@ def train_reacher(
         return torch.randn(shape, generator=generator, device=device)
 
     while (gone := (time.monotonic() - begin) / seconds) < 1:
-        rows, goals = (_starts(mixture, latents, domain, batch, generator) for _ in range(2))
+        rows, goals = (_any_frames(mixture, domain, batch, generator) for _ in range(2))
         goal, state = latents[goals], world.begin(latents[rows])
         for _ in range(horizon):
             with torch.no_grad():
