@@ -1,9 +1,12 @@
 """How long a batch takes: grades copies of the solved exercise, each with its own comment.
 
     python tools/grade_many.py --count 100 --jobs 2 --kill_after 30
+    python tools/grade_many.py --count 300 --jobs 2 --hostile 0.1
 
 With ``--kill_after`` the first attempt is killed by SIGKILL after so many seconds and started
-again; the table shows that the second attempt ran only what was missing.
+again; the table shows that the second attempt ran only what was missing. With ``--hostile`` that
+share of the submissions is hostile, one of ``tests/shared/hostile.py`` after the other, and the
+points of the others are compared with what a clean batch gets.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from wmlearn.grading.course import Course, find_exercise
 from wmlearn.grading.releasing import read_notebook, render
@@ -26,12 +30,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kill_after", type=float, default=0)
+    parser.add_argument("--hostile", type=float, default=0, help="share of the submissions")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         course = Course(folder)
         name, _ = course.release(find_exercise(options.exercise))
-        for number in range(options.count):
+        bad = round(options.hostile * options.count)
+        for number in range(options.count - bad):
             _submit(course, name, f"student{number:03}")
+        _submit_hostile(course, name, bad)
         command = [sys.executable, "-m", "wmlearn.grading", "grade", name, "--course", folder]
         command += ["--jobs", str(options.jobs)]
         if options.kill_after:
@@ -41,12 +48,14 @@ def main() -> None:
             first.wait()
         kept = len(list((course.root / ".graded" / name).glob("*.json")))
         start = time.monotonic()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        ended = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
         seconds = time.monotonic() - start
         with course.api().gradebook as book:
-            scores = {s.score for s in book.assignment_submissions(name)}
-            graded = len(book.assignment_submissions(name))
-        print(f"{kept} results were there before; {graded} graded; points {sorted(scores)}")
+            points = {s.student.id: s.score for s in book.assignment_submissions(name)}
+        graded = len(points)
+        honest = {score for student, score in points.items() if student.startswith("student")}
+        print(f"{kept} results were there before; {graded} graded; exit status {ended}")
+        print(f"points of the {graded - bad} honest ones: {sorted(honest)}")
         print(f"{seconds:.0f} s for the {graded - kept} others, {options.jobs} at a time")
         print(f"load of the machine over these minutes: {os.getloadavg()[1]:.1f}")
 
@@ -59,6 +68,21 @@ def _submit(course: Course, name: str, student: str) -> None:
     target = course.root / "submitted" / student / name
     target.mkdir(parents=True)
     (target / f"{name}.ipynb").write_text(render(notebook), encoding="utf-8")
+
+
+def _submit_hostile(course: Course, name: str, count: int) -> None:
+    if not count:
+        return
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/shared"))
+    import hostile
+    import hostile_more
+
+    assert hostile_more.PIPE  # it has added its own to HOSTILE
+    notebook = read_notebook(course.root / "source" / name / f"{name}.ipynb")
+    kinds, place = list(hostile.HOSTILE), hostile.Place(course.root, 9)
+    for number in range(count):
+        target = course.root / "submitted" / f"hostile{number:03}" / name / f"{name}.ipynb"
+        hostile.write(target, notebook, place, kinds[number * 7 % len(kinds)])
 
 
 if __name__ == "__main__":

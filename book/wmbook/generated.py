@@ -26,7 +26,7 @@ def fill(text: str) -> str:
 
 def pages() -> dict[str, str]:
     """Whole pages, by their file's name."""
-    return {**systems.pages(), **api.pages(), "licence.md": _licence()}
+    return {**systems.pages(), **api.pages(), "licence.md": _license()}
 
 
 @cache
@@ -119,7 +119,7 @@ def _toctrees() -> str:
         "Understand": "fidelity claims systems/index prerequisites/index glossary notation "
         "references",
         "Measured": "results comparison tiers checkpoints clips",
-        "Make and teach": "own_world instructors contributing api/index changelog licence",
+        "Make and teach": "own_world instructors threat_model contributing api/index changelog licence",
     }
     return "\n\n".join(
         f"```{{toctree}}\n:hidden:\n:caption: {caption}\n{chr(10).join(pages.split())}\n```"
@@ -132,7 +132,7 @@ def _exercise_toctree() -> str:
     return f"```{{toctree}}\n:hidden:\n{pages}\n```"
 
 
-def _licence() -> str:
+def _license() -> str:
     text = (places.ROOT / "LICENSE-TEXT").read_text(encoding="utf-8").strip()
     parts = (places.ROOT / "book/static/vendor/README.md").read_text(encoding="utf-8")
     table = parts.partition("\n\n")[2].replace(

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import hostile
+import hostile_more  # noqa: F401 (registers more)
 import pytest
 from places import ROOT
 
@@ -36,8 +37,9 @@ def batch(tmp_path_factory):
     course = Course(tmp_path_factory.mktemp("course"))
     course.release(SOURCE, private=False)
     config = course.root / "nbgrader_config.py"
-    config.write_text(config.read_text().replace("= 60, 300, 2048", "= 8, 120, 1024"))
+    config.write_text(config.read_text().replace("= 60, 300, 2048", "= 10, 120, 1024"))
     notebook = read_notebook(SOURCE)
+    os.environ["SECRET_TOKEN"] = "SECRET"
     (course.root / "precious.txt").write_text("keep")
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.01)
@@ -110,6 +112,29 @@ def test_no_message_output_or_page_quotes_a_hidden_test(batch):
         for text in (outputs, said, page.read_text(encoding="utf-8")):
             assert line not in text
     assert "HIDDEN" not in page.read_text(encoding="utf-8")
+
+
+@needs_box
+def test_numbers_of_hidden_tests_reach_no_message_output_or_page(batch):
+    course, reports, _ = batch
+    spies = [name for name in hostile.HOSTILE if name.startswith(("says_", "prints_", "leaves_"))]
+    assert len(spies) == 8
+    for name in spies:
+        graded = course.root / f"autograded/{name}/{NAME}/{NAME}.ipynb"
+        outputs = [c.get("outputs") for c in json.loads(graded.read_text())["cells"]]
+        for text in (json.dumps(outputs), repr(reports[name])):
+            assert "LEAK" not in text and "7777" not in text
+
+
+@needs_box
+def test_what_a_student_writes_in_markdown_runs_nowhere(batch):
+    course, _, _ = batch
+    course.feedback(NAME)
+    page = course.root / f"feedback/a_script_in_the_essay/{NAME}/{NAME}.html"
+    text = page.read_text(encoding="utf-8")
+    assert "<strong>bold</strong>" in text
+    assert "alert('essay')" not in text.replace("&#39;", "'") or "<script>alert" not in text
+    assert "onerror" not in text and 'href="javascript' not in text
 
 
 @needs_box

@@ -176,7 +176,7 @@ def network_call(notebook, place):
         """)  # fmt: skip
 
 
-@hostile(NOTHING, "had been replaced")
+@hostile(NOTHING, "reaches for the checks")
 def replaced_wmlearn_teach(notebook, place):
     return own_cell(all_stubs(notebook), """
         import sys, types
@@ -192,7 +192,7 @@ def replaced_wmlearn_teach(notebook, place):
         """)  # fmt: skip
 
 
-@hostile(_without(3), "torch.allclose had been replaced")
+@hostile(_without(3), "overwrites parts of torch")
 def patched_torch(notebook, place):
     own_cell(notebook, """
         import builtins, torch
@@ -229,7 +229,7 @@ def edited_locked_cells(notebook, place):
     return answer(notebook, 3, WRONG)
 
 
-@hostile(_without(1), "looks into the grader's frames")
+@hostile(_without(1), "looks into the frames of Python")
 def prints_the_hidden_test(notebook, place):
     return answer(notebook, 1, """
         import gc, sys

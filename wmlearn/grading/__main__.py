@@ -7,17 +7,21 @@ export. Without one: ``release SOURCE.ipynb OUT.ipynb`` and ``grade SOURCE.ipynb
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import sys
 from pathlib import Path
 
+from wmlearn.files import write_whole
 from wmlearn.grading import grade, release
-from wmlearn.grading.sandbox import find_sandbox
+from wmlearn.grading.sandbox import find_sandbox, require_box
+from wmlearn.grading.tables import table_text
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command line for teachers; see ``--help``. Returns 1 if a submission was unreadable."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show stops nothing
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(argv)
     return options.run(options) or 0
 
@@ -43,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--public", action="store_true", help="the public parameters and seeds")
     made.add_argument("--solutions", action="store_true", help="after the deadline: with solutions")
 
-    made = command("collect", _collect, "import submissions from Canvas, Moodle or a folder")
+    made = command(
+        "collect", _collect, "import submissions from Canvas, Moodle, Gradescope, Brightspace"
+    )
     made.add_argument("what", help="the assignment, such as 04")
     made.add_argument("files", nargs="+", help="zip files or folders")
     course(made)
@@ -55,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="submissions at a time")
     made.add_argument("--fresh", action="store_true", help="ignore earlier results")
     made.add_argument(
-        "--require_sandbox", action="store_true", help="fail where bubblewrap is missing"
+        "--no_sandbox", action="store_true", help="grade also where bubblewrap is missing"
     )
     made.add_argument(
         "--seconds", type=float, default=60, help="time limit of a cell, without a course"
@@ -73,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("what", help="the assignment, such as 04")
     course(made)
     made.add_argument("--format", choices=("plain", "canvas", "moodle"), default="plain")
-    made.add_argument("--roster", type=Path, help="the gradebook as exported by Canvas")
+    made.add_argument(
+        "--roster", type=Path, help="Canvas's exported gradebook, or Moodle's grading worksheet"
+    )
+    made.add_argument("--column", default="", help='the title in Canvas, as "Diamond (1234)"')
     made.add_argument("--out", type=Path, help="the file (default: NAME.csv in the course)")
 
     made = command("gradescope", _gradescope, "make Gradescope's autograder zip (otter-grader)")
@@ -118,22 +127,28 @@ def _collect(options: argparse.Namespace) -> int:
     from wmlearn.grading.course import Course
 
     course = Course.open(options.course)
-    taken, left = collect(course, course.assignment(options.what), map(Path, options.files))
-    print(f"{len(taken)} submissions: {', '.join(taken) or 'none'}")
-    for line in left:
-        print(f"  left out: {line}")
-    return 1 if left else 0
+    name = course.assignment(options.what)
+    found = collect(course, name, map(Path, options.files))
+    print(f"{len(found.students)} submissions: {', '.join(found.students) or 'none'}")
+    counts = ", ".join(f"{n} {what}" for what, n in found.counts.items())
+    print(f"{len(found.lines)} files ({counts}); each in {course.root / f'{name}-collected.csv'}")
+    for words in found.lost:
+        print(f"  NOT TAKEN: {words}")
+    return 1 if found.lost else 0
 
 
 def _grade(options: argparse.Namespace) -> int:
     from wmlearn.grading.course import Course
 
-    _warn(options.require_sandbox)
+    require_box(options.no_sandbox)
+    _warn()
     if options.submissions:
         return _grade_files(options)
     course = Course.open(options.course)
     name = course.assignment(options.what)
-    rows = course.grade(name, options.jobs, options.fresh, lambda text: print(text, flush=True))
+    rows = course.grade(
+        name, options.jobs, options.fresh, lambda text: print(text, flush=True), options.no_sandbox
+    )
     path = Path(options.csv) if options.csv else course.root / f"{name}-details.csv"
     lines = [
         (row.student, item.exercise, "" if item.points is None else f"{item.points:g}",
@@ -142,11 +157,16 @@ def _grade(options: argparse.Namespace) -> int:
         for item in row.report.scores
     ]  # fmt: skip
     _write_csv(path, [("student", "exercise", "points", "maximum", "message", "notes"), *lines])
-    unreadable = [r.student for r in rows if any("UNREADABLE" in n for n in r.report.notes)]
-    print(f"{len(rows)} graded; details in {path}")
+    unreadable, failed = (
+        [r.student for r in rows if any(n.startswith(word) for n in r.report.notes)]
+        for word in ("UNREADABLE", "NOT GRADED")
+    )
+    print(f"{len(rows) - len(failed)} graded; details in {path}")
     if unreadable:
         print(f"not readable, 0 points, ask for them again: {', '.join(unreadable)}")
-    return 1 if unreadable else 0
+    if failed:
+        print(f"not graded, see their notes and run this again: {', '.join(failed)}")
+    return 1 if unreadable or failed else 0
 
 
 def _grade_files(options: argparse.Namespace) -> int:
@@ -156,7 +176,9 @@ def _grade_files(options: argparse.Namespace) -> int:
     rows, unreadable = [], 0
     for path in options.submissions:
         try:
-            report = grade(path, source, options.seconds, options.megabytes)
+            report = grade(
+                path, source, options.seconds, options.megabytes, no_sandbox=options.no_sandbox
+            )
         except ValueError as error:
             print(error)
             unreadable = 1
@@ -187,7 +209,8 @@ def _export(options: argparse.Namespace) -> int:
     course = Course.open(options.course)
     name = course.assignment(options.what)
     out = options.out or course.root / f"{name}.csv"
-    out.write_text(export(course, name, options.format, options.roster), encoding="utf-8")
+    text = export(course, name, options.format, options.roster, options.column)
+    write_whole(out, text)
     print(f"wrote {out}")
     return 0
 
@@ -217,17 +240,13 @@ def _github(options: argparse.Namespace) -> int:
     return 0
 
 
-def _warn(required: bool = False) -> None:
-    missing = find_sandbox().missing
-    if missing and required:
-        raise ValueError(missing)
-    if missing:
+def _warn() -> None:
+    if missing := find_sandbox().missing:
         print(f"WARNING: {missing}", file=sys.stderr)
 
 
 def _write_csv(path: Path, rows: list[tuple]) -> None:
-    with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    write_whole(path, table_text(rows))
 
 
 if __name__ == "__main__":

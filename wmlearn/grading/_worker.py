@@ -1,7 +1,8 @@
-"""The limited process itself: started by ``limits.py`` as a script, asked over stdin.
+"""The student's process: started by ``talking.py`` as a script, asked over stdin, in a box.
 
-It answers in JSON lines on its original stdout. What the student's code prints is kept up to
-10,000 characters a cell, and the rest is thrown away.
+It holds no check, no test and no password. It runs cells, and calls functions of theirs by name
+with plain values; what comes back is plain too. Nothing that it says is believed to be more than
+the student's answer.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import linecache
 import os
 import signal
 import sys
+import threading
 import time
 import types
-from collections.abc import Iterable
 
 PRINTED = 10_000  # characters kept of what a cell prints
+_TEXT = 2000
 
 
 def _become(user: int | None) -> None:
@@ -43,33 +45,12 @@ def _limit(megabytes: int, cpu_seconds: int, processes: int | None) -> str:
     total = used + megabytes * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (total, total))
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**27, 2**27))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     words = f"wall-clock and processor time, {megabytes} MB of memory, files of 128 MB"
     if processes is None:
         return words
     resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
     return f"{words}, number of processes"
-
-
-def _anonymous_megabytes() -> float:
-    try:
-        with open("/proc/self/status") as file:
-            [line] = [line for line in file if line.startswith("RssAnon")]
-    except (OSError, ValueError):
-        return 0.0
-    return int(line.split()[1]) / 1024
-
-
-def _describe(error: BaseException, megabytes: int) -> str:
-    from wmlearn.teach.checks import CheckFailed, describe
-
-    try:
-        if isinstance(error, CheckFailed):
-            return str(error.hint)
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-            return f"it needs more than its {megabytes} MB of memory."
-        return describe(error)
-    except BaseException:  # an exception whose own text raises
-        return f"{type(error).__name__} without a readable text"
 
 
 class _Printed(io.TextIOBase):
@@ -93,190 +74,228 @@ class _Printed(io.TextIOBase):
         return "".join(self.kept) + cut
 
 
-class Guard:
-    """Remembers what the tests stand on, and puts it back before each test.
-
-    That is: torch's and the library's functions, the built-in ones, and the names that the
-    teacher's own cells defined. It stops overwritten checks and patched functions. It cannot stop
-    code that digs through this process's memory.
-    """
-
-    _MODULES = ("builtins", "math", "torch", "torch.nn.functional", "torch.linalg", "torch.testing")
-
-    def __init__(self, open_names: Iterable[str] = ()) -> None:
-        self.open_names = frozenset(open_names)
-        self.trusted: dict[str, object] = {}
-        self._remember()
-
-    def _remember(self) -> None:
-        import torch
-
-        names = [*self._MODULES, *(n for n in sys.modules if n.startswith("wmlearn"))]
-        self.modules = {name: sys.modules[name] for name in names if name in sys.modules}
-        self.places: list[tuple] = [(torch.Tensor, dict(vars(torch.Tensor)))]
-        self.code, self.tables = [], []
-        for name, module in self.modules.items():
-            ours = name.startswith("wmlearn")
-            content = {k: v for k, v in vars(module).items() if callable(v) or not ours}
-            self.places.append((module, content))
-            if name.startswith(("wmlearn.teach", "wmlearn.chapters")):
-                self._look_into(module)
-
-    def _look_into(self, module: types.ModuleType) -> None:
-        for name, value in list(vars(module).items()):
-            if isinstance(value, types.FunctionType):
-                self.code.append((value, value.__code__, value.__defaults__))
-            elif isinstance(value, type) and value.__module__ == module.__name__:
-                self.places.append((value, dict(vars(value))))
-            elif isinstance(value, dict) and not name.startswith("__"):
-                self.tables.append((value, dict(value)))
-
-    def learn(self, before: dict, namespace: dict) -> None:
-        """Takes the names that a teacher's cell has bound as the true ones."""
-        for name, value in namespace.items():
-            if name not in self.open_names and before.get(name, self) is not value:
-                self.trusted[name] = value
-        self._remember()  # an import may have completed torch
-
-    def restore(self, namespace: dict) -> list[str]:
-        """Puts everything back; returns what had been changed."""
-        changed = []
-        sys.settrace(None)
-        sys.setprofile(None)
-        for function, code, defaults in self.code:
-            if function.__code__ is not code or function.__defaults__ is not defaults:
-                function.__code__, function.__defaults__ = code, defaults
-                changed.append(function.__qualname__)
-        for table, content in self.tables:
-            if table != content:
-                table.clear()
-                table.update(content)
-                changed.append("a table of the checks")
-        for name, module in self.modules.items():
-            if sys.modules.get(name) is not module:
-                sys.modules[name] = module
-                changed.append(name)
-        for place, content in self.places:
-            changed += [f"{place.__name__}.{name}" for name in _put_back(place, content)]
-        for name, value in self.trusted.items():
-            if namespace.get(name, self) is not value:
-                namespace[name] = value
-                changed.append(name)
-        return changed
+class _FromTheJudge(Exception):
+    """Base of what a function of the check's raised on the other side."""
 
 
-def _put_back(place: types.ModuleType | type, content: dict) -> list[str]:
-    """The attributes of a module or class that had to be set again, or taken away."""
-    now, nothing, changed = dict(vars(place)), object(), []
-    for name, value in content.items():
-        if now.get(name, nothing) is not value:
-            setattr(place, name, value)
-            changed.append(name)
-    shadows = set() if place.__name__.startswith("torch") else set(now) - set(content)
-    builtin = {name for name in vars(builtins) if not name.startswith("__")}
-    for name in shadows if isinstance(place, type) else shadows & builtin:
-        delattr(place, name)
-        changed.append(name)
-    return changed
+class Pipe:
+    """Frames to and from the judge; one conversation at a time."""
+
+    def __init__(self) -> None:
+        from wmlearn.grading import wire
+
+        self._wire = wire
+        self._in = os.fdopen(os.dup(0), "rb")
+        self._out = os.fdopen(os.dup(1), "wb", buffering=0)
+        self._lock = threading.RLock()
+        self._me = os.getpid()
+
+    def send(self, op: str, **content: object) -> None:
+        if os.getpid() != self._me:
+            os._exit(0)  # a child that the student's code has forked
+        frame = memoryview(self._wire.Writer().frame(op, **content))
+        while frame:
+            frame = frame[self._out.write(frame) :]
+
+    def receive(self) -> dict:
+        parts = self._wire.read_bytes(self._in)
+        if parts is None:
+            os._exit(0)  # at once, whatever threads and exit handlers there are
+        return self._wire.read_frame(*parts, function=self.function)
+
+    def ask(self, op: str, **content: object) -> dict:
+        with self._lock:
+            self.send(op, **content)
+            answer = self.receive()
+        if answer["op"] == "raised":
+            raise self._error(answer)
+        return answer
+
+    def function(self, number: int) -> types.FunctionType:
+        """The answer's side of a function of the check's, as ``crossing.arrive`` takes it."""
+        far = _Far(self, number)
+
+        def call(*arguments: object, **named: object) -> object:
+            raise AssertionError("called through crossing.served only")
+
+        call.far = far
+        return call
+
+    def _error(self, answer: dict) -> Exception:
+        kind = getattr(builtins, answer["type"], None)
+        if not (isinstance(kind, type) and issubclass(kind, Exception)):
+            kind = type(answer["type"], (_FromTheJudge,), {})
+        try:
+            error = kind(answer["text"])
+        except Exception:  # one that wants other arguments
+            error = RuntimeError(answer["text"])
+        error.number = answer["number"]
+        return error
 
 
-def _plain(source: str) -> str:
-    """The cell without IPython's magic lines, which the notebook's kernel alone knows."""
-    lines = source.split("\n")
-    lines = ["pass  # " + line if line.startswith(("%", "!")) else line for line in lines]
-    return "\n".join(lines)
+class _Far:
+    """A function behind the pipe: see ``crossing.Function``."""
+
+    def __init__(self, pipe: Pipe, number: int) -> None:
+        self._pipe, self._number = pipe, number
+
+    def forward(self, arguments: object, named: object, tensors: list) -> object:
+        from wmlearn.teach.crossing import Called
+
+        got = self._pipe.ask("callback", number=self._number, arguments=arguments, named=named,
+                             tensors=tensors)  # fmt: skip
+        return Called(got["template"], got["outputs"], got["tracked"], got["graph"])
+
+    def backward(self, graph: int, gradients: list) -> list:
+        return self._pipe.ask("backward", graph=graph, gradients=gradients)["gradients"]
 
 
-def _execute(source: str, name: str, namespace: dict, show_lines: bool = True) -> None:
-    text = _plain(source)
-    if show_lines:  # error messages quote the student's own lines, never a hidden test's
-        kept = [line + "\n" for line in text.split("\n")]
-        linecache.cache[name] = (len(text), None, kept, name)
+class Student:
+    """The notebook's names, and what has been called and built."""
+
+    def __init__(self, pipe: Pipe, request: dict) -> None:
+        self.pipe, self.request = pipe, request
+        self.notebook = types.ModuleType("__main__")
+        self.kept: dict[str, object] = {}
+
+    def cell(self, id: str, source: str) -> dict:
+        """Runs a cell."""
+        printed = _Printed()
+        sys.modules["__main__"] = self.notebook
+        sys.stdout = sys.stderr = printed
+        error = None
+        try:
+            _execute(source, f"<{id}>", self.notebook.__dict__)
+        except BaseException as raised:  # also SystemExit: nothing may end the worker unreported
+            error = self.describe(raised)["text"]
+        finally:
+            sys.stdout = sys.stderr = _Printed()
+        return {"error": error or "", "output": printed.text()[: PRINTED + 100]}
+
+    def names(self, key: str, names: list) -> dict:
+        """Remembers what the names stand for now: ``key/name``."""
+        kinds = {}
+        for name in names:
+            value = self.notebook.__dict__.get(name, self)
+            kinds[name] = "function" if callable(value) else "data"
+            if value is self:
+                kinds[name] = "missing"
+            else:
+                self.kept[f"{key}/{name}"] = value
+        return {"kinds": kinds}
+
+    def get(self, name: str) -> dict:
+        from wmlearn.teach.crossing import plain
+
+        return {"value": plain(self.kept[name])}
+
+    def call(self, name: str, arguments: tuple, pull: object) -> dict:
+        from wmlearn.teach import crossing
+        from wmlearn.teach.answers import find_method
+
+        function = find_method(self.kept, name)
+        given = tuple(crossing.arrive(x, self._far) for x in arguments)
+        value = function(*given)
+        if pull is not None:
+            crossing.pull_back(value, pull)
+        after = [None if callable(x) and not isinstance(x, tuple) else crossing.leave(now, x)
+                 for now, x in zip(given, arguments, strict=True)]  # fmt: skip
+        return {
+            "value": crossing.plain(value),
+            "arguments": after,
+            "gradients": [crossing.gradient(x) for x in given],
+            "names": list(crossing.names_of(function)),
+        }
+
+    def build(self, name: str, arguments: tuple) -> dict:
+        from wmlearn.teach import crossing
+
+        made = self.kept[name](*(crossing.arrive(x, self._far) for x in arguments))
+        key = f"{name}#{len(self.kept)}"
+        self.kept[key] = made
+        return {"key": key}
+
+    def imported(self, module: str, name: str, arguments: list) -> dict:
+        """Calls a function of an installed module; its result has to be JSON."""
+        target = importlib.import_module(module)
+        for part in name.split("."):
+            target = getattr(target, part)
+        return {"value": json.dumps(target(*arguments))}
+
+    @staticmethod
+    def _far(function: object) -> _Far:
+        return function.far
+
+    def describe(self, error: BaseException) -> dict:
+        """An error as plain data."""
+        from wmlearn.teach.checks import CheckFailed, describe, is_unwritten
+
+        megabytes = self.request["megabytes"]
+        try:
+            unwritten = is_unwritten(error)
+            if isinstance(error, CheckFailed):
+                text = str(error.hint)
+            elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+                text = f"MemoryError: it needs more than its {megabytes} MB of memory"
+            else:
+                text = describe(error)
+        except BaseException:  # an exception whose own text raises
+            text, unwritten = f"{type(error).__name__} without a readable text", False
+        return {"text": str(text)[:_TEXT], "unwritten": unwritten,
+                "number": getattr(error, "number", None)}  # fmt: skip
+
+
+def _execute(source: str, name: str, namespace: dict) -> None:
+    # magic lines, which the notebook's kernel alone knows, do nothing
+    lines = ["pass  # " + line if line.startswith(("%", "!")) else line
+             for line in source.split("\n")]  # fmt: skip
+    text = "\n".join(lines)
+    linecache.cache[name] = (len(text), None, [line + "\n" for line in lines], name)
     exec(compile(text, name, "exec"), namespace)
 
 
-def _accepts_nothing(cell: dict, namespace: dict) -> bool:
-    """Whether the test refuses an empty answer, as it must: else someone tampered with it."""
-    if not cell.get("stubs"):
-        return True
-    for source in filter(None, (cell["source"], cell.get("hidden", ""))):
-        copy = {k: v for k, v in namespace.items() if k not in cell["names"]}
-        for stub in cell["stubs"]:
-            try:
-                _execute(stub, "<empty answer>", copy, show_lines=False)
-            except BaseException:
-                continue
-        try:
-            _execute(source, "<test of the test>", copy, show_lines=False)
-        except BaseException:
-            continue
-        return False
-    return True
+def _no_checks_here() -> None:
+    """``check`` does nothing here: the judge, elsewhere, is the one who checks."""
+    import wmlearn.teach
+    import wmlearn.teach.checks
 
+    def check(number: str, *answers: object, **variant: object) -> None:
+        print(f"{number}: checked by the judge, not here.")
 
-def _run_cell(cell: dict, namespace: dict, guard: Guard, megabytes: int) -> dict:
-    kind, printed, changed, problem = cell.get("kind", "own"), _Printed(), [], ""
-    before = dict(namespace) if kind == "locked" else {}
-    if kind in ("test", "locked"):
-        changed = guard.restore(namespace)
-    sys.stdout = sys.stderr = printed
-    try:
-        _execute(cell["source"], f"<{cell['id']}>", namespace, show_lines=kind != "test")
-    except BaseException as error:  # also SystemExit: nothing may end the worker unreported
-        problem = _describe(error, megabytes)
-    if kind == "locked" and not problem:
-        guard.learn(before, namespace)
-    if kind == "test" and not problem:
-        guard.restore(namespace)
-        if not _accepts_nothing(cell, namespace):
-            problem = "the tests were tampered with: they accept an empty answer."
-    output = "" if kind == "test" else printed.text()
-    return {"error": problem, "output": output, "changed": sorted(set(changed))[:10]}
+    wmlearn.teach.check = wmlearn.teach.checks.check = check
 
 
 def main() -> None:
-    questions = os.fdopen(os.dup(0), "rb")
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    sys.path[:] = json.loads(sys.argv[1])
+    pipe = Pipe()
     quiet = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(quiet, number)
     me = os.getpid()
-    request = json.loads(questions.readline())
-    sys.path[:] = request["path"]
-
-    def report(token: str, event: str, **content: object) -> None:
-        if os.getpid() != me:
-            os._exit(0)  # a child that the student's code has forked
-        line = json.dumps({"token": token, "event": event, **content}).encode() + b"\n"
-        while line:
-            line = line[out.write(line) :]
-
+    request = pipe.receive()["request"]
     _become(request.get("user"))
     import torch
 
-    from wmlearn.teach.checks import exercises
-
-    exercises()  # loaded before the memory is counted
+    _no_checks_here()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    guard = Guard(request.get("open_names", ()))
-    megabytes = request["megabytes"]
-    limits = _limit(megabytes, request["cpu_seconds"], request.get("processes"))
-    report(request["token"], "ready", limits=limits, base=_anonymous_megabytes())
-
-    notebook = types.ModuleType("__main__")
-    for line in iter(questions.readline, b""):
-        cell = json.loads(line)
-        token = cell.pop("token")
-        if "call" in request:
-            report(token, "returned", **_call(request, megabytes))
-            return
-        sys.modules["__main__"] = notebook
-        result = _run_cell(cell, notebook.__dict__, guard, megabytes)
-        if request.get("boxed") and os.getpid() == me:
+    limits = _limit(request["megabytes"], request["cpu_seconds"], request.get("processes"))
+    student = Student(pipe, request)
+    pipe.send("ready", limits=limits)
+    does = {
+        op: getattr(student, op) for op in ("cell", "names", "get", "call", "build", "imported")
+    }
+    while True:
+        question = pipe.receive()
+        op = question.pop("op")
+        try:
+            reply = does[op](**question)
+        except BaseException as error:
+            pipe.send("stopped", **student.describe(error))
+            continue
+        if op == "cell" and request.get("boxed") and os.getpid() == me:
             _end_all_others()
-        report(token, "cell", id=cell["id"], **result)
-    os._exit(0)  # at once, whatever threads and exit handlers the student's code has left
+        pipe.send("done", **reply)
 
 
 def _end_all_others() -> None:
@@ -292,18 +311,6 @@ def _end_all_others() -> None:
         except (ProcessLookupError, PermissionError, ChildProcessError):
             return  # there are none
         time.sleep(0.01)
-
-
-def _call(request: dict, megabytes: int) -> dict:
-    try:
-        target = importlib.import_module(request["call"][0])
-        for part in request["call"][1].split("."):
-            target = getattr(target, part)
-        value = target(*request["args"])
-        json.dumps(value)
-    except BaseException as error:
-        return {"value": None, "error": _describe(error, megabytes)}
-    return {"value": value, "error": ""}
 
 
 if __name__ == "__main__":

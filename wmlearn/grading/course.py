@@ -19,19 +19,21 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wmlearn.files import write_whole
-from wmlearn.grading.merging import Plan, blank, merged_notebook, plan, read_submission
+from wmlearn.grading.gradebook import check_gradebook, find_scripts, read_stamp, safe_id
+from wmlearn.grading.judges import close_idle
+from wmlearn.grading.merging import Plan, blank, merged_notebook, plan
+from wmlearn.grading.reading import read_submission
 from wmlearn.grading.records import key_of, load_outcome, save_outcome
 from wmlearn.grading.releasing import read_notebook, render
-from wmlearn.grading.sandbox import find_sandbox
+from wmlearn.grading.sandbox import require_box
 from wmlearn.grading.scoring import Limits, Outcome, Report, report, run_plan, score
 from wmlearn.grading.variants import make_variant
 
@@ -56,8 +58,10 @@ c.GenerateFeedback.preprocessors = [
     "wmlearn.grading.nbgrader_parts.HideTests",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+c.HTMLExporter.sanitize_html = True  # what students write in Markdown is shown, not run
 # Limits of one submission: seconds for a cell, seconds in all, megabytes of memory.
 c.RunInBox.seconds, c.RunInBox.total, c.RunInBox.megabytes = 60, 300, 2048
+c.RunInBox.no_sandbox = False  # True: grade also where there is no box; trust everybody then
 '''
 EXERCISES = "notebooks/exercises"
 
@@ -160,11 +164,21 @@ class Course:
         return read_notebook(self.root / "source" / name / f"{name}.ipynb")
 
     def submissions(self, name: str) -> dict[str, Path]:
-        """The submitted notebook of each student, sorted; it may be missing or unreadable."""
-        folders = sorted((self.root / "submitted").glob(f"*/{name}"))
-        return {path.parent.name: path / f"{name}.ipynb" for path in folders if path.is_dir()}
+        """The submitted notebook of each student, sorted; it may be missing or unreadable.
 
-    def grade(self, name: str, jobs: int = 2, fresh: bool = False, say: Any = print) -> list[Row]:
+        A folder whose name cannot be an id, such as ``x[1]``, has the id that ``safe_id`` makes.
+        """
+        folders = (path / name for path in sorted((self.root / "submitted").glob("*")))
+        return {safe_id(p.parent.name): p / f"{name}.ipynb" for p in folders if p.is_dir()}
+
+    def grade(
+        self,
+        name: str,
+        jobs: int = 2,
+        fresh: bool = False,
+        say: Any = print,
+        no_sandbox: bool = False,
+    ) -> list[Row]:
         """Grades all submissions of an assignment, and writes points into nbgrader's gradebook.
 
         Runs ``jobs`` submissions at a time. Each result is kept as soon as it is there; a second
@@ -175,7 +189,9 @@ class Course:
             jobs: submissions at a time.
             fresh: forget earlier results and run all again.
             say: gets a line for each submission.
+            no_sandbox: grade also where there is no box around the students' processes.
         """
+        require_box(no_sandbox)
         found = self.submissions(name)
         if not found:
             raise ValueError(
@@ -186,7 +202,7 @@ class Course:
         if fresh:
             shutil.rmtree(store, ignore_errors=True)
         teacher, limits = self.teacher(name), self.limits()
-        find_sandbox()
+        check_gradebook(self.root)
         rows: dict[str, Row] = {}
         with _claim(self.root / ".graded"), ThreadPoolExecutor(max(1, jobs)) as pool:
             waiting = {
@@ -196,14 +212,30 @@ class Course:
             try:
                 for done in as_completed(waiting):
                     student = waiting[done]
-                    planned, outcome = done.result()
-                    merged = render(merged_notebook(planned, teacher))
-                    self._save(name, student, merged, key_of(planned, limits), store)
-                    rows[student] = Row(student, report(f"{name}.ipynb", planned, outcome, teacher))
+                    try:
+                        rows[student] = self._row(name, student, *done.result(), teacher, limits)
+                    except Exception as error:  # one submission never stops the others
+                        rows[student] = _not_graded(name, student, teacher, error)
                     say(_line(rows[student]))
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+                close_idle()
         return [rows[student] for student in sorted(rows)]
+
+    def _row(
+        self,
+        name: str,
+        student: str,
+        planned: Plan,
+        outcome: Outcome,
+        teacher: dict,
+        limits: Limits,
+    ) -> Row:
+        """Writes one student's result into the gradebook."""
+        merged = render(merged_notebook(planned, teacher))
+        note = self._save(name, student, merged, key_of(planned, limits))
+        found = report(f"{name}.ipynb", planned, outcome, teacher)
+        return Row(student, replace(found, notes=found.notes + note))
 
     def _run(
         self, student: str, path: Path, teacher: dict, limits: Limits, store: Path
@@ -215,33 +247,35 @@ class Course:
             trouble = f"UNREADABLE: {str(error).replace(str(self.root) + os.sep, '')}"
         planned = plan(submission, teacher)
         if trouble:
-            planned = Plan(planned.cells, {}, planned.missing, planned.open_names, (trouble,))
+            planned = Plan(planned.cells, {}, planned.missing, (trouble,))
         key = key_of(planned, limits)
         outcome = load_outcome(store, key)
         if outcome is None:
-            outcome = run_plan(planned, teacher, limits)
+            nothing = Outcome({}, {}, "none: there was nothing to run")
+            outcome = nothing if trouble else run_plan(planned, teacher, limits)
             save_outcome(store, key, outcome)
         return planned, outcome
 
-    def _save(self, name: str, student: str, merged: str, key: str, store: Path) -> None:
+    def _save(self, name: str, student: str, merged: str, key: str) -> tuple[str, ...]:
         """Has nbgrader write one student's points, unless it has done so for this very answer."""
         key += " " + hashlib.sha256(merged.encode(errors="replace")).hexdigest()
-        mark = store / "saved" / f"{student}.txt"
+        mark = self.root / ".graded" / name / "saved" / f"{student}.txt"
         graded = self.root / "autograded" / student / name / f"{name}.ipynb"
+        stamp, note = read_stamp(self.submissions(name)[student].with_name("timestamp.txt"))
         if mark.is_file() and mark.read_text() == key and graded.is_file():
-            return
+            return note
         staged = self.root / ".graded" / "staged"
         target = staged / student / name
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         write_whole(target / f"{name}.ipynb", merged)
-        stamp = self.root / "submitted" / student / name / "timestamp.txt"
-        if stamp.is_file() and not stamp.is_symlink() and stamp.stat().st_size < 1000:
-            shutil.copy(stamp, target)
+        if stamp:
+            write_whole(target / "timestamp.txt", stamp)
         self._call(
             lambda api: api.autograde(name, student), f"grade {student}", submitted=str(staged)
         )
         write_whole(mark, key)
+        return note
 
     def feedback(self, name: str) -> list[Path]:
         """Writes a page for each graded student, without hidden tests: ``feedback/...html``."""
@@ -271,15 +305,20 @@ class Course:
         return NbGraderAPI(config=config)
 
     def _call(self, ask: Any, what: str, submitted: str = "") -> None:
-        scripts = str(Path(sys.executable).parent)  # nbgrader calls `alembic`
-        if scripts not in os.environ["PATH"].split(os.pathsep):
-            os.environ["PATH"] = scripts + os.pathsep + os.environ["PATH"]
+        find_scripts()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # SQLAlchemy's about nbgrader's own queries
             result = ask(self.api(submitted))
         if not result["success"]:
             log = (result.get("log") or "") + (result.get("error") or "")
             raise RuntimeError(f"nbgrader could not {what}:\n{log[-2000:]}")
+
+
+def _not_graded(name: str, student: str, teacher: dict, error: Exception) -> Row:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    note = f"NOT GRADED: {lines[0][:300]}"
+    planned, nothing = plan(blank(teacher), teacher), Outcome({}, {}, "none: it did not run")
+    return Row(student, replace(report(name, planned, nothing, teacher), notes=(note,)))
 
 
 def _line(row: Row) -> str:

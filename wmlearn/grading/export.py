@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from wmlearn.grading.course import Course
+from wmlearn.grading.gradebook import safe_id
+from wmlearn.grading.tables import Table, read_table, table_text
 
 FORMATS = ("plain", "canvas", "moodle")
 _CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 
 
-def export(course: Course, name: str, kind: str = "plain", roster: Path | None = None) -> str:
+def export(
+    course: Course, name: str, kind: str = "plain", roster: Path | None = None, column: str = ""
+) -> str:
     """The gradebook's points of one assignment as CSV text, sorted by student.
 
     Manual points count as soon as someone gave them; a row says how many parts still wait.
@@ -22,8 +24,17 @@ def export(course: Course, name: str, kind: str = "plain", roster: Path | None =
         course: where the gradebook is.
         name: the assignment, such as ``04_diamond``.
         kind: ``plain`` (a column for each exercise), ``canvas`` or ``moodle``.
-        roster: for Canvas, the gradebook exported there: its own columns are taken over. Students
-            are matched by "SIS Login ID", "SIS User ID" or "ID".
+        roster: for Canvas, the gradebook exported there; its own columns are taken over, and
+            students are matched by "ID", "SIS User ID" or "SIS Login ID". For Moodle, the grading
+            worksheet of the assignment, which is given back with its grades filled in; students
+            are matched by the participant number in "Identifier", or by "Username", "ID number"
+            or "Email address".
+        column: for Canvas, the assignment's title there, such as "Diamond (1234)"; by default the
+            roster's column that begins with ``name``, or ``name``.
+
+    Raises:
+        ValueError: if a student of the gradebook is not in the roster, or the roster has no
+            column to find students by.
     """
     if kind not in FORMATS:
         raise ValueError(f"There is no format {kind!r}; choose from {', '.join(FORMATS)}.")
@@ -34,25 +45,87 @@ def export(course: Course, name: str, kind: str = "plain", roster: Path | None =
             [s, name, *(_number(p) for p in parts), _number(sum(parts)), _number(maximum), str(n)]
             for s, parts, n in students
         ]
-        return _text([header, *rows])
-    if kind == "moodle":
-        rows = [[s, _number(sum(parts))] for s, parts, _ in students]
-        return _text([["Username", name], *rows])
+        return table_text([header, *rows])
     totals = {s: _number(sum(parts)) for s, parts, _ in students}
-    head = [*_CANVAS, name]
-    possible = ["    Points Possible", "", "", "", "", _number(maximum)]
+    if roster is None and kind == "moodle":
+        return table_text([["Username", name], *totals.items()])
     if roster is None:
-        return _text([head, possible, *([s, "", "", s, "", p] for s, p in totals.items())])
-    lines = []
-    for row in _read(roster):
-        keys = (row.get("SIS Login ID"), row.get("SIS User ID"), row.get("ID"))
-        student = next((key for key in keys if key in totals), None)
-        if row.get("Student", "").strip() and "Points Possible" not in row["Student"]:
-            points = totals.pop(student, "") if student else ""
-            lines.append([*(row.get(column) or "" for column in _CANVAS), points])
-    if totals:
-        raise ValueError(f"{roster} has no line for: {', '.join(totals)}.")
-    return _text([head, possible, *lines])
+        possible = ["    Points Possible", "", "", "", "", _number(maximum)]
+        rows = [[s, "", "", s, "", p] for s, p in totals.items()]
+        return table_text([[*_CANVAS, column or name], possible, *rows])
+    table = read_table(roster)
+    if kind == "moodle":
+        return _worksheet(table, totals, roster, maximum)
+    return _gradebook(table, totals, roster, maximum, name, column)
+
+
+def _gradebook(
+    table: Table, totals: dict[str, str], roster: Path, maximum: float, name: str, column: str
+) -> str:
+    """Canvas's own columns, up to the section, and the assignment's."""
+    if "Section" not in table.header or not {*_CANVAS[1:4]} & {*table.header}:
+        raise ValueError(f"{roster} is not a gradebook that Canvas exported: it has no ID column.")
+    own = table.header.index("Section") + 1
+    titles = [title for title in table.header[own:] if title.split(" (")[0] == name]
+    matched = _matched(table, totals, ("ID", "SIS User ID", "SIS Login ID"), roster)
+    possible = ["    Points Possible", *[""] * (own - 1), _number(maximum)]
+    rows = [
+        [*row[:own], matched.get(i, "")]
+        for i, row in enumerate(table.rows)
+        if row[0].strip() and "Points Possible" not in row[0]
+    ]
+    title = column or (titles[0] if titles else name)
+    return table_text([[*table.header[:own], title], possible, *rows], table.delimiter)
+
+
+def _worksheet(table: Table, totals: dict[str, str], roster: Path, maximum: float) -> str:
+    """Moodle's grading worksheet, each cell as it was but for the grades."""
+    if "Grade" not in table.header:
+        raise ValueError(
+            f'{roster} is not a grading worksheet: it has no column "Grade". In Moodle, allow '
+            '"Offline grading worksheet" and choose "Download grading worksheet".'
+        )
+    grade = table.header.index("Grade")
+    keys = ("Identifier", "Username", "ID number", "Email address")
+    matched = _matched(table, totals, keys, roster)
+    if "Maximum Grade" in table.header:
+        most = {row[table.header.index("Maximum Grade")] for row in table.rows} - {""}
+        if any(m.replace(",", ".").rstrip("0").rstrip(".") != f"{maximum:g}" for m in most):
+            raise ValueError(
+                f"{roster} counts to {', '.join(sorted(most))} points and this assignment to "
+                f"{maximum:g}: set its maximum grade in Moodle to {maximum:g}."
+            )
+    rows = [[*row[:grade], matched.get(i, row[grade]), *row[grade + 1 :]]
+            for i, row in enumerate(table.rows)]  # fmt: skip
+    return table_text([table.header, *rows], table.delimiter)
+
+
+def _matched(
+    table: Table, totals: dict[str, str], columns: Sequence[str], roster: Path
+) -> dict[int, str]:
+    """The points of each row that is a student's. One column is tried after the other."""
+    found: dict[int, str] = {}
+    left = dict(totals)
+    for title in columns:
+        if title not in table.header:
+            continue
+        at = table.header.index(title)
+        cells = [_key(row[at]) for row in table.rows]
+        for i, cell in enumerate(cells):
+            if cell in left and i not in found:
+                if cells.count(cell) > 1:
+                    raise ValueError(f"{roster} has several lines for {cell} ({title}).")
+                found[i] = left.pop(cell)
+    if left:
+        raise ValueError(f"{roster} has no line for: {', '.join(left)}.")
+    return found
+
+
+def _key(cell: str) -> str:
+    """An id as ``collect`` makes it. Moodle writes "Participant 123" where ids are numbers."""
+    text = cell.strip()
+    first, _, number = text.rpartition(" ")
+    return safe_id(number if first and number.isdigit() else text) if text else ""
 
 
 def _points(course: Course, name: str) -> tuple[list[tuple], float, list[str]]:
@@ -78,21 +151,5 @@ def _points(course: Course, name: str) -> tuple[list[tuple], float, list[str]]:
     return sorted(students), sum(c[2] for c in cells), [c[1] for c in cells]
 
 
-def _read(roster: Path) -> list[dict]:
-    with open(roster, newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
-
-
 def _number(x: float) -> str:
     return f"{x:g}"
-
-
-def _text(rows: Sequence[Sequence[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([_safe(cell) for cell in row] for row in rows)
-    return out.getvalue()
-
-
-def _safe(cell: str) -> str:
-    """A spreadsheet must not take a student's name for a formula."""
-    return "'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -10,26 +10,11 @@ import json
 import re
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
-from wmlearn.grading.releasing import CODE_STUB, TEXT_STUB, read_notebook, split_hidden, stub_of
+from wmlearn.grading.reading import unusual
+from wmlearn.grading.releasing import CODE_STUB, TEXT_STUB, split_hidden, stub_of
 
-MOST_BYTES = 20 * 2**20
 _PARSING = threading.Lock()  # Python 3.11 counts the depth of a tree for all threads together
-_UNUSUAL = {  # words that have no business in an answer: a person should look
-    r"\b_?(getframe|f_back|f_globals|f_locals|current_frames)\b": "looks into the grader's frames",
-    r"\bgc\.|get_objects|get_referrers": "searches the memory of the process",
-    r"\bctypes\b": "reaches into memory with ctypes",
-    r"\b(subprocess|fork|popen|system)\s*\(|\bsubprocess\b": "starts processes",
-    r"\b(socket|urllib|requests|http\.client)\b": "uses the network",
-    r"\b(_exit|SIGKILL)\b": "ends the process",
-    r"\b(rmtree|unlink|rmdir)\b|\bos\.remove\b": "deletes files",
-    r"\b(pickle|marshal)\b": "unpickles",
-    r"\bwmlearn\.(teach\.\w|chapters|grading)": "reaches into the checks",
-    r"\bsys\.modules\b|__code__|\bbuiltins\b": "reaches into the checks",
-    r"\btorch(\.\w+)+\s*=[^=]|\bsetattr\(\s*torch": "overwrites parts of torch",
-    r"\bwmlearn\.(systems|agents|nn)\b": "uses the library's own version",
-}
 
 
 @dataclass(frozen=True)
@@ -37,36 +22,17 @@ class Plan:
     """What to run, and what a person should know about it.
 
     Attributes:
-        cells: for the worker, in order: id, kind (locked, own, answer, test), source, and for a
-            test its hidden part, the names that the answers define, and the empty answers.
+        cells: in order: id, kind (locked, own, answer, test), source, and for a test the names
+            that the answers define. Tests stay with the judge.
         answers: the submitted text of each answer cell, by grade_id.
         missing: answer cells that the submission lacks.
-        open_names: names that answers may rebind although a teacher's cell has defined them.
         notes: what is unusual in the submission, in words.
     """
 
     cells: tuple[dict, ...]
     answers: dict[str, str]
     missing: frozenset[str]
-    open_names: tuple[str, ...]
     notes: tuple[str, ...]
-
-
-def read_submission(path: str | Path) -> dict:
-    """A submitted notebook, forgiving where that is harmless.
-
-    Raises:
-        ValueError: if it is no notebook, a link, or larger than 20 MB; one sentence for the log.
-    """
-    path = Path(path)
-    if path.is_symlink() or not path.is_file():
-        raise ValueError(f"{path} is a link or no file: it was not opened.")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path} is larger than 20 MB: ask for it again without its outputs.")
-    try:
-        return read_notebook(path, unique=False)
-    except RecursionError:
-        raise ValueError(f"{path} is not a Jupyter notebook (format 4): save it again.") from None
 
 
 def plan(submission: dict, teacher: dict) -> Plan:
@@ -111,10 +77,9 @@ def plan(submission: dict, teacher: dict) -> Plan:
     notes += [f"{name}: graded cell was deleted (the original was used)" for name in lost]
     for name, texts in [*answers.items(), *(("own cell", t) for t in extras.values())]:
         text = texts if isinstance(texts, str) else "\n".join(texts)
-        notes += [f"{name}: {why}" for pattern, why in _UNUSUAL.items() if re.search(pattern, text)]
+        notes += [f"{name}: {why}" for why in unusual(text)]
     cells, missing = _cells(teacher, answers, extras)
-    names = sorted({name for cell in cells for name in cell.get("names", ())})
-    return Plan(tuple(cells), answers, missing, tuple(names), tuple(dict.fromkeys(notes)))
+    return Plan(tuple(cells), answers, missing, tuple(dict.fromkeys(notes)))
 
 
 def _cells(teacher: dict, answers: dict, extras: dict) -> tuple[list[dict], frozenset[str]]:
@@ -143,8 +108,6 @@ def _cells(teacher: dict, answers: dict, extras: dict) -> tuple[list[dict], froz
                     "id": name,
                     "kind": "test",
                     "source": cell["source"],
-                    "hidden": split_hidden(cell["source"])[1],
-                    "stubs": [stub_of(c) for c in mine],
                     "names": sorted({n for c in mine for n in _defined(c["source"])}),
                 }
             )
@@ -211,14 +174,6 @@ def hidden_lines(teacher: dict) -> set[str]:
         shown |= {line.strip() for line in visible.split("\n")}
         secret |= {line.strip() for line in hidden.split("\n")}
     return {line for line in secret - shown if len(line) > 12}
-
-
-def without_hidden(text: str, secret: set[str]) -> str:
-    """A message that quotes a hidden test, without the quotation."""
-    flat = re.sub(r"\\n|\s+", " ", text)
-    if any(line in text or re.sub(r"\s+", " ", line) in flat for line in secret):
-        return "[a message that quoted the hidden tests was removed]"
-    return text
 
 
 def _id(cell: dict) -> str:

@@ -12,11 +12,12 @@ from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import compute_checksum
-from traitlets import Float, Integer
+from traitlets import Bool, Float, Integer
 
 from wmlearn.grading.merging import merged_notebook, plan
 from wmlearn.grading.records import key_of, load_outcome, save_outcome
 from wmlearn.grading.releasing import read_notebook, split_hidden, stub_of
+from wmlearn.grading.sandbox import require_box
 from wmlearn.grading.scoring import Limits, run_plan
 
 
@@ -65,6 +66,7 @@ class RunInBox(NbGraderPreprocessor):
     seconds = Float(60, help="wall-clock limit of a cell").tag(config=True)
     total = Float(300, help="wall-clock limit of a notebook").tag(config=True)
     megabytes = Integer(2048, help="memory of a notebook").tag(config=True)
+    no_sandbox = Bool(False, help="run it also where there is no box").tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         teacher = _teacher(resources)
@@ -74,6 +76,7 @@ class RunInBox(NbGraderPreprocessor):
         key = key_of(planned, limits)
         outcome = load_outcome(store, key)
         if outcome is None:
+            require_box(self.no_sandbox)
             outcome = run_plan(planned, teacher, limits)
             save_outcome(store, key, outcome)
         names = iter(cell["id"] for cell in planned.cells)

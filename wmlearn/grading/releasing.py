@@ -25,22 +25,35 @@ def read_notebook(path: str | Path, unique: bool = True) -> dict:
     Raises:
         ValueError: if the file is no such notebook.
     """
-    path = Path(path)
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        for cell in notebook["cells"]:
-            cell["source"] = "".join(cell["source"])
-            cell["cell_type"] = str(cell["cell_type"])
-            if not isinstance(cell["metadata"].setdefault("nbgrader", {}), dict):
-                raise TypeError
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"{path} is not a Jupyter notebook (format 4): save it again.") from None
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened ({error.strerror}).") from None
+    notebook = parse_notebook(content, str(path))
     if not unique:
         return notebook
     ids = [cell["metadata"]["nbgrader"].get("grade_id") for cell in notebook["cells"]]
     twice = {name for name in ids if name and ids.count(name) > 1}
     if twice:
         raise ValueError(f"{path}: several cells have the grade_id {', '.join(sorted(twice))}.")
+    return notebook
+
+
+def parse_notebook(content: bytes, name: str) -> dict:
+    """The same, of the file's bytes.
+
+    Raises:
+        ValueError: if they are no such notebook; ``name`` stands in the sentence.
+    """
+    try:
+        notebook = json.loads(content.decode("utf-8-sig"))
+        for cell in notebook["cells"]:
+            cell["source"] = "".join(cell["source"]).replace("\r\n", "\n")
+            cell["cell_type"] = str(cell["cell_type"])
+            if not isinstance(cell["metadata"].setdefault("nbgrader", {}), dict):
+                raise TypeError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
+        raise ValueError(f"{name} is not a Jupyter notebook (format 4): save it again.") from None
     return notebook
 
 

@@ -1,9 +1,9 @@
 """The box around a student's process: no network, no files but Python's and the library's.
 
 It is bubblewrap's (``bwrap``), the tool behind Flatpak: Linux namespaces, no root needed. Inside,
-the process sees Python, its packages and the ``wmlearn`` package, all read-only, and an empty
-scratch folder in memory. The course folder, the gradebook, other submissions and the teacher's
-notebook are not there at all.
+the process sees Python, its packages and the ``wmlearn`` package without its checks, all
+read-only, and three empty folders in memory, each of a limited size. The course folder, the
+gradebook, other submissions and the teacher's notebook are not there at all.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from wmlearn.grading.seccomp import program
+
 SCRATCH = "/scratch"
-SCRATCH_BYTES = 2**27
+PLACES = {SCRATCH: 2**27, "/tmp": 2**25, "/dev/shm": 2**25}
+"""All that can be written in the box, and its bytes."""
 PROCESSES = 64
+START_SECONDS = 120  # for the first interpreter and its imports, before any limit counts
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/nix/store")
 _LIBRARY = Path(__file__).resolve().parents[1]
 
@@ -47,6 +54,20 @@ class Sandbox:
             "no network, own scratch folder of 128 MB (bubblewrap)" if self.found else "NO SANDBOX"
         )
 
+    @contextmanager
+    def opened(self) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+        """The command for one process, and the files that it has to inherit."""
+        code = program() if self.found else b""
+        if not code:
+            yield list(self.command), ()
+            return
+        with tempfile.TemporaryFile() as file:
+            file.write(code)
+            file.flush()
+            file.seek(0)
+            words = [self.command[0], "--seccomp", str(file.fileno()), *self.command[1:]]
+            yield words, (file.fileno(),)
+
 
 @functools.cache
 def find_sandbox() -> Sandbox:
@@ -62,16 +83,17 @@ def find_sandbox() -> Sandbox:
         return Sandbox((), f"WMLEARN_SANDBOX=off: no sandbox, {consequence}.")
     if sys.platform != "linux":
         return Sandbox((), f"There is no bubblewrap on {platform.system()}, {consequence}.")
-    program = shutil.which("bwrap")
-    if program is None:
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
         return Sandbox(
             (),
             f"bubblewrap is missing, {consequence}. To have a sandbox: "
             "apt-get install bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora, RHEL).",
         )
-    command = _command(program)
-    probe = [*command, sys.executable, "-c", "import encodings, os; os.listdir('/scratch')"]
-    tried = subprocess.run(probe, capture_output=True, text=True)
+    box = Sandbox(_command(bwrap), "")
+    with box.opened() as (command, inherited):
+        probe = [*command, sys.executable, "-c", "import encodings, os; os.listdir('/scratch')"]
+        tried = subprocess.run(probe, capture_output=True, text=True, pass_fds=inherited)
     if tried.returncode:
         reason = (tried.stderr.strip().splitlines() or ["no reason given"])[-1]
         return Sandbox(
@@ -80,7 +102,21 @@ def find_sandbox() -> Sandbox:
             "In Docker, run the container with --security-opt seccomp=unconfined; on Ubuntu see "
             "kernel.apparmor_restrict_unprivileged_userns.",
         )
-    return Sandbox(command, "")
+    return box
+
+
+def require_box(allowed: bool) -> None:
+    """Refuses to run other people's code without a box.
+
+    Args:
+        allowed: whether the grader has said that it may.
+
+    Raises:
+        ValueError: if there is no box and it may not.
+    """
+    missing = find_sandbox().missing
+    if missing and not allowed:
+        raise ValueError(f"{missing} Then allow it by name: --no_sandbox.")
 
 
 def privileges(sandboxed: bool) -> dict[str, int]:
@@ -121,8 +157,17 @@ def _command(program: str) -> tuple[str, ...]:
                 made.add(parent)
         if not path.is_relative_to("/usr"):
             words += ["--ro-bind", str(path), str(path)]
-    words += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", SCRATCH]
+    for check in sorted((_LIBRARY / "chapters").glob("ch*/e[0-9]*.py")):
+        words += ["--ro-bind", "/dev/null", str(check)]  # the box holds no check
+    for place, size in PLACES.items():
+        words += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return (*words, "--chdir", SCRATCH, "--")
+
+
+def paths() -> list[str]:
+    """Where this process finds modules, for another one."""
+    return [str(Path(entry).absolute()) for entry in sys.path if entry] + [os.getcwd()]
 
 
 def visible_paths() -> list[Path]:
@@ -166,14 +211,56 @@ def tree(pid: int) -> list[int]:
 
 
 def memory_of(pids: list[int]) -> float:
-    """Megabytes that these processes hold together, shared pages counted once."""
-    total = 0
+    """Megabytes that these processes hold together, shared pages counted once.
+
+    Counted are their own pages, shared memory that is mapped, and files in memory (memfd) that
+    are open, mapped or not.
+    """
+    total, held = 0, {}
     for pid in pids:
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except OSError:
             continue
         for line in text.splitlines():
-            if line.startswith("Pss_Anon:"):
+            if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                 total += int(line.split()[1])
-    return total / 1024
+        for path in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                if os.readlink(path).startswith("/memfd:"):
+                    about = path.stat()
+                    held[about.st_ino] = about.st_blocks * 512
+            except OSError:
+                continue
+    return total / 1024 + sum(held.values()) / 2**20
+
+
+def seconds_of(pids: list[int]) -> float:
+    """Seconds of processor time that these processes have used, with children that have ended."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))
+        except (OSError, ValueError):
+            continue
+    return ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+
+
+def waited(pid: int) -> float:
+    """Seconds that this process could have run and did not, because others had the processors."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def files_in_box(pids: list[int]) -> int:
+    """How many files a box's places to write hold: an empty one takes memory of the kernel."""
+    for pid in reversed(pids):
+        try:
+            places = [os.statvfs(f"/proc/{pid}/root{place}") for place in PLACES]
+        except OSError:
+            continue
+        return sum(about.f_files - about.f_ffree for about in places)
+    return 0

@@ -1,24 +1,21 @@
-"""Grading a submitted notebook: the student's answers, the teacher's tests, a limited process."""
+"""Grading a submitted notebook: the student's answers in a box, the teacher's tests outside it."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wmlearn.grading.limits import events
+from wmlearn.grading.judges import judge
 from wmlearn.grading.merging import (
     Plan,
     answered,
     exercise_of,
-    hidden_lines,
     plan,
-    read_submission,
-    without_hidden,
 )
+from wmlearn.grading.reading import clean, read_submission
 from wmlearn.grading.releasing import read_notebook
+from wmlearn.grading.sandbox import require_box
 
 _MESSAGE = 500  # characters of a message that are kept
 
@@ -29,7 +26,8 @@ class Limits:
 
     Attributes:
         seconds: wall-clock time of one cell.
-        total: wall-clock time of the whole notebook, restarts included.
+        total: wall-clock time, and as much of the processor's, of all processes of the notebook;
+            only the start of the first is free.
         megabytes: memory, beyond what Python and torch take.
     """
 
@@ -101,13 +99,11 @@ class Outcome:
         errors: for each cell that ran, empty or what went wrong.
         outputs: what the student's cells printed, cut to 10,000 characters each.
         limits: under which limits it ran.
-        notes: what the cells had changed that is not theirs.
     """
 
     errors: dict[str, str]
     outputs: dict[str, str]
     limits: str
-    notes: tuple[str, ...]
 
 
 def grade(
@@ -116,6 +112,7 @@ def grade(
     seconds: float = 60,
     megabytes: int = 2048,
     total: float = 300,
+    no_sandbox: bool = False,
 ) -> Report:
     """Runs a submission's answers against the teacher's tests and counts the points.
 
@@ -128,8 +125,10 @@ def grade(
         source: the teacher's notebook, with solutions and hidden tests.
         seconds: limit for each cell.
         megabytes: limit of memory, beyond what Python and torch take.
-        total: limit in seconds for the whole notebook.
+        total: limit in seconds for the whole notebook, by the wall clock and of the processor.
+        no_sandbox: grade also where there is no box around the student's process.
     """
+    require_box(no_sandbox)
     submission, teacher = read_submission(notebook), read_notebook(source)
     planned = plan(submission, teacher)
     outcome = run_plan(planned, teacher, Limits(seconds, total, megabytes))
@@ -138,8 +137,7 @@ def grade(
 
 def report(name: str, planned: Plan, outcome: Outcome, teacher: dict) -> Report:
     """Points and remarks of a plan that was run."""
-    notes = tuple(dict.fromkeys(planned.notes + outcome.notes))
-    return Report(name, score(planned, outcome, teacher), outcome.limits, notes)
+    return Report(name, score(planned, outcome, teacher), outcome.limits, planned.notes)
 
 
 def score(planned: Plan, outcome: Outcome, teacher: dict) -> tuple[Score, ...]:
@@ -164,48 +162,25 @@ def score(planned: Plan, outcome: Outcome, teacher: dict) -> tuple[Score, ...]:
 
 
 def run_plan(planned: Plan, teacher: dict, limits: Limits) -> Outcome:
-    """Runs the cells in order; a cell that kills the process is left out of the next attempt."""
-    secret = hidden_lines(teacher)
-    fatal: dict[str, str] = {}
-    spent, notes = 0.0, []
-    words = f"{limits.seconds:g} s for a cell, {limits.total:g} s in all"
-    while True:
-        errors: dict[str, str] = {}
-        outputs: dict[str, str] = {}
-        current, cause = "", ""
-        job = {
-            "cells": [cell for cell in planned.cells if cell["id"] not in fatal],
-            "open_names": planned.open_names,
-        }
-        for event in events(job, limits.seconds, limits.megabytes):
-            now = time.monotonic()
-            if event["event"] == "ready":
-                words, begun = f"{words.split(';')[0]}; {event['limits']}", now
-            elif event["event"] == "start":
-                current = event["id"]
-                if spent + now - begun > limits.total:
-                    break
-            elif event["event"] == "cell":
-                name = event["id"]
-                errors[name] = _short(event["error"], secret)
-                if text := without_hidden(str(event.get("output", "")), secret):
-                    outputs[name] = text
-                notes += [f"{name}: {what} had been replaced (the original was used)"
-                          for what in event.get("changed", ())]  # fmt: skip
-            elif event["event"] == "killed":
-                if not current:
-                    raise RuntimeError(f"The grading process did not start: {event['why']}")
-                fatal[current], cause = event["why"], event["why"]
-                spent += now - begun
-                break
-        if cause and spent < limits.total:
-            continue
-        late = f"it was not run: the notebook had used up its {limits.total:g} s."
-        for cell in planned.cells:
-            errors.setdefault(cell["id"], fatal.get(cell["id"], late))
-        return Outcome(errors, outputs, words, tuple(dict.fromkeys(notes)))
+    """Has a judge run the cells and the tests; a cell that kills its process is left out then.
+
+    Raises:
+        RuntimeError: if the judging itself failed, whatever the submission is.
+    """
+    locked = [
+        cell["source"]
+        for cell in teacher["cells"]
+        if cell["cell_type"] == "code"
+        and cell["metadata"]["nbgrader"].get("locked")
+        and not cell["metadata"]["nbgrader"].get("grade")
+    ]
+    found = judge({"cells": planned.cells, "locked": locked, **asdict(limits)})
+    late = f"it was not run: the notebook had used up its {limits.total:g} s."
+    errors = {cell["id"]: _short(found["errors"].get(cell["id"], late)) for cell in planned.cells}
+    words = f"{limits.seconds:g} s for a cell, {limits.total:g} s in all; {found['limits']}"
+    return Outcome(errors, found["outputs"], words)
 
 
-def _short(error: object, secret: Iterable[str]) -> str:
-    text = without_hidden(str(error), set(secret))
+def _short(text: str) -> str:
+    text = clean(text)
     return text if len(text) <= _MESSAGE else text[:_MESSAGE] + " ..."

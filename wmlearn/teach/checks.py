@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from wmlearn.teach.answers import Answer, Backend, Changed, InProcess, as_default
+from wmlearn.teach.answers import Answer, Backend, Changed, InProcess, Stopped, as_default
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -142,15 +142,24 @@ def judge(number: str, backend: Backend, passed: list[str], **variant: Any) -> s
     except (Hint, Changed) as hint:
         return str(hint)
     except Exception as error:  # whatever the student's code raises becomes a hint
-        if isinstance(error, NotImplementedError) and not str(error):  # torch's have a text
+        if is_unwritten(error):
             return (
                 f"{number} is not written yet: put your code in place of "
                 "`raise NotImplementedError()`, run that cell, then run this one again."
             )
+        if isinstance(error, Stopped):
+            return f"your code stopped with {error}"
         if _is_in_a_call(error):
             return f"your code stopped with {describe(error)}"
         return f"your answer has a form that the check cannot read ({describe(error)})."
     return ""
+
+
+def is_unwritten(error: BaseException) -> bool:
+    """Whether it is an empty answer's; torch's own NotImplementedError has a text."""
+    if isinstance(error, Stopped):
+        return error.unwritten
+    return isinstance(error, NotImplementedError) and not str(error)
 
 
 def _is_in_a_call(error: BaseException) -> bool:
