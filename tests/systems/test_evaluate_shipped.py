@@ -74,6 +74,7 @@ def from_starts(name: str, path: Path, length: int = 12) -> None:
     facts = {"env": info["env"], "policy": "random", "state_names": info.get("state_names")}
     writer = EpisodeWriter(path, space, tuple(starts.frames.shape[2:]), **facts)
     space.seed(0)
+    length = max(length, starts.length + 4)  # a long context leaves frames to predict
     again = np.arange(length) % starts.length
     over = np.arange(length - 1) == length - 2
     for row in range(len(starts)):
