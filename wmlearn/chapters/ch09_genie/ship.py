@@ -289,7 +289,7 @@ def train(
         with torch.no_grad():
             torch._foreach_lerp_(list(mean.parameters()), list(model.parameters()), 1 - decay)
         if share >= told:
-            say(f"{share:.0%} step {step}: loss {float(loss):.3f}", mean)
+            say(f"{share:.0%} step {step}: loss {float(loss.detach()):.3f}", mean)
             told += 0.05
     return mean.eval(), step
 
