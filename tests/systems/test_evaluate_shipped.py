@@ -87,6 +87,7 @@ def from_starts(name: str, path: Path, length: int = 12) -> None:
         return
     writer = EpisodeWriter(path, space, tuple(starts.frames.shape[2:]), **facts)
     space.seed(0)
+    length = max(length, starts.length + 4)  # a long context leaves frames to predict
     again = np.arange(length) % starts.length
     over = np.arange(length - 1) == length - 2
     for row in range(len(starts)):

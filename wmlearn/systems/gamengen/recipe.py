@@ -56,7 +56,7 @@ SHIPPED = GameNGenConfig(
         noise_power=1.5,
         level_shift=2.0,
     ),
-    sampler=SamplerConfig(num_steps=2, guidance=1.0),
+    sampler=SamplerConfig(num_steps=3, guidance=1.0),
     kl_weight=2e-4,
     rare_colors=True,
     decoder_absolute=1.0,
@@ -79,6 +79,7 @@ LAPTOP = replace(
         noise_power=2.0,
         levels=(1.0, 0.5),
     ),
+    sampler=replace(SHIPPED.sampler, num_steps=2),
 )
 
 WHOLE = replace(
