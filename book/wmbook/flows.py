@@ -202,6 +202,37 @@ FLOWS = {
         "left to a task, which is a sentence or a picture. The latent joins the past.",
         "UniSim: whatever its form, an action becomes one vector; so one network is three worlds.",
     ),
+    "sora": Flow(
+        {
+            "text": Box(0, 0, "sentence", "real"),
+            "words": Box(1, 0, "word encoder", "net"),
+            "first": Box(0, 2.3, "first frames,\nwhere given", "real"),
+            "enc": Box(1, 2.3, "autoencoder\nencoder", "net"),
+            "noisy": Box(1, 1.15, "noisy latents of all\nframes, as patches"),
+            "net": Box(2, 1.15, "space, time, words,\nMLP, in turn", "net"),
+            "level": Box(2, 2.3, "a noise level\nfor each frame"),
+            "clean": Box(3, 1.15, "estimate of the\nclean latents"),
+            "dec": Box(3, 2.3, "autoencoder\ndecoder", "net"),
+            "out": Box(4, 2.3, "16 frames", "dream"),
+        },
+        (
+            ("text", "words", ""),
+            ("words", "net", ""),
+            ("first", "enc", ""),
+            ("enc", "noisy", "level 0"),
+            ("noisy", "net", ""),
+            ("level", "net", ""),
+            ("net", "clean", "Euler steps"),
+            ("clean", "dec", ""),
+            ("dec", "out", ""),
+        ),
+        "A sentence becomes vectors in a word encoder. The latents of all frames start as noise "
+        "and are cut into patches; frames that are given come from the autoencoder's encoder and "
+        "have the noise level 0. A transformer that attends in space, in time and to the words, "
+        "and is told a noise level for each frame, estimates the clean latents. After some Euler "
+        "steps the decoder draws all 16 frames.",
+        "Sora: all frames are drawn together; a given frame is one whose noise level is 0.",
+    ),
     "gamengen": Flow(
         {
             "frames": Box(0, 0, "past frames\n[B, n, C, H, W]", "real"),
