@@ -44,6 +44,7 @@ FILES = tracked_files()
 NOTEBOOKS = [path for path in FILES if path.suffix == ".ipynb"]
 CHAPTERS = [path for path in NOTEBOOKS if path.parent == ROOT / "notebooks"]
 PAIRED = [path for path in NOTEBOOKS if path.parent.name != "release"]
+NOT_CODE = ("notebooks/", "book/static/vendor/")  # notebooks' other halves; other people's files
 
 
 def cells(path: Path, kind: str) -> list[str]:
@@ -56,6 +57,16 @@ def test_ruff(words):
     ruff = [sys.executable, "-m", "ruff", *words, "--no-cache", "--quiet", "."]
     result = subprocess.run(ruff, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in FILES if p.suffix in (".py", ".js", ".css") and not name(p).startswith(NOT_CODE)],
+    ids=name,
+)
+def test_a_file_holds_one_idea(path):
+    """No file of code over 450 lines."""
+    assert path.read_text(encoding="utf-8").count("\n") <= 450
 
 
 def test_every_folder_of_tests_is_entered():
@@ -112,6 +123,30 @@ def test_a_chapter_was_run(path):
     assert all(cell.execution_count for cell in code), "a cell was not run before saving"
     assert [output.evalue for output in outputs if output.output_type == "error"] == []
     assert statistics.median(len(cell.source.split("\n")) for cell in code) < 12
+
+
+HELD_TO_IT = ("00_start_here", "04_diamond", "11_vjepa", "12_vjepa2_ac")
+
+
+@pytest.mark.parametrize("stem", HELD_TO_IT)
+def test_a_chapter_has_one_idea_a_cell_and_a_word_after_each(stem):
+    """Code cells of at most 25 lines, prose between two of them, and after every figure."""
+    found = nbformat.read(ROOT / f"notebooks/{stem}.ipynb", as_version=4).cells
+    long = [c.source for c in found if c.cell_type == "code" and c.source.count("\n") >= 25]
+    assert [source[:80] for source in long] == []
+    pairs = zip(found[2:], found[3:], strict=False)  # the first two are setup and hook
+    beside = [a.source[:80] for a, b in pairs if a.cell_type == b.cell_type == "code"]
+    assert beside == []
+    bare = [
+        cell.source[-80:]
+        for cell, after in zip(found, found[1:], strict=False)
+        if any(
+            "<img" in "".join(o.get("data", {}).get("text/html", ""))
+            for o in cell.get("outputs", [])
+        )
+        and re.match(r"#", after.source)
+    ]
+    assert bare == [], "after a figure comes what was seen, then the next heading"
 
 
 def test_every_chapter_has_the_same_setup_cell():

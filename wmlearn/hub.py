@@ -8,6 +8,7 @@ A checkpoint is a folder::
     card.json           what it is: system, config, data recipe, tier, steps, hardware, minutes,
                         seed, commit, metrics, log (what was tried), and the SHA-256 of the weights
     starts.safetensors  optional: a few real clips to start dreaming from (no simulator needed)
+    likeness.safetensors  optional: how like the world's training frames a frame is
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.data.likeness import Likeness
 from wmlearn.fast import speed_up
 from wmlearn.files import (
     assets_dir,
@@ -46,6 +48,7 @@ from wmlearn.world import World, WorldModel
 FORMAT = "wmlearn-checkpoint"
 VERSION = 1
 STARTS = "starts.safetensors"
+LIKENESS = "likeness.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -106,6 +109,7 @@ def save(
     card: dict[str, Any],
     starts: Clip | None = None,
     dtype: torch.dtype = torch.float32,
+    likeness: Likeness | None = None,
 ) -> Path:
     """Writes a checkpoint folder; each file appears whole or not at all.
 
@@ -116,6 +120,7 @@ def save(
         card: facts about the run (JSON values); config and hash are added here.
         starts: real clips with actions to start dreaming from.
         dtype: of stored weights; ``torch.float16`` halves the file (buffers stay as they are).
+        likeness: of the frames that it was trained on.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,13 +135,16 @@ def save(
             tensors["state"] = starts.state
         tensors = {name: value.contiguous() for name, value in tensors.items()}
         write_whole(folder / STARTS, lambda path: save_file(tensors, path))
+    if likeness is not None:
+        write_whole(folder / LIKENESS, lambda path: save_file(likeness.tensors(), path))
+    beside = [name for name, part in ((STARTS, starts), (LIKENESS, likeness)) if part is not None]
     card = {
         "format": FORMAT,
         "version": VERSION,
         "system": system,
         "config": asdict(module.config),
         "sha256": sha256(folder / "model.safetensors"),
-        **({} if starts is None else {"files": {STARTS: sha256(folder / STARTS)}}),
+        **({"files": {name: sha256(folder / name) for name in beside}} if beside else {}),
         **card,
     }
     write_whole(folder / "card.json", json.dumps(card, indent=2) + "\n")
@@ -223,7 +231,9 @@ def load_world(name: str | Path, sampler: Any = None) -> World:
     system = _load(name, "network")
     if not isinstance(system, WorldModel):
         raise CheckpointError(f"'{name}' holds a {system.card['system']}, not a world.")
-    return system.world(sampler)
+    world = system.world(sampler)
+    world.likeness = load_likeness(name)
+    return world
 
 
 def load_starts(name: str | Path) -> Clip:
@@ -239,6 +249,20 @@ def load_starts(name: str | Path) -> Clip:
         tensors = load_file(path)
         return Clip(tensors["frames"], tensors["actions"], state=tensors.get("state"))
     except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
+
+
+def load_likeness(name: str | Path) -> Likeness | None:
+    """How like a world's training frames a frame is; None where its checkpoint does not say."""
+    folder = find(name)
+    path, digest = folder / LIKENESS, read_card(folder).get("files", {}).get(LIKENESS)
+    if digest is None:
+        return None
+    if not path.is_file() or sha256(path) != digest:
+        raise CheckpointError(f"{path} is not the file that card.json describes; fetch it again.")
+    try:
+        return Likeness(**load_file(path))
+    except (SafetensorError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
 
 

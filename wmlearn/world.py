@@ -5,8 +5,8 @@ So a planner can branch, a search tree can store states, and a counterfactual is
 
 What a world can do beyond that it *declares*: by the class that it inherits from
 (:class:`FeatureWorld`, :class:`LatentActionWorld`, :class:`PromptedWorld`) and by attributes of
-:class:`World` (``chunk``, ``predicts_reward``). Shared code asks for these and never probes
-for an attribute. What an agent asks for is written down the same way: :class:`Needs`.
+:class:`World` (``chunk``, ``predicts_reward``, ``likeness``). Shared code asks for these and never
+probes for an attribute. What an agent asks for is written down the same way: :class:`Needs`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.data.likeness import Likeness
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,9 @@ class World(ABC):
         action_a_frame: whether ``step`` takes ``[B, chunk, ...]`` too: an action for each frame.
         predicts_reward: whether ``Step.reward`` and ``Step.terminated`` are predictions. A world
             that learned from video alone knows neither: rewards are 0, and no episode ends.
+        idle: the action of a player who presses nothing; ``None`` where the world knows of none.
+        likeness: how like its training frames a frame is, so that a dream that went wrong is
+            noticed; ``None`` where the checkpoint brings no such measure.
         system: the trained system behind it; ``None`` where there is none.
     """
 
@@ -82,6 +86,8 @@ class World(ABC):
     chunk: int = 1
     action_a_frame: bool = False
     predicts_reward: bool = True
+    idle: int | None = None
+    likeness: Likeness | None = None
     system: nn.Module | None = None
 
     @abstractmethod

@@ -158,6 +158,50 @@ FLOWS = {
         "the noise is zero.",
         "DIAMOND's denoiser: the past enters as channels, the action through the norms.",
     ),
+    "unisim": Flow(
+        {
+            "frames": Box(0, 0, "past frames\n[B, t, C, H, W]", "real"),
+            "enc": Box(1, 0, "autoencoder's\nencoder", "net"),
+            "past": Box(2, 0, "past latents\n[B, t, c, h, w]"),
+            "words": Box(0, 1.15, "a sentence", "real"),
+            "motion": Box(0, 1.9, "or a motion, and\nwhich numbers count", "real"),
+            "key": Box(0, 2.65, "or a key", "real"),
+            "domain": Box(1, 2.65, "which world it is"),
+            "actions": Box(1, 1.55, "encoder of actions\nin any form", "net"),
+            "vector": Box(2, 1.55, "one vector a frame\n[B, t + 1, D]"),
+            "video": Box(3, 0.8, "video transformer,\ncausal in time", "net"),
+            "noise": Box(3, 2.0, "noise [B, c, h, w]"),
+            "next": Box(4, 0.8, "next latent\n[B, c, h, w]", "dream"),
+            "dec": Box(5, 0, "autoencoder's\ndecoder", "net"),
+            "out": Box(5, -1.15, "next frame", "dream"),
+            "task": Box(4, 2.2, "a task: sentence\nor picture", "real"),
+            "steps": Box(5, 1.6, "steps to go", "net"),
+        },
+        (
+            ("frames", "enc", ""),
+            ("enc", "past", ""),
+            ("past", "video", ""),
+            ("words", "actions", ""),
+            ("motion", "actions", ""),
+            ("key", "actions", ""),
+            ("domain", "actions", ""),
+            ("actions", "vector", ""),
+            ("vector", "video", ""),
+            ("noise", "video", ""),
+            ("video", "next", "K steps"),
+            ("next", "dec", ""),
+            ("dec", "out", ""),
+            ("next", "steps", ""),
+            ("task", "steps", ""),
+        ),
+        "Past frames become latents in an autoencoder's encoder. A sentence, a motion with a mask "
+        "of the numbers that count, or a key goes through one encoder of actions, with the number "
+        "of the world, and becomes one vector for each frame. A video transformer, causal in time, "
+        "reads the past latents, these vectors and noise, and draws the next latent in a few "
+        "steps. The decoder shows it as a frame; another network reads off it how many steps are "
+        "left to a task, which is a sentence or a picture. The latent joins the past.",
+        "UniSim: whatever its form, an action becomes one vector; so one network is three worlds.",
+    ),
     "gamengen": Flow(
         {
             "frames": Box(0, 0, "past frames\n[B, n, C, H, W]", "real"),

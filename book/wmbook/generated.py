@@ -26,7 +26,7 @@ def fill(text: str) -> str:
 
 def pages() -> dict[str, str]:
     """Whole pages, by their file's name."""
-    return {**systems.pages(), **api.pages(), "licence.md": _licence()}
+    return {**systems.pages(), **api.pages(), "licence.md": _license()}
 
 
 @cache
@@ -132,7 +132,7 @@ def _exercise_toctree() -> str:
     return f"```{{toctree}}\n:hidden:\n{pages}\n```"
 
 
-def _licence() -> str:
+def _license() -> str:
     text = (places.ROOT / "LICENSE-TEXT").read_text(encoding="utf-8").strip()
     parts = (places.ROOT / "book/static/vendor/README.md").read_text(encoding="utf-8")
     table = parts.partition("\n\n")[2].replace(

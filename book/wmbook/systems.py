@@ -25,7 +25,7 @@ def pages() -> dict[str, str]:
 def purposes() -> str:
     """The map as a table, with what each system is for, what it cost, and what its square hides."""
     lines = [
-        "| System | Predicts | Learns from | For | Cost, as published | Mind |",
+        "| System | Predicts | Learns from | For | Cost, as published | Caveat |",
         "|---|---|---|---|---|---|",
     ]
     for entry in SYSTEMS:
@@ -90,7 +90,7 @@ def _page(entry: System) -> str:
         f"| Cost, as published | {entry.cost} |",
     ]
     if entry.caveat:
-        parts.append(f"| Mind | {entry.caveat} |")
+        parts.append(f"| Caveat | {entry.caveat} |")
     parts.append(f"| Chapter | {_chapter(entry)} |")
     task = next((path for path in exercises() if path.stem == entry.chapter), None)
     if task:

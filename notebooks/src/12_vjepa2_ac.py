@@ -106,7 +106,7 @@ from wmlearn.recipes.tiers import current_tier
 
 SIZES = {
     "laptop": dict(minutes=3, overfit=300, small=200, pairs=1500, landscapes=40,
-                   windows=60, starts=5, reach=6, push=4, search=CEMConfig()),
+                   windows=60, starts=8, reach=6, push=4, search=CEMConfig()),
     "smoke": dict(minutes=1, overfit=160, small=2, pairs=100, landscapes=2, windows=4,
                   starts=1, reach=1, push=1,
                   search=CEMConfig(samples=4, elites=2, iterations=1)),
@@ -615,6 +615,9 @@ with torch.no_grad():
         "plan": (ours, library_cem.plan(world, start, energy, config, seeded()).actions),
     }
 
+# %% [markdown]
+# How far apart are they?
+
 # %%
 for name, (a, b) in pairs.items():
     print(f"{name:10} largest difference {(a - b).abs().max().item():.1e}")
@@ -814,8 +817,8 @@ _ = interact(explore, clip=IntSlider(0, 0, len(held) - 1), frame=IntSlider(4, 0,
 
 # %%
 def draw_landscape(axis, energy, grid, true):
-    picture = axis.imshow(energy.T, origin="lower", extent=(-1, 1, -1, 1), cmap="viridis")
-    bar = axis.figure.colorbar(picture, ax=axis, fraction=0.046, pad=0.04)
+    drawn = axis.imshow(energy.T, origin="lower", extent=(-1, 1, -1, 1), cmap="viridis")
+    bar = axis.figure.colorbar(drawn, ax=axis, fraction=0.046, pad=0.04)
     bar.ax.tick_params(labelsize=7)
     axis.plot(*true[:2].tolist(), "+", color="white", ms=14, mew=2.5)
     axis.plot(*lowest_place(energy, grid), "o", color=wm.viz.DREAM, mec="white")
@@ -923,41 +926,100 @@ figure
 # ## 6.1 · A planner that exploits its model
 #
 # The search looks for plans of low energy, and so it looks for the plans about which the model is
-# wrong. Give it more room: longer plans, or actions larger than any that was recorded (the robot's own
-# controller cuts them to its range; the model does not know that). **Before you look**: will the promised
-# energy rise or fall with more room? And the real one?
+# wrong. Give it room for that. The arm starts in one corner of its workspace, and the goal is a picture of
+# another, 20 to 30 cm away: eight actions are planned at once and executed *blindly*. And allow actions
+# larger than any that was recorded. The robot's own controller cuts each number to its range; the model
+# does not know that, and believes in long strides.
 
 # %%
-settings = {
-    "2 steps": (2, 1.0), "4 steps": (4, 1.0), "8 steps": (8, 1.0),
-    "2 steps, actions up to 3": (2, 3.0), "4 steps, actions up to 3": (4, 3.0),
-}
+import numpy as np
+
+from wmlearn.envs.fetch import STEP
+
+WAYS = [(0, 1), (1, 0), (3, 4), (4, 3), (3, 5), (5, 4), (4, 5), (5, 3)]  # of PLACES
+
+
+def begin_at(seed, place):
+    """What the camera sees of the real arm after a script has driven it to a place."""
+    frame, info = env.reset(seed=seed)
+    for _ in range(10):
+        way = (np.array(place) - env.gripper) / STEP
+        frame, _, _, _, info = env.step(way.clip(-1, 1))
+    return photo(frame, info)
+
+# %% [markdown]
+# Eight actions are executed, and the arm looks where it is and plans anew after every `look` of them:
+
+# %%
+def travel(seed, start, place, config, factor, look, actions=8):
+    """Mean promised and real energy of each plan's executed part, and cm left."""
+    seen, draw = begin_at(seed, start), torch.Generator().manual_seed(seed)
+    goal = torch.from_numpy(env.picture(place)[0]).permute(2, 0, 1)[None]
+    z_goal, pairs = world.encode(goal[None])[:, 0], []
+    energy = library_cem.feature_distance(z_goal)
+    for _ in range(actions // look):
+        plan = library_cem.plan(Wide(world, factor), seen, energy, config, draw)
+        state = world.reset(seen)
+        for action in plan.actions[:look]:
+            state, step = world.step(state, action[None])
+            frame, _, _, _, info = env.step(action.numpy())
+        seen = photo(frame, info)
+        real = (world.encode(seen.frames)[:, 0] - z_goal).abs().mean().item()
+        pairs.append((energy(step).item(), real))
+    left = 100 * np.linalg.norm(env.gripper - np.array(place))
+    return [*np.mean(pairs, axis=0), left]
+
+# %% [markdown]
+# **Before you look**: what will more room do to the promised energy, to the real one, and to the arm?
+
+# %%
+settings = {"8 steps, blind, actions up to 1": (8, 1.0, 8),
+            "8 steps, blind, actions up to 3": (8, 3.0, 8),
+            "4 steps, looks after two, up to 1": (4, 1.0, 2),
+            "4 steps, looks after two, up to 3": (4, 3.0, 2)}
 kept = {}
-for name, (horizon, factor) in settings.items() if env is not None else ():
+for name, (horizon, factor, look) in settings.items() if env is not None else ():
     config = replace(search, horizon=horizon, sum_over_steps=False)
-    ends = [execute(50 + n, PLACES[n % len(PLACES)], config, factor)[:3]
-            for n in range(size["starts"])]
-    kept[name] = torch.tensor(ends).mean(0).tolist()
-lines = ["| plan | promised energy | real energy | cm left |", "|---|---|---|---|"]
-for name, (promised, real, left) in kept.items():
-    lines.append(f"| {name} | {promised:.3f} | {real:.3f} | {left:.0f} |")
+    kept[name] = torch.tensor([
+        travel(50 + n, PLACES[a], PLACES[b], config, factor, look)
+        for n, (a, b) in enumerate(WAYS[: size["starts"]])])
+
+# %% [markdown]
+# Real minus promised energy: above zero, a promise was not kept. 95 % intervals over starts.
+
+# %%
+lines = ["| plan | promised | real | real - promised | cm left | within 5 cm |",
+         "|---|---|---|---|---|---|"]
+for name, rows in kept.items():
+    promised, real, left = rows.T
+    gap, end = mean_estimate(real - promised), mean_estimate(left)
+    lines.append(f"| {name} | {promised.mean():.3f} | {real.mean():.3f} "
+                 f"| {gap.format(3)} | {end.format(1)} "
+                 f"| {int((left < 5).sum())} of {len(left)} |")
 Markdown("\n".join(lines) if kept else no_simulator)
 
 # %% [markdown]
-# The real energy less the promised one; above zero, a promise was not kept:
+# What it costs, start by start:
 
 # %%
-broken = {name: real - promised for name, (promised, real, _) in kept.items()}
-Markdown(
-    f"Mean of {size['starts']} starts, executed without looking again: "
-    f"**{broken['2 steps']:+.3f}** with two steps, "
-    f"**{broken['8 steps']:+.3f}** with eight, and "
-    f"**{broken['2 steps, actions up to 3']:+.3f}** with two steps of up to three times "
-    "the recorded size." if broken else no_simulator)
+pairs = [("8 steps, blind, actions up to 3", "8 steps, blind, actions up to 1"),
+         ("8 steps, blind, actions up to 1", "4 steps, looks after two, up to 1"),
+         ("8 steps, blind, actions up to 3", "4 steps, looks after two, up to 3")]
+cost = [mean_estimate(kept[a][:, 2] - kept[b][:, 2]) for a, b in pairs if kept]
+lines = [f"- *{a}* minus *{b}*: **{more.format(1)} cm** left"
+         for (a, b), more in zip(pairs, cost)]
+Markdown("\n".join(lines) if kept else no_simulator)
 
 # %% [markdown]
-# The cures in this chapter: plan few steps, inside the range of the recorded actions, and look again
-# after each (section 2.2). The paper, too, keeps each planned action small.
+# Inside the recorded range a plan keeps its promise, as far as eight starts can tell, and even a blind one
+# brings the arm from 25 cm to about 5. With actions up to 3 it does not: the real energy is above the
+# promised one by more than the interval is wide, and **not one of the starts** ends within 5 cm. Looking
+# again is no cure for that, because the next plan asks for the same impossible strides. Staying inside
+# the range is; so does the paper, which keeps each planned action small.
+#
+# Within the range looking again helps those that were a little off. It does not help everybody: the two
+# that miss end more than 15 cm away, in the mean. From that far the energy is nearly flat (section 2),
+# and a planner that never gets nearer keeps planning on the plain.
 #
 # ## 6.2 · Pay at the end, or on the way?
 #
@@ -1006,7 +1068,9 @@ def table(results):
 table(reach)
 
 # %% [markdown]
-# With few goals the intervals are wide: believe a difference only where they do not overlap.
+# With few goals the intervals are wide, and these two overlap all over: for goals two or three actions
+# away it makes no difference which step pays. (On the line of section 2.2 it is what makes one plan the
+# best.)
 #
 # ## 6.3 · Without the rollout loss, and with inverse dynamics
 #
@@ -1080,8 +1144,10 @@ wm.viz.Figure(figure, "Three energy landscapes for one pair of frames: trained a
                       "the paper, without the rollout loss, with inverse dynamics.")
 
 # %% [markdown]
-# One pair of frames is an anecdote; the table above has many. With which of these settings was the
-# shipped world trained?
+# Read the bars first: from the lowest to the highest energy these three worlds climb by less than a
+# hundredth, the shipped one in section 5.2 by a third or more. After so few steps none of them listens
+# enough to be told apart, so this comparison decides nothing: neither for the rollout loss nor for
+# inverse dynamics. With which of these settings was the shipped world trained?
 
 # %%
 c = system.config

@@ -24,7 +24,7 @@ def shown(page) -> list[str]:
 
 def test_hover_shows_a_card_and_leaving_takes_it_back(page):
     page.get_by_role("button", name="Sora").click()
-    page.get_by_role("button", name="Cosmos").hover()
+    page.get_by_role("button", name="Cosmos", exact=True).hover()
     assert shown(page) == ["Cosmos"]
     page.mouse.move(0, 0)
     assert shown(page) == ["Sora"]

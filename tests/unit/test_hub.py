@@ -9,10 +9,12 @@ from threading import Thread
 
 import pytest
 import torch
+from fading_world import landscapes
 
 from wmlearn import hub
 from wmlearn.agents.actor_critic import ActorCritic, ActorCriticConfig, Player
 from wmlearn.data.clip import Clip
+from wmlearn.data.likeness import Likeness
 
 CONFIG = ActorCriticConfig(num_actions=3, image_size=16, channels=(32,), lstm_dim=8)
 
@@ -158,6 +160,21 @@ def test_tampered_starts_are_refused(checkpoint):
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(hub.CheckpointError, match="not the file that card.json describes"):
         hub.load_starts(checkpoint)
+
+
+def test_a_likeness_comes_back_and_is_checked(tmp_path, network):
+    measure = Likeness.of_frames(landscapes(200, seed=0), landscapes(50, seed=1))
+    folder = hub.save(tmp_path / "like", network, "actor-critic", {}, likeness=measure)
+    frames = landscapes(5, seed=2)
+    assert torch.allclose(hub.load_likeness(folder)(frames), measure(frames))
+    path = folder / "likeness.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(hub.CheckpointError, match="not the file"):
+        hub.load_likeness(folder)
+
+
+def test_a_checkpoint_without_a_likeness_has_none(checkpoint):
+    assert hub.load_likeness(checkpoint) is None
 
 
 def test_a_policy_is_no_world(checkpoint):

@@ -133,3 +133,33 @@ def test_nothing_unpickles_what_it_reads(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
             options = {word.arg: ast.unparse(word.value) for word in node.keywords}
             assert options.get("weights_only") == "True", f"line {node.lineno}"
+
+
+BRITISH = re.compile(
+    r"colour|centre|(?<![a-z])(centi)?metres?(?![a-z])|neighbour|labell|[a-z]+(al|im|ogn|gan|iti)is(e|ing)"
+    r"|tokenis|behaviour|licence|judgement|modell|grey|learnt",
+    re.I,
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_names_have_one_spelling(path):
+    """The American one, as PyTorch's: functions, classes, arguments and fields."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.arg):
+            found.append(node.arg)
+        elif isinstance(node, ast.AnnAssign):
+            found.append(ast.unparse(node.target))
+    assert [name for name in found if BRITISH.search(name)] == []
+
+
+def test_the_other_spelling_would_be_found():
+    assert all(
+        map(BRITISH.search, ("normalise", "centimetres", "optimising", "labelled", "Colour"))
+    )
+    assert not any(
+        map(BRITISH.search, ("parameter", "optimizer", "promise", "centimeters", "noise"))
+    )

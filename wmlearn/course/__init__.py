@@ -137,7 +137,7 @@ def _card(system: System) -> str:
         "from": system.given,
         "Learns from": " and ".join(SUPERVISION[name] for name in system.supervision),
         "Result": system.claim,
-        "Mind": system.caveat,
+        "Caveat": system.caveat,
     }
     rows = "".join(
         f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items() if text

@@ -36,10 +36,10 @@ class BabyAIEnv(gymnasium.Env):
     map; where there is none, or where it is faced already, nothing moves. So a sentence may be said
     at any length: every step anew, or one for a whole walk.
 
-    An episode has a mission of its own (``mission``, the number of its sentence). Reward: MiniGrid's
-    own, 1 - 0.9 t / max_steps where after step t the agent faces the mission's thing, which ends
-    the episode; else 0. After ``max_steps`` it is truncated. ``info["state"]`` is float32 ``[4]``:
-    the agent's tile, its direction (0 right, 1 down, 2 left, 3 up) and the mission's number.
+    An episode has a mission of its own (``mission``, the number of its sentence). Reward:
+    MiniGrid's, 1 - 0.9 t / max_steps where after step t the agent faces the mission's thing, which
+    ends the episode; else 0. After ``max_steps`` it is truncated. ``info["state"]`` is float32
+    ``[4]``: the agent's tile, its direction (0 right, 1 down, 2 left, 3 up) and the mission's number.
 
     Args:
         size: height and width of the observation.

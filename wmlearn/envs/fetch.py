@@ -28,7 +28,7 @@ CLOSE = 0.05
 """Meters: nearer to the goal is success, as Gymnasium-Robotics counts it."""
 _SUBSTEPS = 2  # environment steps of 0.04 s in an action
 _CAMERA = dict(azimuth=135.0, elevation=-40.0, distance=1.02, lookat=(1.34, 0.75, 0.535))
-_BLOCK_COLOUR = (0.9, 0.25, 0.1, 1.0)
+_BLOCK_COLOR = (0.9, 0.25, 0.1, 1.0)
 
 
 class FetchEnv(gymnasium.Env):
@@ -228,4 +228,4 @@ def _make_drawing_fast(mujoco, model, size: int) -> None:
     block = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, "object0")
     if block >= 0:
         model.geom_matid[block] = -1
-        model.geom_rgba[block] = _BLOCK_COLOUR
+        model.geom_rgba[block] = _BLOCK_COLOR

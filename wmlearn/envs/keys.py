@@ -10,10 +10,13 @@ from gymnasium.spaces import Discrete
 _KEYS = {
     "left": "ArrowLeft",
     "turn_left": "ArrowLeft",
+    "turn left": "ArrowLeft",
     "right": "ArrowRight",
     "turn_right": "ArrowRight",
+    "turn right": "ArrowRight",
     "up": "ArrowUp",
     "forward": "ArrowUp",
+    "go forward": "ArrowUp",
     "down": "ArrowDown",
     "attack": " ",
     "fire": " ",

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from torch import nn
 
+from wmlearn.fast.lstm import FastLSTM
 from wmlearn.fast.memory import keep_freed_memory
 from wmlearn.fast.time_first import FastSTTransformer
 from wmlearn.fast.upsample import FastUpsample
@@ -17,7 +18,12 @@ from wmlearn.nn.st_transformer import STTransformer
 from wmlearn.nn.unet import Upsample
 
 Module = TypeVar("Module", bound=nn.Module)
-FASTER = {nn.Conv2d: FastConv3x3, Upsample: FastUpsample, STTransformer: FastSTTransformer}
+FASTER = {
+    nn.Conv2d: FastConv3x3,
+    nn.LSTM: FastLSTM,
+    Upsample: FastUpsample,
+    STTransformer: FastSTTransformer,
+}
 
 
 def speed_up(module: Module) -> Module:

@@ -189,6 +189,9 @@ class XPrediction(Prediction):
     def weights(self, level: Tensor) -> tuple[Tensor, Tensor]:
         return torch.ones_like(level), torch.zeros_like(level)
 
+    def coefficients(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(level), torch.ones_like(level)  # at sigma = 0, too
+
 
 @dataclass(frozen=True)
 class EpsilonPrediction(Prediction):

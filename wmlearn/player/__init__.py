@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     from wmlearn.data.clip import Clip
     from wmlearn.player.fallback import StepPlayer
+    from wmlearn.player.textbox import PromptBox, PromptForm
     from wmlearn.player.widget import Player
     from wmlearn.world import World, WorldModel
 
-__all__ = ["KeyMap", "PlaySession", "View", "play"]
+__all__ = ["KeyMap", "PlaySession", "View", "play", "text_box"]
 
 
 def play(
@@ -34,6 +35,7 @@ def play(
     seed: int = 0,
     prompt: str | None = None,
     sampler: Any = None,
+    guard: bool = True,
     threads: bool | None = None,
     autostart: bool = False,
     width: int = 256,
@@ -59,6 +61,8 @@ def play(
         prompt: what to show, in words, to a world that can be told (``PromptedWorld``).
         sampler: how frames are drawn, for a system or a checkpoint's name: the system's
             ``Sampler``, or a mapping of what shall differ from its own way.
+        guard: end a dream that has left what its world knows, and say so; ``False`` lets it go on.
+            It acts where the checkpoint brings a measure (``World.likeness``).
         threads: ``False`` gives step buttons and an image, for notebook programs in which the
             player's frames do not move. Default: chosen by the platform.
         autostart: play at once instead of waiting for the reader.
@@ -100,6 +104,7 @@ def play(
                 seed=seed,
                 note=note,
                 prompt=prompt,
+                guard=guard,
                 close_env=real is not env,
             )
         except BaseException:
@@ -117,6 +122,41 @@ def play(
     if autostart:
         player.start()
     return player
+
+
+def text_box(
+    world: World | WorldModel | str,
+    *,
+    examples: Sequence[str] = (),
+    fps: float = 8,
+    seed: int = 0,
+    sampler: Any = None,
+    threads: bool | None = None,
+    width: int = 256,
+) -> PromptBox | PromptForm:
+    """A text box in the notebook: a sentence becomes a video.
+
+    A word that the world has never read is named beside its nearest known ones, and nothing is
+    drawn.
+
+    Args:
+        world: a ``PromptedWorld``; a system that has one; or the name of a shipped checkpoint.
+        examples: sentences on buttons; the first one stands in the field.
+        fps: frames a second of the loop.
+        seed: of the noise: two boxes with one seed draw the same videos.
+        sampler, threads: as for :func:`play`.
+        width: of the picture on the page, in CSS pixels.
+
+    Raises:
+        ImportError: the widgets are not installed.
+        ValueError: the world takes no words.
+    """
+    threads = sys.platform != "emscripten" if threads is None else threads
+    require_widgets("ipywidgets", "PIL", "anywidget")
+    from wmlearn.player.textbox import PromptBox, PromptForm, PromptSession
+
+    session = PromptSession(_as_world(world, sampler), seed)
+    return (PromptBox if threads else PromptForm)(session, examples, fps, width)
 
 
 def require_widgets(*modules: str) -> None:

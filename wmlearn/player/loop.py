@@ -28,6 +28,7 @@ WINDOW = 12  # frames on their way to the browser
 SILENCE = 5.0  # seconds without an acknowledgement after which the game pauses
 SHORTEST_SLEEP = 0.003  # seconds of every frame that are left to other threads
 HOLD = 0.6  # seconds for which the end of an episode is shown
+HOLD_STRAYED = 2.5  # and the place where the guard ended a dream: there is a sentence to read
 GIF_SECONDS = 8.0
 
 _active: weakref.ref[PlayLoop] | None = None  # the one loop that may be playing
@@ -134,7 +135,7 @@ class PlayLoop:
         view = self.session.step(action)
         self._show(view)
         if view.over:
-            self._due = now + HOLD
+            self._due = now + (HOLD_STRAYED if view.strayed else HOLD)
 
     def _obey(self, message: dict[str, Any]) -> None:
         kind = message["type"]

@@ -10,6 +10,8 @@ Rules:
     - From then on both sides get the same actions and never see each other's frames.
     - A side that ends keeps its last frame. The episode is over when both sides have ended, or
       ``grace`` steps after the first of them: the dream may be a little early or late.
+    - The guard: where a world can tell how like its training frames a frame is, a dream that was
+      less like them than held-out real frames are for ``STRAYED`` steps is over, and says so.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from wmlearn.player.keys import controls
 from wmlearn.world import Needs, PromptedWorld, World
 
 NEEDS = Needs(discrete=True, frames=True)
+STRAYED = 10  # steps below the bar; real play is there for a jump's length, now and then
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class View:
         real_return, dream_return: sums since the restart.
         real_ended, dream_ended: whether that side has ended.
         over: whether the episode is over, so that ``restart`` must come next.
+        likeness: of the dream to the frames that its world was trained on, 1 at the bar (see
+            ``wmlearn.data.likeness``); ``nan`` where nobody measures it.
+        strayed: whether the guard ended the dream.
     """
 
     step: int
@@ -58,10 +64,14 @@ class View:
     real_ended: bool = False
     dream_ended: bool = False
     over: bool = False
+    likeness: float = math.nan
+    strayed: bool = False
 
     @property
     def note(self) -> str:
         """One sentence on what has ended; empty while both sides run."""
+        if self.strayed:
+            return "The dream has left what it knows: restart from a real frame."
         if self.real_ended and self.dream_ended:
             return "The episode ended in both."
         if self.real_ended:
@@ -89,12 +99,14 @@ class PlaySession:
             for the names, or the digits.
         names: one name per action; default: the environment's ``action_names``.
         seed: of the environment and of the world's noise.
-        noop: index of the action that does nothing; default: found by the environment's
-            declaration or by name (see ``controls``), or there is none.
+        noop: index of the action that does nothing; default: the world's ``idle``, else what the
+            environment declares or names so (see ``controls``), or there is none.
         grace: steps that one side may go on after the other has ended.
         history: how many views are kept for a GIF.
         note: a sentence to show to the player, e.g. why there is no real side.
         prompt: what to show, in words; for a ``PromptedWorld``.
+        guard: whether a dream that has left what its world knows is ended; does nothing where the
+            world has no ``likeness``.
         close_env: whether ``close`` closes the environment too.
 
     Raises:
@@ -115,14 +127,16 @@ class PlaySession:
         history: int = 600,
         note: str = "",
         prompt: str | None = None,
+        guard: bool = True,
         close_env: bool = False,
     ) -> None:
         NEEDS.check("The player", world)
         if prompt is not None and not isinstance(world, PromptedWorld):
-            raise ValueError("This world cannot be told what to show: leave prompt out.")
+            raise ValueError("This world takes no prompt: leave prompt out.")
         self.world, self.env, self.context = world, env, context
+        noop = world.idle if noop is None else noop
         self.seed, self.grace, self.note = seed, grace, note
-        self.prompt = prompt
+        self.prompt, self.guard = prompt, guard
         self._close_env = close_env and env is not None
         self.num_actions = int(world.action_space.n)
         self.device = world.device
@@ -168,9 +182,11 @@ class PlaySession:
         else:
             self._state = self.world.reset(clip, (self.prompt,))
         self._first_end: int | None = None
+        self._below = 0
         last = _picture(clip.frames[0, -1])
         real = last if self.env is not None else None
-        self.view = View(0, real, last, math.nan if real is None else MAX_PSNR)
+        closeness = math.nan if real is None else MAX_PSNR
+        self.view = View(0, real, last, closeness, likeness=self._likeness(clip.frames[0, -1]))
         self.history.append(self.view)
         return self.view
 
@@ -193,12 +209,16 @@ class PlaySession:
                 if real_ended:
                     break
         dream, dream_reward, dream_ended = old.dream, 0.0, old.dream_ended
+        likeness = old.likeness
         if not dream_ended:
             actions = torch.tensor([int(action)], device=self.device)
             self._state, result = self.world.step(self._state, actions, self.generator)
             dream, dream_reward = _picture(result.frame[0]), float(result.reward[0])
             dream_ended = bool(result.terminated[0])
+            likeness = self._likeness(result.frame[0])
+            self._below = self._below + 1 if likeness < 1 else 0
 
+        strayed = self.guard and self._below >= STRAYED
         step = old.step + 1
         if self._first_end is None and (real_ended or dream_ended):
             self._first_end = step
@@ -216,7 +236,9 @@ class PlaySession:
             dream_return=old.dream_return + dream_reward,
             real_ended=real_ended,
             dream_ended=dream_ended,
-            over=all_ended or waited,
+            over=all_ended or waited or strayed,
+            likeness=likeness,
+            strayed=strayed,
         )
         self.history.append(self.view)
         return self.view
@@ -241,6 +263,11 @@ class PlaySession:
         """Closes the environment, if it was made for this session."""
         if self._close_env:
             self.env.close()
+
+    def _likeness(self, frame: torch.Tensor) -> float:
+        """Of a frame uint8 ``[C, H, W]``; nan where the world cannot tell."""
+        measure = self.world.likeness
+        return math.nan if measure is None else float(measure(frame))
 
     def _real_start(self, seed: int) -> Clip:
         """A Clip ``[1, context_frames]`` of the real environment, with no-ops or random actions."""

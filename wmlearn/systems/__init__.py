@@ -186,7 +186,7 @@ SYSTEMS = (
         recipe="wmlearn.systems.cosmos.recipe:RECIPE",
     ),
     System(
-        "Cosmos, autoregressive",
+        "Cosmos AR",
         "tokens",
         ("passive video",),
         "the tokens of the video that follows, one after the other",

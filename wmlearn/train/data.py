@@ -37,7 +37,7 @@ def open_data(run: RunConfig, given: frozenset[str]) -> tuple[EpisodeStore, RunC
         store = EpisodeStore(run.data)
     else:
         raise EpisodeError(
-            f"{run.data} holds no recorded episodes (no dataset.json): mend the name, make them "
+            f"{run.data} holds no recorded episodes (no dataset.json): correct it, record them "
             f"with `wmlearn record {run.env} --out {run.data}`, or leave out --data to have them "
             "recorded."
         )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from places import REFERENCES
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from wmlearn.nn.causal_video import (
@@ -18,6 +18,7 @@ from wmlearn.nn.causal_video import (
     haar,
     inverse_haar,
 )
+from wmlearn.systems.cosmos.published import load_tokenizer
 
 REFERENCE = REFERENCES / "cosmos_tokenizer.safetensors"
 TOLERANCE = dict(rtol=0, atol=1e-4)
@@ -36,7 +37,7 @@ def reference():
 
 
 @pytest.fixture(scope="module")
-def published(reference):
+def published(reference, tmp_path_factory):
     with safe_open(REFERENCE, "pt") as file:
         there = json.loads(file.metadata()["config"])["autoencoder"]
     config = CausalVideoConfig(
@@ -50,14 +51,16 @@ def published(reference):
         attention_resolutions=tuple(there["attention_resolutions"]),
         resolution=there["resolution"],
     )
-    tokenizer = CausalVideoTokenizer(config).eval()
     weights = {
         name.removeprefix("autoencoder."): value
         for name, value in reference.items()
         if name.startswith("autoencoder.")
     }
-    tokenizer.load_state_dict(weights)
-    return tokenizer
+    path = tmp_path_factory.mktemp("published") / "diffusion_pytorch_model.safetensors"
+    save_file(weights, path)
+    with pytest.raises(ValueError, match="do not fit"):
+        load_tokenizer(path, replace(config, latent_channels=8))
+    return load_tokenizer(path, config)
 
 
 def swapped(x):

@@ -359,3 +359,13 @@ def test_logit_normal(reference, numbers):
         assert_close(ours, reference[f"sd3.logit_normal_samples.{i}"], **TOLERANCE)
     weight = output_weight(FlowPrediction(), reference["sd3.sigmas"])
     assert_close(weight, reference["sd3.loss_weight.sigma_sqrt"], **TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", [XPrediction, EpsilonPrediction, VPrediction, FlowPrediction])
+def test_at_level_0_the_estimate_is_finite_and_a_step_changes_nothing(kind):
+    """Frames of a video that are given have no noise from the first step to the last."""
+    prediction = kind(RectifiedFlow())
+    z, level = torch.randn(2, 3, 4), torch.zeros(2, 3)
+    x_hat = prediction.x_hat(torch.randn(2, 3, 4), z, level)
+    assert torch.isfinite(x_hat).all()
+    torch.testing.assert_close(step(prediction.path, z, x_hat, level, level), z)

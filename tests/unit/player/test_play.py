@@ -11,15 +11,18 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from fading_world import FadingWorld, landscapes
 from PIL import Image
 from play_fakes import KEYS, NAMES, STRIDE, SquareEnv, SquareWorld, column
 
 from wmlearn.data.clip import Clip
+from wmlearn.data.likeness import Likeness
 from wmlearn.metrics import MAX_PSNR
 from wmlearn.player import KeyMap, PlaySession, play
 from wmlearn.player.fallback import StepPlayer
 from wmlearn.player.keys import controls
 from wmlearn.player.picture import compose, gif, png
+from wmlearn.player.session import STRAYED
 from wmlearn.world import CopyLastFrame, WorldModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:wm.play makes a widget")
@@ -367,3 +370,57 @@ def test_the_game_waits_for_a_key_where_no_action_does_nothing(start):
     browser.wait_for_pause()
     playing.handle({"type": "step", "pressed": []})
     browser.wait(lambda: "Press a key" in browser.messages[-1]["note"])
+
+
+# ---- the guard
+
+
+@pytest.fixture(scope="module")
+def likeness():
+    return Likeness.of_frames(landscapes(2000, seed=0), landscapes(400, seed=1))
+
+
+def fading(likeness, **options):
+    """A session whose action 2 leaves an empty picture, and 1 keeps what is there."""
+    start = Clip(frames=landscapes(20, seed=8)[7:8, None])
+    return PlaySession(FadingWorld(likeness), context=start, **options)
+
+
+def test_the_guard_ends_a_dream_that_left_what_it_knows(likeness):
+    session = fading(likeness)
+    assert session.view.likeness >= 1 and not session.view.strayed
+    session.step(2)
+    views = [session.step(1) for _ in range(STRAYED - 1)]
+    assert all(view.likeness < 1 for view in views)
+    assert [view.strayed for view in views] == [False] * (STRAYED - 2) + [True]
+    assert views[-1].over and "left what it knows" in views[-1].note
+    again = session.restart()
+    assert not again.over and again.likeness >= 1
+
+
+def test_the_guard_forgives_a_jump(likeness):
+    session = fading(likeness)
+    for _ in range(3):  # most of the way, and back to a level
+        level = session._state
+        for _ in range(STRAYED - 1):
+            session.step(2)
+        session._state = level
+        assert not session.step(1).over
+
+
+def test_without_the_guard_the_dream_goes_on_but_says_how_like_it_is(likeness):
+    session = fading(likeness, guard=False)
+    views = [session.step(2) for _ in range(3 * STRAYED)]
+    assert not any(view.over or view.strayed for view in views) and views[-1].likeness < 1
+
+
+def test_a_world_without_a_measure_has_no_guard():
+    session = fading(None)
+    views = [session.step(2) for _ in range(3 * STRAYED)]
+    assert math.isnan(views[-1].likeness) and not views[-1].over
+
+
+def test_idle_hands_press_what_the_world_calls_idle(likeness):
+    session = fading(likeness)
+    assert session.noop == FadingWorld.idle == session.keymap.action([])
+    assert PlaySession(SquareWorld(), SquareEnv()).noop == 0

@@ -129,6 +129,10 @@ def test_a_video_keeps_what_is_given_follows_its_words_and_its_noise():
     words = ["a red ball moves left"] * 2
     drawn = video(words, first=first)
     assert drawn.shape == (2, 6, 3, 32, 32) and torch.equal(drawn[:, :2], first)
+    noise, numbers = torch.randn(2, 6, 4, 8, 8), system.vocabulary.encode(words)
+    latents = system.sample(noise, numbers, system.encode(first))
+    assert torch.isfinite(latents).all()
+    assert_close(latents[:, :2], system.encode(first), atol=1e-5, rtol=1e-5)
     assert torch.equal(drawn, video(words, first=first))
     free = video(words)
     assert not torch.equal(free, video(words, seed=1))

@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from wmlearn.chapters.ch11_vjepa.distraction import DIRECTIONS, draw_clips, train
+from wmlearn.chapters.ch11_vjepa.distraction import (
+    DIRECTIONS,
+    clouds,
+    draw_clips,
+    flicker,
+    train,
+)
 from wmlearn.data.clip import Clip
 from wmlearn.evaluation.probe import fit_probe, pair_hits
 from wmlearn.nn.attention import rotate
@@ -217,6 +223,22 @@ def test_the_discs_move_as_their_labels_say():
         video = bright[label == direction]
         moved = torch.roll(video[:, 0], (2 * down, 2 * right), (1, 2))
         assert_close(moved, video[:, 1], atol=3.0, rtol=0)
+
+
+def test_clouds_are_as_loud_as_flicker_and_predictable():
+    """From the place beside it, and by half from the frame before; flicker from neither."""
+
+    def together(a, b):
+        return torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1].item()
+
+    grounds = {f: f(64, torch.Generator().manual_seed(0)) for f in (clouds, flicker)}
+    for ground in grounds.values():
+        assert ground.shape == (64, 8, 3, 32, 32)
+        assert ground.std().item() == pytest.approx(1, abs=0.02)
+    beside = {f: together(g[..., :-4], g[..., 4:]) for f, g in grounds.items()}
+    before = {f: together(g[:, :-1], g[:, 1:]) for f, g in grounds.items()}
+    assert beside[clouds] > 0.5 and before[clouds] == pytest.approx(0.5, abs=0.05)
+    assert abs(beside[flicker]) < 0.02 and abs(before[flicker]) < 0.02
 
 
 def test_every_tier_has_a_recipe_that_fits():

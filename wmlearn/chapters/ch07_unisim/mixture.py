@@ -78,8 +78,8 @@ class Mixture:
         said: int64 ``[N]``, the steps that what is said at each frame takes; -1: unknown.
         reached: bool ``[N]``: this frame ended its episode by the episode's own rules.
         mission: int64 ``[N]``, the sentence of its episode's mission; -1: there is none.
-        spoken: int64 ``[M]``, the frames to be trained on at which a mission is said whose steps are
-            known.
+        spoken: int64 ``[M]``, the frames to be trained on at which a mission is said whose steps
+            are known.
 
     Args:
         recordings: by the name of their domain.

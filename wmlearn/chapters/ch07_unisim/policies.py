@@ -144,7 +144,7 @@ def train_mover(
     model: UniSim, mixture: Mixture, latents: Tensor, seconds: float, batch: int, log: Callable,
     horizon: int = 10, domain: str = "babyai",
 ) -> Reader:  # fmt: skip
-    """BabyAI's policy: real starts, a mission that the recording says, dreams, search, imitation."""
+    """BabyAI's policy: real starts, missions that the recording says, dreams, search."""
     world = model.world({"domain": domain, "num_steps": 1})
     c, side = model.config.autoencoder.latent_channels, model.config.latent_size
     device, begin, rounds = mixture.device, time.monotonic(), 0

@@ -76,7 +76,7 @@ _WOOD = ("a06d3d", "bb844d", "986839", "9f6c3c")
 _FIRE = ("f0721e", "e06616", "e86a17", "f0721e")
 _TURF = "c58f5c"
 _HERO = (" 443", "3ee4", "3ee3", "tuut", " tt ", " 9 t")
-_HERO_COLOURS = {
+_HERO_COLORS = {
     "4": "4d4d4d", "3": "333333", "e": "e9dfc7", "9": "9a8f78", "t": "e0d1af", "u": "e6dabf",
 }  # fmt: skip
 _SAW = ("     ", "     ", " bgb ", "bg7gb", "ggggg")
@@ -122,7 +122,7 @@ def paint(level: str | Sequence[str] = LEVEL) -> torch.Tensor:
     for y, line in enumerate(_HERO):
         for x, sign in enumerate(line):
             if sign != " ":
-                picture[top + y, left + x] = _rgb(_HERO_COLOURS[sign])
+                picture[top + y, left + x] = _rgb(_HERO_COLORS[sign])
     return torch.from_numpy(picture).permute(2, 0, 1).contiguous()
 
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.fast.precision import bfloat16_is_fast, half_weights
+from wmlearn.fast.packed import packed
+from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.diamond.config import SamplerConfig
 from wmlearn.systems.diamond.sampler import sample
@@ -51,8 +52,12 @@ class DiamondWorld(World):
         side = config.reward_end.image_size
         self.frame_shape = (config.denoiser.image_channels, side, side)
         self._reward_values = torch.tensor(config.reward_end.reward_values)
-        self._half = bfloat16_is_fast(self.device)
-        self._denoiser = half_weights(system.denoiser) if self._half else system.denoiser
+        half = bfloat16_is_fast(self.device)
+        self._autocast = half and self.device.type != "cpu"
+        self._denoiser, self._reward_end = system.denoiser, system.reward_end
+        if self.device.type == "cpu":
+            self._denoiser = packed(system.denoiser, torch.bfloat16 if half else torch.float32)
+            self._reward_end = packed(system.reward_end, torch.float32)
 
     @torch.inference_mode()
     def reset(self, context: Clip) -> DiamondState:
@@ -72,7 +77,7 @@ class DiamondWorld(World):
         frames = torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1)
         actions = F.pad(actions, (missing, 0))
         floats = to_float(frames)
-        *_, memory = self.system.reward_end(floats[:, :-1], actions, floats[:, 1:])
+        *_, memory = self._reward_end(floats[:, :-1], actions, floats[:, 1:])
         n = self.context_frames
         return DiamondState(frames[:, -n:], actions[:, -n + 1 :], _batch_first(memory))
 
@@ -88,7 +93,7 @@ class DiamondWorld(World):
         with self._precision():
             frame = sample(self._denoiser, context, actions, noise, self.sampler)
         frame = to_uint8(frame.float())
-        reward_logits, end_logits, memory = self.system.reward_end(
+        reward_logits, end_logits, memory = self._reward_end(
             context[:, -1:], action[:, None], to_float(frame)[:, None], _layer_first(state.memory)
         )
         signs = reward_logits[:, 0].softmax(-1)  # of negative, zero, positive
@@ -111,7 +116,7 @@ class DiamondWorld(World):
         return (uniform > cumulative[:, :-1]).sum(dim=-1)
 
     def _precision(self):
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast)
 
 
 def _batch_first(memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

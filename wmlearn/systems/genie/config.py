@@ -79,6 +79,8 @@ class LatentActionConfig:
             does not count for more than a step to the left.
         beta: weight of the commitment term.
         quantizer_weight: weight of the quantizer's loss beside the reconstruction's.
+        idle: the code that means standing still, held at play while nothing is pressed; known only
+            after training, and unused by it (None: nothing was found).
     """
 
     num_actions: int = 8
@@ -95,6 +97,7 @@ class LatentActionConfig:
     relative: float = 0.0
     beta: float = 0.25
     quantizer_weight: float = 1.0
+    idle: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,16 @@ class DynamicsConfig:
         mask_min: in training the share of masked tokens is drawn from mask_min .. 1 for each clip.
         whole_frames: share of the frames in training that are left whole instead, as the past is
             at play (0 in the paper). No loss is taken there.
+        any_action: share of the frames in training whose latent action is replaced by any (0 in
+            the paper), so that one that does not fit is not believed.
+        held_action: share of the clips in training in which a latent action is held on for a
+            while, as a key is at play (0 in the paper).
+        own_tokens: share of the clips in training in which the past is partly the model's own, as
+            it is at play (0 in the paper).
         steps: passes in which a frame's tokens are filled in at play.
         temperature: of the tokens' distribution at play; 0 takes the likeliest.
+        least: at play, a token is not drawn whose probability is below this share of the
+            likeliest one's (0: all may be, as in the paper).
         choice_temperature: of the noise on the confidences, in MaskGIT's order of filling in.
         window: past frames that are remembered at play.
     """
@@ -124,8 +135,12 @@ class DynamicsConfig:
     action: Literal["added", "prepended"] = "added"
     mask_min: float = 0.5
     whole_frames: float = 0.0
+    any_action: float = 0.0
+    held_action: float = 0.0
+    own_tokens: float = 0.0
     steps: int = 25
     temperature: float = 1.0
+    least: float = 0.0
     choice_temperature: float = 0.0
     window: int = 15
 
@@ -137,10 +152,12 @@ class SamplerConfig:
     Attributes:
         steps: MaskGIT passes in which they are filled in.
         temperature: of the tokens' probabilities; 0 takes the likeliest.
+        least: a token is not drawn whose probability is below this share of the likeliest one's.
     """
 
     steps: int
     temperature: float
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -190,7 +207,8 @@ class GenieConfig:
     @property
     def sampler(self) -> SamplerConfig:
         """How the dynamics draws a frame's tokens, if nothing else is asked for."""
-        return SamplerConfig(self.dynamics.steps, self.dynamics.temperature)
+        dynamics = self.dynamics
+        return SamplerConfig(dynamics.steps, dynamics.temperature, dynamics.least)
 
 
 PAPER = GenieConfig()

@@ -59,7 +59,12 @@ class Dynamics(nn.Module):
         return self.out(self.features(tokens, actions))
 
     def loss(
-        self, tokens: Tensor, actions: Tensor, mask: Tensor, masked: Tensor | None = None
+        self,
+        tokens: Tensor,
+        actions: Tensor,
+        mask: Tensor,
+        masked: Tensor | None = None,
+        seen: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Cross entropy over the masked tokens, and the share of them that is named right.
 
@@ -68,8 +73,9 @@ class Dynamics(nn.Module):
             actions: float ``[B, T - 1, A]``.
             mask: bool ``[B, T, S]``, what to hide; never the first frame's.
             masked: by how many to divide, where processes share a batch: their mean number.
+            seen: int64 ``[B, T, S]``, what stands where none is hidden; by default the true ones.
         """
-        hidden = torch.where(mask, self.mask_token, tokens)
+        hidden = torch.where(mask, self.mask_token, tokens if seen is None else seen)
         logits = self.out(self.features(hidden, actions)[:, 1:]).float()  # the first is given
         targets, weight = tokens[:, 1:], mask[:, 1:].float()
         each = F.cross_entropy(logits.flatten(0, 2), targets.flatten(), reduction="none")
@@ -120,6 +126,7 @@ class Dynamics(nn.Module):
         uniform: Tensor,
         steps: int,
         temperature: float,
+        least: float = 0.0,
     ) -> Tensor:
         """Draws the next frame's tokens ``[B, S]`` (Chang et al. 2022, section 3.2).
 
@@ -131,12 +138,13 @@ class Dynamics(nn.Module):
             uniform: float ``[steps, B, S, 2]`` in [0, 1): all the randomness there is.
             steps: passes n.
             temperature: of the distribution; 0 takes the likeliest token.
+            least: tokens below this share of the likeliest one's probability are not drawn.
         """
         batch = len(action)
         tokens = torch.full((batch, self.space), self.mask_token, device=action.device)
         for i in range(steps):
             logits = self.out(self._step(tokens, action, time, past)[0]).float()
-            drawn = _draw(logits, uniform[i, ..., 0], temperature)
+            drawn = _draw(logits, uniform[i, ..., 0], temperature, least)
             confidence = logits.log_softmax(-1).gather(-1, drawn[..., None])[..., 0]
             gumbel = -(-uniform[i, ..., 1].clamp(1e-6, 1 - 1e-6).log()).log()
             left = self.config.choice_temperature * (1 - (i + 1) / steps)
@@ -167,10 +175,12 @@ def training_mask(
     return mask
 
 
-def _draw(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:
+def _draw(logits: Tensor, uniform: Tensor, temperature: float, least: float) -> Tensor:
     """One token for each place: logits ``[..., K]``, uniform ``[...]`` -> int64 ``[...]``."""
     if temperature == 0:
         return logits.argmax(-1)
-    cumulative = (logits / temperature).softmax(-1).cumsum(-1)
+    odds = (logits / temperature).softmax(-1)
+    odds = odds * (odds >= least * odds.amax(-1, keepdim=True))
+    cumulative = odds.cumsum(-1)
     limit = uniform[..., None] * cumulative[..., -1:]
     return (limit >= cumulative).sum(-1).clamp(max=logits.shape[-1] - 1)

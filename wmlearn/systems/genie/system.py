@@ -18,6 +18,7 @@ from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
 from wmlearn.systems.genie.config import GenieConfig
 from wmlearn.systems.genie.dynamics import training_mask
+from wmlearn.systems.genie.hardening import draw_own_tokens, press_otherwise
 from wmlearn.systems.genie.network import GenieNetwork
 
 PARTS = ("tokenizer", "actions", "dynamics")
@@ -85,9 +86,31 @@ class Genie(GenieNetwork, L.LightningModule):
             )
             # The dynamics' loss does not reach the latent actions (section 2.1: stop gradient).
             masked = self._of_all_processes(mask[:, 1:].sum().float()).mean()
-            loss, _ = self.dynamics.loss(tokens, inferred.vectors.detach(), mask, masked)
+            pressed, seen = self._as_at_play(tokens, inferred.codes, noise)
+            loss, _ = self.dynamics.loss(tokens, pressed.detach(), mask, masked, seen)
             losses["dynamics"] = loss
         return losses, codes
+
+    def _as_at_play(
+        self, tokens: Tensor, codes: Tensor, noise: SampleNoise
+    ) -> tuple[Tensor, Tensor]:
+        """What the dynamics is told in training: vectors of actions, and the past's tokens."""
+        config, (batch, steps) = self.config, codes.shape
+        codes = press_otherwise(
+            codes,
+            noise.uniform(batch, 3),
+            noise.uniform(batch, steps, 2),
+            config.actions.num_actions,
+            config.dynamics,
+        )
+        pressed = self.actions.quantizer.vectors(codes)
+        if not config.dynamics.own_tokens:  # it costs a forward pass
+            return pressed, tokens
+        uniform = noise.uniform(batch, 2), noise.uniform(*tokens.shape, 2)
+        draw, mask_token = self.dynamics, self.dynamics.mask_token
+        return pressed, draw_own_tokens(
+            lambda hidden: draw(hidden, pressed), tokens, *uniform, mask_token, config.dynamics
+        )
 
     def parts_at(self, step: int) -> tuple[str, ...]:
         """Whose turn it is at a training step: a choice by the step's number alone."""

@@ -55,6 +55,7 @@ class GenieWorld(LatentActionWorld):
         self.system = system.eval()
         self.sampler = choose_sampler(config.sampler, sampler)
         self.action_space = gymnasium.spaces.Discrete(config.actions.num_actions)
+        self.idle = config.actions.idle
         self.frame_shape = (config.image_channels, config.image_size, config.image_size)
 
     @torch.inference_mode()
@@ -108,6 +109,7 @@ class GenieWorld(LatentActionWorld):
             uniform,
             self.sampler.steps,
             self.sampler.temperature,
+            self.sampler.least,
         )
         state = self._remember(state, tokens, pressed)
         nothing = torch.zeros(batch, device=self.device)

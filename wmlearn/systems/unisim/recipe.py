@@ -26,11 +26,11 @@ from wmlearn.systems.unisim.system import UniSim
 
 ENV = "babyai/go-to-local"
 
-# Where the laptop departs from the paper, and why: latents of 8 x 8 x 12 for 64 x 64 pixels in place
-# of pixels and two super-resolutions, 16 tokens a frame, since at equal minutes latents win by far;
-# frames are drawn one after the other, each from cached ones, so that a key is answered at once (the
-# paper draws 16 together); an action is said once, not as text and as numbers; and rare colors count
-# more, or small things vanish.
+# Where the laptop departs from the paper, and why: latents of 8 x 8 x 12 for 64 x 64 pixels in
+# place of pixels and two super-resolutions, 16 tokens a frame, since at equal minutes latents win
+# by far; frames are drawn one after the other, each from cached ones, so that a key is answered at
+# once (the paper draws 16 together); an action is said once, not as text and as numbers; and rare
+# colors count more, or small things vanish.
 SHIPPED = UniSimConfig(
     autoencoder=AutoencoderConfig(
         latent_channels=12, channels=(48, 96), layers_per_block=1, groups=8, patch_size=4,

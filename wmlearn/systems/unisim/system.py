@@ -87,7 +87,7 @@ class UniSim(L.LightningModule, WorldModel):
             self.color_weights[domain] = rare_color_weights(frames.cpu()).to(self.device)
 
     def pixel_weights(self, frames: Tensor, domain: Tensor) -> Tensor:
-        """What errors in pixels count, ``[B, 1, H, W]``; frames ``[B, 3, H, W]``, domain ``[B]``."""
+        """What errors in the pixels of frames ``[B, 3, H, W]`` count: ``[B, 1, H, W]``."""
         if not self.config.rare_colors:
             return torch.ones_like(frames[:, :1], dtype=torch.float32)
         return self.color_weights[domain[:, None, None], color_bins(frames)][:, None]
