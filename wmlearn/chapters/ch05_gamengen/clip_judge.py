@@ -1,8 +1,8 @@
 """The automatic judge: a small network that learns to tell real clips from dreamed ones.
 
-It stands in for raters: where it is right in half of the pairs, it sees no difference; people may see
-other things, and be fooled by other things. It is trained on clips of some episodes and tested on those
-of others.
+It stands in for raters: where it is right in half of the pairs, it sees no difference; people may
+see other things, and be fooled by other things. It is trained on clips of some episodes and tested
+on those of others.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The learned short cut: does a shot at nothing make a monster appear?
 
-GameNGen's authors saw their world learn that monsters follow shots, since players shoot at monsters.
-Moments of held-out play with nothing in sight are compared: those at which the player shoots, and those
-at which it does not. In how many of them is a monster in view within some frames, in the engine and in
-the dream under the same actions?
+GameNGen's authors saw their world learn that monsters follow shots, since players shoot at
+monsters. Moments of held-out play with nothing in sight are compared: those at which the player
+shoots, and those at which it does not. In how many of them is a monster in view within some frames,
+in the engine and in the dream under the same actions?
 """
 
 from __future__ import annotations
@@ -61,5 +61,5 @@ def quiet_moments(
 
 @torch.inference_mode()
 def appears(finder: EnemyFinder, frames: Tensor) -> Tensor:
-    """Whether a monster is found in any of the frames uint8 ``[B, T, 3, 64, 64]``: float ``[B]``."""
+    """Whether a monster is found in any frame of uint8 ``[B, T, 3, 64, 64]``: float ``[B]``."""
     return torch.tensor([float(any(len(f) for f in finder.find(clip))) for clip in frames])

@@ -1,8 +1,8 @@
 """The human study: pairs of short clips, one of the engine and one dreamed; which is real?
 
-``Study(real, dreams)`` is the study, ``study.widget()`` its pictures and buttons in a notebook. Every
-answer is written to a file of the reader's own at once, and nowhere else. The paper's raters saw 130
-such pairs of 1.6 s and of 3.2 s each (Valevski et al. 2024, section 5.1).
+``Study(real, dreams)`` is the study, ``study.widget()`` its pictures and buttons in a notebook.
+Every answer is written to a file of the reader's own at once, and nowhere else. The paper's raters
+saw 130 such pairs of 1.6 s and of 3.2 s each (Valevski et al. 2024, section 5.1).
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class DenoiserConfig:
             ``context_noise``; above 1 weak noise is more frequent (paper: 1).
         levels: the shares of full noise that are trained, each as often; empty for all of them
             (paper). A sampler of few steps visits few: two steps start at 1 and at 0.5.
-        level_shift: where all are trained, the uniform share of full noise is moved towards noise by
-            this factor (see ``wmlearn.nn.diffusion.shifted``; paper: 1, no shift).
+        level_shift: where all are trained, the uniform share of full noise is moved towards noise
+            by this factor (see ``wmlearn.nn.diffusion.shifted``; paper: 1, no shift).
     """
 
     num_actions: int = 4
