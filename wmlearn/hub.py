@@ -118,7 +118,7 @@ def save(
         module: has a frozen dataclass ``config``.
         system: "diamond", "genie", "vjepa" or "actor-critic", what ``load`` builds again.
         card: facts about the run (JSON values); config and hash are added here.
-        starts: real clips with actions to start dreaming from.
+        starts: real clips to start dreaming from, with what was done or said in them.
         dtype: of stored weights; ``torch.float16`` halves the file (buffers stay as they are).
         likeness: of the frames that it was trained on.
     """
@@ -130,10 +130,8 @@ def save(
     }
     write_whole(folder / "model.safetensors", lambda path: save_file(weights, path))
     if starts is not None:
-        tensors = {"frames": starts.frames, "actions": starts.actions}
-        if starts.state is not None:
-            tensors["state"] = starts.state
-        tensors = {name: value.contiguous() for name, value in tensors.items()}
+        tensors = {name: getattr(starts, name) for name in ("frames", "actions", "state")}
+        tensors = {k: value.contiguous() for k, value in tensors.items() if value is not None}
         write_whole(folder / STARTS, lambda path: save_file(tensors, path))
     if likeness is not None:
         write_whole(folder / LIKENESS, lambda path: save_file(likeness.tensors(), path))
@@ -145,6 +143,7 @@ def save(
         "config": asdict(module.config),
         "sha256": sha256(folder / "model.safetensors"),
         **({"files": {name: sha256(folder / name) for name in beside}} if beside else {}),
+        **({"starts_text": list(starts.text)} if starts is not None and starts.text else {}),
         **card,
     }
     write_whole(folder / "card.json", json.dumps(card, indent=2) + "\n")
@@ -242,12 +241,17 @@ def load_starts(name: str | Path) -> Clip:
     path = folder / STARTS
     if not path.is_file():
         raise CheckpointError(f"The checkpoint '{name}' comes without start clips ({path}).")
-    digest = read_card(folder).get("files", {}).get(STARTS)
+    card = read_card(folder)
+    digest = card.get("files", {}).get(STARTS)
     if sha256(path) != digest:  # a card that does not name them does not vouch for them, either
         raise CheckpointError(f"{path} is not the file that card.json describes; fetch it again.")
     try:
         tensors = load_file(path)
-        return Clip(tensors["frames"], tensors["actions"], state=tensors.get("state"))
+        said = card.get("starts_text")
+        text = tuple(map(str, said)) if isinstance(said, list) else None
+        return Clip(
+            tensors["frames"], tensors.get("actions"), text=text, state=tensors.get("state")
+        )
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
 

@@ -202,6 +202,37 @@ FLOWS = {
         "left to a task, which is a sentence or a picture. The latent joins the past.",
         "UniSim: whatever its form, an action becomes one vector; so one network is three worlds.",
     ),
+    "sora": Flow(
+        {
+            "text": Box(0, 0, "sentence", "real"),
+            "words": Box(1, 0, "word encoder", "net"),
+            "first": Box(0, 2.3, "first frames,\nwhere given", "real"),
+            "enc": Box(1, 2.3, "autoencoder\nencoder", "net"),
+            "noisy": Box(1, 1.15, "noisy latents of all\nframes, as patches"),
+            "net": Box(2, 1.15, "space, time, words,\nMLP, in turn", "net"),
+            "level": Box(2, 2.3, "a noise level\nfor each frame"),
+            "clean": Box(3, 1.15, "estimate of the\nclean latents"),
+            "dec": Box(3, 2.3, "autoencoder\ndecoder", "net"),
+            "out": Box(4, 2.3, "16 frames", "dream"),
+        },
+        (
+            ("text", "words", ""),
+            ("words", "net", ""),
+            ("first", "enc", ""),
+            ("enc", "noisy", "level 0"),
+            ("noisy", "net", ""),
+            ("level", "net", ""),
+            ("net", "clean", "Euler steps"),
+            ("clean", "dec", ""),
+            ("dec", "out", ""),
+        ),
+        "A sentence becomes vectors in a word encoder. The latents of all frames start as noise "
+        "and are cut into patches; frames that are given come from the autoencoder's encoder and "
+        "have the noise level 0. A transformer that attends in space, in time and to the words, "
+        "and is told a noise level for each frame, estimates the clean latents. After some Euler "
+        "steps the decoder draws all 16 frames.",
+        "Sora: all frames are drawn together; a given frame is one whose noise level is 0.",
+    ),
     "gamengen": Flow(
         {
             "frames": Box(0, 0, "past frames\n[B, n, C, H, W]", "real"),
@@ -243,6 +274,65 @@ FLOWS = {
         "the frame, then joins the past.",
         "GameNGen: the past enters as channels, the actions as tokens; noise on the past in "
         "training makes long dreams last, and at play the drawn latent is the newest of the past.",
+    ),
+    "cosmos": Flow(
+        {
+            "video": Box(0, 0, "frames so far\n[B, 1 + 4n, C, H, W]", "real"),
+            "enc": Box(1, 0, "causal tokenizer's\nencoder", "net"),
+            "known": Box(2, 0, "latents, a little noise\n[B, n, c, h, w]"),
+            "noisy": Box(2, 1.15, "noise, to be cleaned\n[B, 1, c, h, w]"),
+            "acts": Box(1, 2.3, "4 actions a latent\n[B, n + 1, 12]", "real"),
+            "mlp": Box(2, 2.3, "actions' MLP, and each\nlatent's noise level", "net"),
+            "net": Box(3, 1.15, "video transformer\nspace, time, adaLN", "net"),
+            "next": Box(4, 1.15, "next latent", "dream"),
+            "dec": Box(4, 0, "decoder, going on\nwhere it was", "net"),
+            "out": Box(5, 0, "4 frames", "dream"),
+        },
+        (
+            ("video", "enc", ""),
+            ("enc", "known", ""),
+            ("known", "net", ""),
+            ("noisy", "net", ""),
+            ("acts", "mlp", ""),
+            ("mlp", "net", ""),
+            ("net", "next", "EDM steps"),
+            ("next", "dec", ""),
+            ("dec", "out", ""),
+        ),
+        "The causal tokenizer's encoder turns the frames so far into latents, one for the first "
+        "frame and one for every four after it. A little noise is added to these, and the latent "
+        "that comes next starts as noise. A transformer over space and time sees both, and is told "
+        "each latent's noise level and the four actions that lead to it. A few steps clean the new "
+        "latent; the decoder, which remembers where it was, draws its four frames.",
+        "Cosmos, the diffusion family: what is known and what is drawn stand in one sequence.",
+    ),
+    "cosmos-ar": Flow(
+        {
+            "video": Box(0, 0, "frames so far\n[B, 1 + 4n, C, H, W]", "real"),
+            "enc": Box(1, 0, "causal tokenizer's\nencoder", "net"),
+            "fsq": Box(2, 0, "FSQ: one of 1,000\n[B, n, h, w]"),
+            "tokens": Box(3, 0, "tokens in a row,\nframe by frame"),
+            "acts": Box(2, 1.15, "actions that lead\nto each latent frame", "real"),
+            "gpt": Box(3, 1.15, "transformer: causal,\nrotary in t, y, x", "net"),
+            "pick": Box(4, 1.15, "one token drawn,\nand put behind"),
+            "dec": Box(4, 0, "decoder, going on\nwhere it was", "net"),
+            "out": Box(5, 0, "4 frames", "dream"),
+        },
+        (
+            ("video", "enc", ""),
+            ("enc", "fsq", ""),
+            ("fsq", "tokens", ""),
+            ("tokens", "gpt", ""),
+            ("acts", "gpt", ""),
+            ("gpt", "pick", "h w times"),
+            ("pick", "dec", ""),
+            ("dec", "out", ""),
+        ),
+        "The same tokenizer rounds its latents to one of 1,000 codes. Read frame by frame and row "
+        "by row they are a sentence; a causal transformer with rotary positions in time, height "
+        "and width says the next token, which is put behind the others, until a latent frame is "
+        "full. The decoder draws its four frames.",
+        "Cosmos, the autoregressive family: a video as a language.",
     ),
     "genie": Flow(
         {

@@ -119,7 +119,8 @@ def _toctrees() -> str:
         "Understand": "fidelity claims systems/index prerequisites/index glossary notation "
         "references",
         "Measured": "results comparison tiers checkpoints clips",
-        "Make and teach": "own_world instructors threat_model contributing api/index changelog licence",
+        "Make and teach": "own_world instructors threat_model contributing api/index changelog "
+        "licence",
     }
     return "\n\n".join(
         f"```{{toctree}}\n:hidden:\n:caption: {caption}\n{chr(10).join(pages.split())}\n```"

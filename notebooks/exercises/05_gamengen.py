@@ -53,6 +53,7 @@ if find_spec("wmlearn") is None:
 # %% nbgrader={"grade": false, "grade_id": "05-setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
 import math
 
+import torch  # noqa: F401  (for your answers)
 
 from wmlearn.teach import check
 

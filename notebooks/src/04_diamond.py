@@ -579,6 +579,12 @@ print(f"{many / 1e6:.2f} million parameters")
 # them from a past that holds *the model's own answer* to the first: at play time the past is
 # nothing but its own answers, so let it learn to live with them. (The authors do the same in their
 # CS:GO model.) The answer is cut to 8 bits, as real frames are, and no gradient flows through it.
+#
+# One thing of the paper is left out here: **offset noise**, one number for each color channel, the same
+# at all pixels, with standard deviation 0.3. Independent noise averages out over a picture, so its
+# brightness shines through at every level, and the network need never learn to say how bright the next
+# frame is; offset noise hides that, too, and the coefficients then count σ² + 0.3² in place of σ². A
+# *change* of a frame has hardly any brightness of its own. Exercise 1 puts offset noise back in.
 
 # %%
 SIGMA_DATA, SIGMA_LOC, SIGMA_SCALE = 0.2, 1.1, 0.6

@@ -350,7 +350,7 @@ assert abs(paths["plan once"][-1] - 1.25) < 0.1
 # no feature counts for more because it is large.
 
 # %%
-system = world.system
+system = wm.load("vjepa2-ac-fetch")  # its world holds only what play needs
 batch = data.train_batch(0)
 z = system.encode(batch.frames)
 print("features [B, T, N, D]:", list(z.shape))

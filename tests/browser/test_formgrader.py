@@ -41,7 +41,7 @@ def test_formgrader_shows_the_released_assignment_and_the_points(tmp_path):
             folder = course.root / "submitted" / student / NAME
             folder.mkdir(parents=True)
             shutil.copy(course.root / file / NAME / f"{NAME}.ipynb", folder)
-        course.grade(NAME, jobs=2, say=lambda text: None)
+        course.grade(NAME, jobs=2, say=lambda text: None, no_sandbox=True)
         chromium = playwright.chromium.launch(executable_path=find_chromium(), args=CHROMIUM_FLAGS)
         page = chromium.new_page(viewport={"width": 1280, "height": 800})
         base, _, query = address.partition("/lab/")

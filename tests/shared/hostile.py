@@ -192,7 +192,7 @@ def replaced_wmlearn_teach(notebook, place):
         """)  # fmt: skip
 
 
-@hostile(_without(3), "overwrites parts of torch")
+@hostile((3, 4, 0, 0, 0, 1, 0), "overwrites parts of torch")  # its own answers use torch too
 def patched_torch(notebook, place):
     own_cell(notebook, """
         import builtins, torch
@@ -287,14 +287,8 @@ def a_link_to_the_solution(notebook, place):
 @hostile(FULL)
 def output_of_200_megabytes(notebook, place):
     return own_cell(notebook, """
-        import os, sys
         for _ in range(200):
             print("x" * 2**20)
-        for number in range(1, 10):
-            try:
-                os.write(number, b"y" * 2**20)
-            except OSError:
-                pass
         """)  # fmt: skip
 
 

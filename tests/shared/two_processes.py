@@ -25,11 +25,13 @@ from wmlearn.train.resume import Resume
 from wmlearn.train.trainer import make_trainer
 
 EQUAL = {  # what makes a step of two half batches that of a whole one
+    "cosmos": {"tokenizer_span": (0.0, 1.0), "model_span": (0.0, 1.0)},
+    "cosmos-ar": {"tokenizer_span": (0.0, 1.0), "model_span": (0.0, 1.0)},
     "gamengen": {f"{part}_span": (0.0, 1.0) for part in ("autoencoder", "denoiser", "decoder")},
     "genie": {f"{part}_span": (0.0, 1.0) for part in ("tokenizer", "actions", "dynamics")}
     | {"revive_every": 3},
     "unisim": {f"{part}_span": (0.0, 1.0) for part in ("autoencoder", "simulator")}
-    | {"steps": StepsConfig(channels=8, most=0)},  # absolute errors of both signs cancel to rounding
+    | {"steps": StepsConfig(channels=8, most=0)},  # else errors cancel
     "vjepa": {"regularizer": "none"},  # its moments are those of a process's own batch
 }
 

@@ -39,10 +39,16 @@ SYSTEM_NAMES = [entry.name for entry in SYSTEMS if entry.name in SHIPPED]
 PIXELS = "--horizons 1 2 --probe_steps 2 --no_cost"
 OPTIONS = {
     "genie": f"{PIXELS} --judge clips=8",
+    "sora": "--horizons 1 2 --no_cost --judge prompts=2 --judge videos=0",
     "vjepa": "--judge labels=1 --judge epochs=1",
     "vjepa2-ac": "--horizons 1 2",
 }
-SECTIONS = {"vjepa": ["probe"], "genie": ["latent actions"], "vjepa2-ac": ["landscape"]}
+SECTIONS = {
+    "vjepa": ["probe"],
+    "genie": ["latent actions"],
+    "vjepa2-ac": ["landscape"],
+    "sora": ["captions"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +74,17 @@ def clips_with_names(path: Path) -> None:
 
 
 def from_starts(name: str, path: Path, length: int = 12) -> None:
-    """The checkpoint's own clips, run through again and again, with random actions."""
+    """The checkpoint's own clips, run through again and again, with random actions if any."""
     info, starts = hub.read_card(name)["data"], hub.load_starts(name)
     space = space_from_json(path, info["action_space"])
     facts = {"env": info["env"], "policy": "random", "state_names": info.get("state_names")}
+    if space is None:
+        writer = EpisodeWriter(
+            path, None, tuple(starts.frames.shape[2:]), captions=starts.text, **facts
+        )
+        for frames, state in zip(starts.frames.numpy(), starts.state.numpy(), strict=True):
+            writer.write(Episode(frames, state=state))
+        return
     writer = EpisodeWriter(path, space, tuple(starts.frames.shape[2:]), **facts)
     space.seed(0)
     length = max(length, starts.length + 4)  # a long context leaves frames to predict

@@ -39,7 +39,7 @@ class BabyAIEnv(gymnasium.Env):
     An episode has a mission of its own (``mission``, the number of its sentence). Reward:
     MiniGrid's, 1 - 0.9 t / max_steps where after step t the agent faces the mission's thing, which
     ends the episode; else 0. After ``max_steps`` it is truncated. ``info["state"]`` is float32
-    ``[4]``: the agent's tile, its direction (0 right, 1 down, 2 left, 3 up) and the mission's number.
+    ``[4]``: the agent's tile, its direction (0 right, 1 down, 2 left, 3 up), the mission's number.
 
     Args:
         size: height and width of the observation.

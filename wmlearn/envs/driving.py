@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from wmlearn.envs.pixels import pixel_space, resize
 
 STATE = ("speed", "lateral", "heading", "curvature", "x", "y", "angle")
-"""What ``info["state"]`` holds. speed: metres a second along the car's axis. lateral: road widths
-to the left of the centre line (beyond 0.5 in size: the grass). heading: radians that the car points
-to the left of the road. curvature: radians that the road turns left over the next ``AHEAD`` metres.
-x, y, angle: metres and radians in the plane, the car's middle and the way it points."""
+"""What ``info["state"]`` holds. speed: meters a second along the car's axis. lateral: road widths
+to the left of the center line (beyond 0.5 in size: the grass). heading: radians that the car points
+to the left of the road. curvature: radians that the road turns left over the next ``AHEAD`` meters.
+x, y, angle: meters and radians in the plane, the car's middle and the way it points."""
 KEYS = {
     "noop": (0.0, 0.0, 0.0),
     "left": (-0.8, 0.0, 0.0),
@@ -122,15 +122,15 @@ class CarRacingEnv(gymnasium.Env):
         """Share of the track's tiles that have been visited."""
         return self._sim.tile_visited_count / len(self._middle)
 
-    def road_ahead(self, metres: float) -> tuple[float, float]:
-        """A point of the centre line this far ahead: (to the car's right, before it), in metres."""
-        point = self._middle[(self._nearest() + round(metres / self._tile())) % len(self._middle)]
+    def road_ahead(self, meters: float) -> tuple[float, float]:
+        """A point of the center line this far ahead: (to the car's right, before it), in meters."""
+        point = self._middle[(self._nearest() + round(meters / self._tile())) % len(self._middle)]
         x, y, angle = self._pose()
         right, ahead = _turned(point - (x, y), -angle)
         return float(right), float(ahead)
 
     def turn_ahead(self, near: float, far: float) -> float:
-        """Radians that the road turns left between these two distances ahead, in metres."""
+        """Radians that the road turns left between these two distances ahead, in meters."""
         here, tile = self._nearest(), self._tile()
         at = [self._beta[(here + round(d / tile)) % len(self._beta)] for d in (near, far)]
         return _wrapped(at[1] - at[0])

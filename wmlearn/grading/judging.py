@@ -20,7 +20,7 @@ from typing import Any
 
 from wmlearn.grading.piped import Piped
 from wmlearn.grading.releasing import split_hidden
-from wmlearn.grading.talking import Clock, Ended, Talk
+from wmlearn.grading.talking import Clock, Crowded, Ended, Talk
 from wmlearn.teach import checks
 from wmlearn.teach.answers import Answer, Reply, Stopped
 
@@ -190,6 +190,9 @@ class Judge:
             try:
                 self._attempt(at)
                 break
+            except Crowded:  # what has a verdict keeps it
+                if number == MOST_STARTS:
+                    break
             except Ended as ended:
                 if not at[0]:
                     if number == 1:
@@ -214,11 +217,13 @@ class Judge:
                 at[0] = cell["id"]
                 if cell["kind"] != "test":
                     self._cell(talk, cell)
-                    continue
-                self._remember(talk, cell)
-                if cell["id"] not in self.visible:
-                    text = cell["visible"]
-                    self.visible[cell["id"]] = run_test(text, talk, cell, self._locked, False)
+                else:
+                    self._remember(talk, cell)
+                    if cell["id"] not in self.visible:
+                        text = cell["visible"]
+                        problem = run_test(text, talk, cell, self._locked, False)
+                        self.visible[cell["id"]] = problem
+                        talk.tidy()
             for cell in self._tests_and_cells():
                 name = cell["id"]
                 if (
@@ -228,6 +233,7 @@ class Judge:
                 ):
                     at[0] = name
                     self.hidden[name] = run_test(cell["hidden"], talk, cell, self._locked, True)
+                    talk.tidy()
 
     def _in_place(self, again: list[str]) -> None:
         """Hidden tests that failed, once more where they stand: a later cell may have changed what

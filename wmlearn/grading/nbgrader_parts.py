@@ -15,6 +15,7 @@ from nbgrader.utils import compute_checksum
 from traitlets import Bool, Float, Integer
 
 from wmlearn.grading.merging import merged_notebook, plan
+from wmlearn.grading.reading import harmless
 from wmlearn.grading.records import key_of, load_outcome, save_outcome
 from wmlearn.grading.releasing import read_notebook, split_hidden, stub_of
 from wmlearn.grading.sandbox import require_box
@@ -54,7 +55,8 @@ class TeachersCells(NbGraderPreprocessor):
             meta.cell_type = cell.cell_type
             if meta.get("solution"):  # nbgrader gives an unchanged answer no points
                 answer, cell.source = cell.source, stubs[meta.grade_id]
-                meta.checksum, cell.source = compute_checksum(cell), answer
+                tame = answer if cell.cell_type == "code" else harmless(answer)
+                meta.checksum, cell.source = compute_checksum(cell), tame
         nb.cells, nb.metadata = merged.cells, merged.metadata
         nb.nbformat, nb.nbformat_minor = merged.nbformat, merged.nbformat_minor
         return nb, resources
@@ -87,7 +89,8 @@ class RunInBox(NbGraderPreprocessor):
             cell.outputs = []
             if text := outcome.outputs.get(name):
                 cell.outputs.append(new_output("stream", name="stdout", text=text))
-            if error := outcome.errors.get(name):
+            # a cell that has no result has not passed: nbgrader gives points where no error is
+            if error := outcome.errors.get(name, "it did not run."):
                 lines = [f"not passed: {error}"]
                 cell.outputs.append(
                     new_output("error", ename="NotPassed", evalue=error, traceback=lines)

@@ -32,6 +32,7 @@ _UNUSUAL = {re.compile(pattern): why for pattern, why in _WORDS.items()}
 _ASSIGNED = re.compile(r"(?<![\w.])[\w.]++[ \t]*+=(?!=)")
 """A dotted name before "=". Possessive, and only from a name's first letter: linear."""
 _TORCH = "overwrites parts of torch"
+_SCHEMES = re.compile(r"(?i)(javascript|vbscript|data)(\s*+):")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -73,6 +74,15 @@ def clean(text: str) -> str:
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
     return _SURROGATES.sub("\ufffd", text)
+
+
+def harmless(text: str) -> str:
+    """A student's Markdown without HTML and without links that run something.
+
+    What was HTML is shown as text; formulas and Markdown's own marks stay what they are.
+    """
+    text = text.replace("&", "&amp;").replace("<", "&lt;")
+    return _SCHEMES.sub(r"\1\2&#58;", text)
 
 
 def unusual(text: str) -> list[str]:

@@ -255,6 +255,17 @@ def waited(pid: int) -> float:
         return 0.0
 
 
+def threads_of(pids: list[int]) -> int:
+    """How many threads these processes have together."""
+    count = 0
+    for pid in pids:
+        try:
+            count += len(os.listdir(f"/proc/{pid}/task"))
+        except OSError:
+            continue
+    return count
+
+
 def files_in_box(pids: list[int]) -> int:
     """How many files a box's places to write hold: an empty one takes memory of the kernel."""
     for pid in reversed(pids):

@@ -30,12 +30,14 @@ from wmlearn.grading.sandbox import (
     paths,
     privileges,
     seconds_of,
+    threads_of,
     tree,
     waited,
 )
 
 _WORKER = Path(__file__).with_name("_worker.py")
 _MOST_PROCESSES = 256  # where the system itself does not stop a fork bomb
+_MOST_LEFT = 8  # threads and processes that a test may leave running
 _MOST_FILES = 50_000  # in the box's places
 _PATIENCE = 3  # how many times its limit a busy machine may add to it
 _LOOK = 0.2  # seconds between two looks at memory and processor time
@@ -46,6 +48,10 @@ class Ended(BaseException):
 
     No ``Exception``: nothing that catches a student's errors may catch it.
     """
+
+
+class Crowded(Ended):
+    """A test has left so much running that the next one needs a process of its own."""
 
 
 class Clock:
@@ -97,7 +103,7 @@ class Talk:
         self.clock, self.seconds, self.megabytes = clock, seconds, megabytes
         self.limits = ""
         self._deadline, self._looked = math.inf, 0.0
-        self._main, self._waited, self._since = 0, 0.0, 0.0
+        self._main, self._threads, self._waited, self._since = 0, 0, 0.0, 0.0
         self._base = 0.0
         self._own = 0.0  # processor time before the student's code began
         self._used = 0.0
@@ -134,7 +140,7 @@ class Talk:
         self.limits = f"{ready.get('limits', '')}, {self._sandbox.words}"
         pids = self._pids()
         self._base, self._own = memory_of(pids), seconds_of(pids)
-        self._main = pids[-1] if pids else 0
+        self._main, self._threads = pids[-1] if pids else 0, threads_of(pids)
         self._waited = self._since = self._waits()
         self.clock.start()
 
@@ -211,6 +217,15 @@ class Talk:
             raise Ended(f"it and what it started need more than its {self.megabytes} MB of memory.")
         if self._sandbox.found and files_in_box(pids) > _MOST_FILES:
             raise Ended("it made too many files.")
+
+    def tidy(self) -> None:
+        """After a test: what it has left running must not take the next one's room.
+
+        Raises:
+            Crowded: if it has left threads or processes.
+        """
+        if sys.platform == "linux" and threads_of(self._pids()) > self._threads + _MOST_LEFT:
+            raise Crowded
 
     def _waits(self) -> float:
         """Seconds that the student's process and this one have waited for a processor."""

@@ -19,7 +19,7 @@ from wmlearn.chapters.ch08_cosmos.driving import (
     drive_in_dream,
     drive_really,
     known,
-    road_metres,
+    road_meters,
     train_probe,
     trajectory_error,
 )
@@ -42,11 +42,11 @@ def world():
     return Cosmos(replace(SMOKE, image_size=64)).world()
 
 
-def test_metres_of_road_count_speed_along_the_road_and_on_it():
-    assert_close(road_metres(reading()), torch.tensor([40.0]))  # 50 frames are 2 s
-    assert_close(road_metres(reading(heading=np.pi / 3)), torch.tensor([20.0]))
-    assert road_metres(reading(lateral=0.7)).item() == 0
-    assert road_metres(reading(speed=-5.0)).item() == 0
+def test_meters_of_road_count_speed_along_the_road_and_on_it():
+    assert_close(road_meters(reading()), torch.tensor([40.0]))  # 50 frames are 2 s
+    assert_close(road_meters(reading(heading=np.pi / 3)), torch.tensor([20.0]))
+    assert road_meters(reading(lateral=0.7)).item() == 0
+    assert road_meters(reading(speed=-5.0)).item() == 0
 
 
 def test_two_drives_are_as_far_apart_as_their_places():

@@ -204,3 +204,21 @@ def test_the_notebook_keeps_its_own_torch_threads(start):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+def test_the_game_waits_for_a_key_where_no_action_does_nothing(start):
+    class Spinning(SquareEnv):
+        noop = None
+
+    playing, browser = start(env=Spinning())
+    playing.handle({"type": "play"})
+    browser.wait(lambda: any(m.get("playing") for m in browser.messages))
+    shown = len(browser.frames)
+    time.sleep(0.3)
+    assert len(browser.frames) == shown and "waits" in browser.messages[-1]["note"]
+    playing.handle({"type": "keys", "pressed": ["ArrowRight"]})
+    browser.wait(lambda: len(browser.frames) > shown + 3)
+    playing.handle({"type": "pause"})
+    browser.wait_for_pause()
+    playing.handle({"type": "step", "pressed": []})
+    browser.wait(lambda: "Press a key" in browser.messages[-1]["note"])

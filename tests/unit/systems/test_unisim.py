@@ -222,6 +222,20 @@ def test_padding_costs_nothing_and_the_loss_falls_on_one_batch():
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_gradient_reaches_every_weight_whatever_the_format(number):
+    config = replace(CONFIG, domains=(CONFIG.domains[number],))
+    system = awake(UniSim(config))
+    for step in range(3):
+        clip = clip_for(config.domains[0], 8, seed=step)
+        if number == 0:  # one sentence throughout, and nothing moves: it is done
+            clip = replace(clip, frames=clip.frames[:, :1].expand_as(clip.frames))
+            clip = replace(clip, actions=clip.actions[:, :1].expand_as(clip.actions))
+        sum(system.losses(clip, step=step).values()).backward()
+    without = [name for name, p in system.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
 # --- steps to go ----------------------------------------------------------------------------------
 
 

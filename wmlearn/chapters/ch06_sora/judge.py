@@ -16,8 +16,8 @@ class SoraJudge(Judge):
     """Adds the sections "captions", "physics" and "likelihood"; scenes are made anew.
 
     Attributes:
-        prompts: of seen and of unseen combinations, each.
-        videos: for each figure of physics.
+        prompts: of seen and of unseen combinations, each; 0 leaves the section out.
+        videos: for each figure of physics; 0 leaves both sections out.
         seed: of scenes and noise.
     """
 
@@ -29,9 +29,13 @@ class SoraJudge(Judge):
         size = tuple(case.store.frame_shape[1:])
         if size != (64, 64) or not str(case.store.info.get("env", "")).startswith("scenes/"):
             return Verdict()  # the questions are about scenes of 64 x 64
-        case.say("prompts, physics, likelihood")
-        sections = (self._captions(case), self._physics(case), self._likelihood(case))
-        return Verdict(sections)
+        parts = [self._captions] if self.prompts else []
+        parts += [self._physics, self._likelihood] if self.videos else []
+        sections = []
+        for part in parts:
+            case.say(part.__name__.strip("_"))
+            sections.append(part(case))
+        return Verdict(tuple(sections))
 
     def _captions(self, case: Case) -> Section:
         rows = []

@@ -247,8 +247,8 @@ def collisions(real: Scene, drawn: Tensor) -> Collisions:
         _mean((new - old).norm(dim=-1)),
         _change(tracks, truth, before, after, rows),
         _change(own, truth, before, after, rows),
-        mean_estimate(overlap(tracks, truth)[rows].nan_to_num().amax(1).double()),
-        mean_estimate(overlap(own, truth)[rows].nan_to_num().amax(1).double()),
+        _mean(overlap(tracks, truth)[rows].nan_to_num().amax(1)),
+        _mean(overlap(own, truth)[rows].nan_to_num().amax(1)),
         len(rows),
     )
 
@@ -342,9 +342,11 @@ def diversity(drawn: Tensor) -> float:
 
 
 def _mean(values: Tensor) -> Estimate:
-    """Over what is not nan; the first axis is the video."""
+    """Over what is not nan (nothing: nan); the first axis is the video."""
     rows = torch.arange(len(values)).view(-1, *[1] * (values.ndim - 1)).expand_as(values)
     keep = ~values.isnan()
+    if not keep.any():
+        return Estimate(float("nan"), n=0)
     return mean_estimate(values[keep].double(), groups=rows[keep])
 
 

@@ -1,0 +1,1 @@
+"""What only the chapter on UniSim needs: its data, the mixture, policies from dreams, shipping."""

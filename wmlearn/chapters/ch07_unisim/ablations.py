@@ -79,7 +79,8 @@ def run(
         spread=variant.spread, most_steps=most_steps, seed=100 + seed, shares=shares,
         heads=False,
     )  # fmt: skip
-    names = [variant.only] if variant.only else ["babyai", "fetch", "doom"]
+    played = [domain.name for domain in config.domains if domain.format != "none"]
+    names = [variant.only] if variant.only else played
     found = {name: next_frame_psnr(model, mixture, latents, variant, name) for name in names}
     return {**found, "steps": report["step"], "steps_per_second": report["steps_per_second"]}
 

@@ -134,10 +134,9 @@ def best_motion(
 # --- training inside ----------------------------------------------------------------------------
 
 
-def _starts(mixture: Mixture, latents: Tensor, domain: str, count: int, generator):
-    """Real frames to start dreams from; their numbers."""
-    shares = {domain: 1.0}
-    return mixture.draw(count, 1, generator, shares=shares).index[:, 0]
+def _any_frames(mixture: Mixture, domain: str, count: int, generator: torch.Generator) -> Tensor:
+    """The numbers of real frames of a domain, int64 ``[count]``."""
+    return mixture.draw(count, 1, generator, shares={domain: 1.0}).index[:, 0]
 
 
 def train_mover(
@@ -205,7 +204,7 @@ def train_reacher(
         return torch.randn(shape, generator=generator, device=device)
 
     while (gone := (time.monotonic() - begin) / seconds) < 1:
-        rows, goals = (_starts(mixture, latents, domain, batch, generator) for _ in range(2))
+        rows, goals = (_any_frames(mixture, domain, batch, generator) for _ in range(2))
         goal, state = latents[goals], world.begin(latents[rows])
         for _ in range(horizon):
             with torch.no_grad():
@@ -257,7 +256,7 @@ def clone_mover(
     device = mixture.device
     number = torch.arange(len(mixture), device=device)
     said = mixture.sentence_after(number)
-    babyai = mixture.domain == 0
+    babyai = mixture.domain == model.config.number_of("babyai")
     reached = mixture.reached[mixture.end] & babyai
     good = (mixture.end - number <= within) & (number < mixture.end) & reached & ~mixture.held_out
     rows = number[good & (said >= 0) & (said < len(MOVES))]
@@ -276,7 +275,7 @@ def clone_reacher(
 ) -> Reader:
     """Imitates the recorded motions, each towards a frame up to ``within`` steps later."""
     device = mixture.device
-    number = [d.name for d in model.config.domains].index("fetch")
+    number = model.config.number_of("fetch")
     everywhere = torch.arange(len(mixture), device=device)
     good = (mixture.domain == number) & ~mixture.held_out & (everywhere < mixture.end)
     rows = everywhere[good]

@@ -1,31 +1,21 @@
-"""Trains the shipped simulator on the mixture, within a given time, on whatever device there is.
+"""Trains on the mixture by the clock, on whatever device there is; see ``ship.py``.
 
-    python -m wmlearn.chapters.ch07_unisim.train data/unisim.npz --seconds 3600 --out runs/unisim
-
-Three stretches: the autoencoder; the simulator and the models of steps to go, on latents that are
-computed once; and what was learned is measured on episodes that were held out.
+Two stretches: the autoencoder; then the simulator and the models of steps to go, on latents that
+are computed once.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn import hub
-from wmlearn.chapters.ch07_unisim.mixture import DOMAINS, DeviceNoise, Mixture
-from wmlearn.chapters.ch07_unisim.record import Recording, load
+from wmlearn.chapters.ch07_unisim.mixture import DeviceNoise, Mixture
 from wmlearn.recipes.optim import adamw
-from wmlearn.systems.unisim.config import Domain, UniSimConfig
-from wmlearn.systems.unisim.recipe import SHIPPED
 from wmlearn.systems.unisim.system import UniSim
 
 EMA = 0.998
@@ -245,62 +235,3 @@ def spread_out(x, spread: int):
 def precision(device: torch.device):
     """bfloat16 on a GPU."""
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-
-
-def config_of(domains: tuple[Domain, ...] = DOMAINS, base: UniSimConfig = SHIPPED) -> UniSimConfig:
-    """The shipped sizes, for a mixture of these domains."""
-    return replace(base, domains=domains)
-
-
-def run(
-    recordings: dict[str, Recording],
-    out: Path,
-    seconds: float,
-    device: str,
-    batch: int = 256,
-    base: UniSimConfig = SHIPPED,
-) -> tuple[UniSim, Mixture, Tensor, Tensor, Callable]:
-    """Trains for about ``seconds``, and saves into ``out``."""
-    begin = time.monotonic()
-    history: list[dict] = []
-
-    def log(part: str, numbers: dict) -> None:
-        history.append({"part": part, "seconds": round(time.monotonic() - begin, 1), **numbers})
-        say(part, numbers)
-        (out / "log.json").write_text(json.dumps(history, indent=0))
-
-    config = config_of(base=base)
-    mixture = Mixture(recordings, config, device)
-    model = UniSim(config).to(device)
-    counts = {k: sum(p.numel() for p in m.parameters()) for k, m in model.named_children()}
-    log("data", {"frames": len(mixture), "parameters": counts})
-    train_autoencoder(model, mixture, 0.27 * seconds, batch, log)
-    latents, weights = encode_all(model, mixture)
-
-    def keep() -> None:
-        facts = {"steps": 0, "frames": len(mixture), "batch_size": batch, **hub.run_facts()}
-        minutes = round((time.monotonic() - begin) / 60, 2)
-        hub.save(out, model, "unisim", {**facts, "minutes": minutes}, dtype=torch.float16)
-
-    keep()
-    left = max(1.0, seconds - (time.monotonic() - begin))
-    train_simulator(model, mixture, latents, weights, left, batch, log, keep)
-    keep()
-    return model, mixture, latents, weights, log
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seconds", type=float, default=3600)
-    parser.add_argument("--batch", type=int, default=256)
-    args = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    recordings = {k: v for path in args.data for k, v in load(path).items()}
-    args.out.mkdir(parents=True, exist_ok=True)
-    run(recordings, args.out, args.seconds, device, args.batch)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """What a dream of driving does not say is read off its frames: speed, place and direction.
 
 A probe is trained on real frames, where the simulator knows the truth; its error there is the floor
-of everything that is measured with it. From its readings follow the metres of road that a drive
+of everything that is measured with it. From its readings follow the meters of road that a drive
 makes, in the dream as in reality, and the policies that are compared: a controller that sees only
 what the probe sees.
 
@@ -97,7 +97,7 @@ def train_probe(
     return probe.eval()
 
 
-def road_metres(read: Tensor) -> Tensor:
+def road_meters(read: Tensor) -> Tensor:
     """Metres of road that a drive makes, from ``KNOWN`` ``[B, T, 4]`` of each frame: ``[B]``.
 
     What counts is speed along the road, forward, while the car is on it: this is what the
@@ -116,7 +116,7 @@ class Controller:
     """Steers by the probe's readings of the last frames; an action is held for a chunk.
 
     Attributes:
-        aim: metres a second on a straight road.
+        aim: meters a second on a straight road.
         caution: how much slower it aims where the road turns.
         steering: factor of its steering; below 1 it turns too little.
         noise: standard deviation of what is added to its actions.
@@ -289,8 +289,8 @@ def rank(
     for name, policy in policies.items():
         drives[name] = drive_really(policy, probe, seeds, world, chunks)
         dream = drive_in_dream(policy, probe, drives[name].start, world, chunks)
-        real.append(road_metres(known(drives[name].state)).double())
-        dreamed.append(road_metres(dream.read(probe)).double())
+        real.append(road_meters(known(drives[name].state)).double())
+        dreamed.append(road_meters(dream.read(probe)).double())
         say(f"{name}: {real[-1].mean():.1f} m of road, {dreamed[-1].mean():.1f} in the dream")
     loop = ClosedLoop(tuple(policies), tuple(dreamed), tuple(real), chunks * world.chunk)
     return loop, drives

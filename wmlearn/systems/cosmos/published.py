@@ -2,8 +2,8 @@
 
 diffusers' files are read as they are (``AutoencoderKLCosmos``; for CV8x8x8
 ``nvidia/Cosmos-1.0-Tokenizer-CV8x8x8``, ``vae/diffusion_pytorch_model.safetensors``): layout and
-names of :mod:`wmlearn.nn.causal_video` are theirs. The world models themselves are 14 GB and more,
-and of other attention blocks; they are not converted.
+names of :mod:`wmlearn.nn.causal_video` are theirs. The diffusion models' network is in
+``published_transformer.py``.
 """
 
 from __future__ import annotations

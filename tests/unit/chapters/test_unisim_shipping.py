@@ -1,0 +1,243 @@
+"""UniSim's data, its mixture, its policies' searches, and the whole of its shipping, small."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("minigrid")
+
+from wmlearn import hub
+from wmlearn.chapters.ch07_unisim import ablations, control, policies, real, record, train
+from wmlearn.chapters.ch07_unisim.mixture import DOMAINS, DeviceNoise, Mixture, said_steps
+from wmlearn.chapters.ch07_unisim.record import Recording
+from wmlearn.chapters.ch07_unisim.ship import ship
+from wmlearn.envs import make
+from wmlearn.envs.babyai import MOVES, SENTENCES
+from wmlearn.systems.unisim.config import UniSimConfig
+from wmlearn.systems.unisim.recipe import SMOKE
+
+BASE = replace(SMOKE, simulator=replace(SMOKE.simulator, frames=12))
+
+
+@pytest.fixture(scope="module")
+def babyai() -> Recording:
+    return record.record("babyai", 1500)
+
+
+def made_up(actions: str, episodes: int = 24, length: int = 26, seed: int = 0) -> Recording:
+    """A white square that goes where it is told."""
+    rng, frames, done = np.random.default_rng(seed), [], []
+    for _ in range(episodes):
+        place = rng.uniform(16, 48, 2)
+        for _ in range(length):
+            frame = np.full((64, 64, 3), 60, np.uint8)
+            x, y = place.astype(int)
+            frame[y - 4 : y + 4, x - 4 : x + 4] = 230
+            action = rng.uniform(-1, 1, 3).astype(np.float32)
+            key = int(rng.integers(4))
+            step = action[:2] if actions == "motion" else np.array([(key == 2) - (key == 1), 0])
+            place = np.clip(place + 4 * step, 8, 56)
+            frames.append(frame)
+            done.append(action if actions == "motion" else key)
+    count = len(frames)
+    return Recording(
+        np.stack(frames), np.array(done), np.full(episodes, length),
+        np.zeros((count, 0), np.float32), np.zeros(count, bool),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recordings(babyai) -> dict[str, Recording]:
+    return {
+        "babyai": babyai, "fetch": made_up("motion"), "doom": made_up("keys", seed=1),
+        "passive": made_up("keys", seed=2),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mixture(recordings) -> Mixture:
+    return Mixture(recordings, replace(BASE, domains=DOMAINS))
+
+
+# --- the recording --------------------------------------------------------------------------------
+
+
+def test_a_file_gives_back_what_was_recorded(recordings, tmp_path):
+    path = record.save(tmp_path / "all.npz", recordings)
+    again = record.load(path)
+    assert again.keys() == recordings.keys()
+    for name, one in recordings.items():
+        two = again[name]
+        for field in ("actions", "lengths", "state", "reached"):
+            assert np.array_equal(getattr(one, field), getattr(two, field)), (name, field)
+        error = np.abs(one.frames.astype(int) - two.frames)
+        assert error.max() == 0 if name == "babyai" else error.mean() < 3
+    assert path.stat().st_size < 0.02 * sum(one.frames.nbytes for one in recordings.values())
+
+
+def test_recordings_repeat_and_differ_by_seed():
+    one, two, three = (record.record("babyai", 100, seed) for seed in (0, 0, 1))
+    assert np.array_equal(one.frames, two.frames) and np.array_equal(one.actions, two.actions)
+    assert not np.array_equal(one.frames[:50], three.frames[:50])
+
+
+def test_the_steps_that_are_read_off_a_recording_are_those_of_the_map():
+    """They are counted from pictures and sentences; the map's shortest way is asked here alone."""
+    env, known = make("babyai/go-to-local"), 0
+    for episode in range(40):
+        rng = np.random.default_rng([3, episode])
+        seed = int(rng.integers(2**31))
+        frame, _ = env.reset(seed=seed)
+        say, frames, said, ways, over = record.babyai_player(env, rng), [frame], [], [], False
+        while not over and len(said) < 40:
+            said.append(say())
+            ways.append(env.way(said[-1]) if said[-1] >= len(MOVES) else None)
+            frame, _, ended, cut, info = env.step(said[-1])
+            frames.append(frame)
+            over = ended or cut
+        reached = np.arange(len(frames)) == (len(frames) - 1 if ended else -1)
+        state = np.tile(info["state"], (len(frames), 1))
+        steps = said_steps(
+            Recording(
+                np.stack(frames), np.array([*said, 0]), np.array([len(frames)]), state, reached
+            )
+        )
+        for t, way in enumerate(ways):
+            if way is not None and steps[t] >= 0:
+                assert steps[t] == len(way), (episode, t)
+                known += 1
+    assert known > 100
+
+
+# --- the mixture ----------------------------------------------------------------------------------
+
+
+def test_an_action_leads_to_the_frame_beside_it(mixture, recordings):
+    first = torch.nonzero((mixture.domain == 1) & ~mixture.held_out)[5:8, 0]
+    batch = mixture.clips(first, 4)
+    offset = int(torch.nonzero(mixture.domain == 1)[0])
+    for row, start in enumerate(first.tolist()):
+        wanted = recordings["fetch"].actions[start - offset : start - offset + 3]
+        assert np.allclose(batch.actions.motion[row, 1:], wanted)
+    assert not batch.actions.valid[:, 0].any() and batch.actions.valid[:, 1:].all()
+
+
+def test_clips_stay_in_their_episode_and_held_out_ones_are_not_trained_on(mixture):
+    generator = torch.Generator().manual_seed(0)
+    batch = mixture.draw(400, 12, generator)
+    assert not mixture.held_out[batch.index].any()
+    for t in range(12):
+        assert (mixture.end[batch.index[:, t]] == mixture.end[batch.index[:, 0]]).all()
+    assert not batch.real.all() and (batch.index[:, 1:] >= batch.index[:, :-1]).all()
+    shares = torch.bincount(batch.actions.domain, minlength=4) / 400
+    assert torch.allclose(shares, torch.tensor([0.38, 0.25, 0.32, 0.05]), atol=0.01)
+    assert mixture.held_out[mixture.draw(50, 2, generator, held_out=True).index].all()
+
+
+def test_passive_video_has_no_actions(mixture):
+    batch = mixture.draw(8, 3, torch.Generator().manual_seed(0), shares={"passive": 1.0})
+    a = batch.actions
+    assert a.key.eq(-1).all() and a.sentence.eq(-1).all() and not a.valid.any()
+
+
+@pytest.mark.parametrize("name", ["babyai", "fetch", "doom"])
+def test_a_clip_has_its_domains_own_actions(mixture, recordings, name):
+    clip, _ = control.held_out_clips(mixture, name, 6, 4)
+    number = [d.name for d in DOMAINS].index(name)
+    offset = int(torch.nonzero(mixture.domain == number)[0])
+    batch = mixture.draw(
+        6, 4, torch.Generator().manual_seed(0), held_out=True, shares={name: 1.0}, whole=True
+    )
+    at = batch.index[:, :-1] - offset
+    assert np.allclose(clip.actions, recordings[name].actions[at.numpy()])
+    assert torch.equal(clip.frames, mixture.frames[batch.index])
+
+
+def test_a_spread_past_ends_in_the_newest_frame():
+    assert train.spread_out(torch.arange(9)[None], 2).tolist() == [[1, 3, 5, 7, 8]]
+    assert train.spread_out(torch.arange(3)[None], 1).tolist() == [[0, 1, 2]]
+
+
+def test_device_noise_repeats():
+    one, two = (DeviceNoise("cpu", 4) for _ in range(2))
+    assert torch.equal(one.normal(3, 2), two.normal(3, 2))
+    uniform = one.uniform(1000)
+    assert 0 <= uniform.min() and uniform.max() < 1
+
+
+# --- searches in a world that is known ------------------------------------------------------------
+
+
+class Line:
+    """A walk on a line: the state is a place, left and right move, the third move stays."""
+
+    def imagine(self, state, actions, generator=None):
+        if actions.is_floating_point():
+            return state + actions
+        return state + torch.tensor([-1.0, 1.0, 0.0])[actions]
+
+    def steps_to_go(self, state, task=None, goal_latent=None):
+        if goal_latent is not None:
+            return (state - goal_latent).square().sum(1)
+        return (state - task).abs()
+
+
+def test_looking_ahead_counts_the_steps_of_every_move(monkeypatch):
+    monkeypatch.setattr(policies, "repeated", lambda s, n: s.repeat_interleave(n, 0))
+    place, goal = torch.tensor([0.0, 5.0]), torch.tensor([3, 3])
+    generator = torch.Generator().manual_seed(0)
+    for depth in (1, 2):
+        values, there = policies.move_values(Line(), place, goal, generator, depth)
+        assert values.argmin(1).tolist() == [1, 0]
+        assert there.tolist() == [-1, 1, 0, 4, 6, 5]
+    one, _ = policies.move_values(Line(), place, goal, generator, 1)
+    assert one.tolist() == [[5, 3, 4], [2, 4, 3]]
+
+
+def test_the_best_motion_goes_towards_the_goal(monkeypatch):
+    monkeypatch.setattr(policies, "repeated", lambda s, n: s.repeat_interleave(n, 0))
+    generator = torch.Generator().manual_seed(0)
+    start, goal = torch.zeros(32, 3), torch.tensor([[1.0, -1.0, 0.5]]).expand(32, 3)
+    best = policies.best_motion(Line(), start, goal, torch.zeros(32, 3), generator)
+    before = goal.square().sum(1)
+    after = (start + policies.HELD * best - goal).square().sum(1)
+    assert (after < before).all() and after.mean() < 0.4 * before.mean()
+    assert best.abs().max() <= 1
+
+
+# --- all of it ------------------------------------------------------------------------------------
+
+
+def test_everything_is_shipped_in_one_command(recordings, tmp_path):
+    variants = {name: ablations.VARIANTS[name] for name in ("1 frame", "fetch alone")}
+    ship(recordings, tmp_path, 12, BASE, batch=6, variants=variants, clones=4)
+    model = hub.load(tmp_path)
+    assert isinstance(model.config, UniSimConfig)
+    assert [d.name for d in model.config.domains] == ["babyai", "fetch", "doom", "passive"]
+    log = json.loads((tmp_path / "log.json").read_text())
+    assert {"data", "autoencoder", "simulator", "mover", "reacher", "ablation", "end"} <= {
+        row["part"] for row in log
+    }
+    controls = next(row for row in log if row["part"] == "control, K = 2")
+    assert {row["horizon"] for row in controls["doom"]} == {1, 4, 8}
+    rows = json.loads((tmp_path / "ablations.json").read_text())
+    assert len(rows) == 4 and all("doom" not in r for r in rows if r["variant"] == "fetch alone")
+    assert len({row["steps"] for row in rows}) == 1  # so that they compare
+    assert (tmp_path / "strip.png").stat().st_size > 1000
+    policy = real.load_policy(tmp_path / "mover.safetensors", model, "mover")
+    share = real.play_babyai(real.mover(model, policy), episodes=3)
+    assert 0 <= share.value <= 1 and share.n == 3
+    arm = real.load_policy(tmp_path / "reacher.safetensors", model, "reacher")
+    frame = recordings["fetch"].frames[0]
+    assert real.reacher(model, arm)(frame, frame).shape == (3,)
+
+
+def test_random_moves_seldom_do_a_mission_at_once():
+    share = real.play_babyai(real.random_mover, episodes=20)
+    assert 0 < share.value < 1 and share.n == 20
+    assert len(SENTENCES) == 21

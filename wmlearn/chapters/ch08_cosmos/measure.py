@@ -1,0 +1,212 @@
+"""What the shipped Cosmos is measured by, on held-out episodes and in the real CarRacing.
+
+    python -m wmlearn.chapters.ch08_cosmos.measure runs/cosmos data/cars --out metrics.json
+
+Tokenizer (whole picture, and the 16 x 16 pixels around the car), the dream at several horizons
+beside copying the last frame, frames a second, and the closed loop: eight policies that see only
+pictures, in the dream and in reality, from the same beginnings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wmlearn import hub
+from wmlearn.chapters.ch08_cosmos.driving import (
+    FRAMES_A_SECOND,
+    GAP,
+    KNOWN,
+    POLICIES,
+    DrivingProbe,
+    dream_again,
+    known,
+    rank,
+    train_probe,
+    trajectory_error,
+)
+from wmlearn.data.clip import Clip
+from wmlearn.data.episodes import EpisodeStore
+from wmlearn.envs.driving import CAR
+from wmlearn.evaluation.rollout import draw_windows, rollout_batches
+from wmlearn.metrics import Estimate, mean_estimate, psnr
+from wmlearn.pixels import to_uint8
+from wmlearn.systems.cosmos import Cosmos
+from wmlearn.world import World
+
+
+def held_out(store: EpisodeStore) -> list[int]:
+    """The last twelfth of the episodes, which ``train_on_gpu`` leaves out."""
+    return list(range(len(store) - max(1, len(store) // 12), len(store)))
+
+
+@torch.inference_mode()
+def tokenizer_quality(system, clip: Clip) -> dict[str, Estimate]:
+    """PSNR in dB of clips decoded again: the whole picture, and around the car."""
+    parts = []
+    for start in range(0, len(clip), 16):
+        frames = clip.frames[start : start + 16]
+        code = system.encode(frames) if isinstance(system, Cosmos) else system.codes(frames)
+        parts.append(to_uint8(system.decode(code)))
+    shown, real = torch.cat(parts), clip.frames
+    cut = (..., *CAR)
+    return {
+        "whole": mean_estimate(psnr(shown, real).mean(1)),
+        "car": mean_estimate(psnr(shown[cut], real[cut]).mean(1)),
+    }
+
+
+def dream_quality(world: World, clip: Clip, horizons: tuple[int, ...], seed: int = 0) -> dict:
+    """PSNR in dB of the dream, and of copying the last frame, at frames ahead."""
+    real = clip.frames[:, world.context_frames :]
+    shown = rollout_batches(world, clip, seed)
+    copied = clip.frames[:, world.context_frames - 1 :][:, :1].expand_as(real)
+    return {
+        str(ahead): {
+            "dream": mean_estimate(psnr(shown[:, ahead - 1], real[:, ahead - 1])),
+            "copy": mean_estimate(psnr(copied[:, ahead - 1], real[:, ahead - 1])),
+        }
+        for ahead in horizons
+    }
+
+
+def frames_a_second(world: World, clip: Clip, steps: int = 12) -> float:
+    """Of one dream, on as many threads as torch uses now: the median step's."""
+    state, generator = world.reset(clip[:1]), torch.Generator().manual_seed(0)
+    action, seconds = clip.actions[:1, 0].float(), []
+    for _ in range(steps):
+        begin = time.perf_counter()
+        state, _ = world.step(state, action, generator)
+        seconds.append(time.perf_counter() - begin)
+    return world.chunk / float(np.median(seconds))
+
+
+def fit_probe(
+    store: EpisodeStore, train: list[int], test: list[int], steps: int
+) -> tuple[DrivingProbe, dict[str, float]]:
+    """The probe, and its floor: the mean absolute error on held-out real frames, by number."""
+    lengths = store.lengths.tolist()
+    pools = [draw_windows(lengths, part, GAP + 1, 2**31 - 1) for part in (train, test)]
+
+    def draw(generator: torch.Generator, count: int, pool=pools[0]) -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(pool), (count,), generator=generator).tolist()
+        clip = store.clip([pool[row] for row in rows], GAP + 1)
+        return clip.frames[:, [0, GAP]], clip.state[:, GAP]
+
+    probe = train_probe(draw, steps)
+    frames, state = draw(torch.Generator().manual_seed(1), 1000, pools[1])
+    with torch.inference_mode():
+        errors = (probe(frames[:, 0], frames[:, 1]) - known(state)).abs().mean(0)
+    return probe, dict(zip(KNOWN, errors.tolist(), strict=True))
+
+
+def closed_loop(
+    world: World,
+    probe: DrivingProbe,
+    seeds: list[int],
+    seconds: float,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Ranks of the policies, and how far dreams under real actions stray from the real drives."""
+    chunks = round(seconds * FRAMES_A_SECOND / world.chunk)
+    loop, drives = rank(POLICIES, probe, world, seeds, chunks, say)
+    apart: dict[int, list[Tensor]] = {ahead: [] for ahead in (25, 50) if ahead <= loop.steps}
+    floor: dict[int, list[Tensor]] = {ahead: [] for ahead in apart}
+    for drive in drives.values():
+        read, truth = dream_again(drive, world).read(probe), known(drive.state)
+        own = drive.read(probe)
+        for ahead in apart:
+            apart[ahead].append(trajectory_error(read, truth, ahead))
+            floor[ahead].append(trajectory_error(own, truth, ahead))
+    return {
+        "metres": {
+            name: {"dream": dream, "real": real} for name, (dream, real) in loop.means().items()
+        },
+        "spearman": loop.spearman(),
+        "pearson": loop.pearson(),
+        "bias": loop.bias(),
+        "trajectory_error": {
+            str(ahead): {
+                "dream": mean_estimate(torch.cat(apart[ahead])),
+                "probe on real frames": mean_estimate(torch.cat(floor[ahead])),
+            }
+            for ahead in apart
+        },
+    }
+
+
+def measure(
+    system,
+    store: EpisodeStore,
+    clips: int = 64,
+    seeds: int = 16,
+    probe_steps: int = 2000,
+    seconds: float = 4.0,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """All of it; see the file's first lines.
+
+    Args:
+        system: a trained one, of either family.
+        store: episodes with states; the last twelfth is held out.
+        clips: for tokenizer and dream.
+        seeds: drives of each policy.
+        probe_steps: of the probe's training.
+        seconds: that a policy drives.
+        say: called with a line of text now and then.
+    """
+    test = held_out(store)
+    train = [number for number in range(len(store)) if number not in test]
+    world, lengths = system.world(), store.lengths.tolist()
+    ahead = tuple(
+        h for h in (4, 8, 32) if world.context_frames + h <= min(lengths[i] for i in test)
+    )
+    windows = draw_windows(lengths, test, world.context_frames + max(ahead), clips)
+    clip = store.clip(windows, world.context_frames + max(ahead))
+    found: dict[str, Any] = {"clips": len(windows), "held_out_episodes": len(test)}
+    found["tokenizer"] = tokenizer_quality(system, clip.time(0, world.context_frames))
+    say("tokenizer")
+    found["dream"] = dream_quality(world, clip, ahead)
+    found["frames_a_second"] = frames_a_second(world, clip.time(0, world.context_frames))
+    say("dream")
+    probe, found["probe_error"] = fit_probe(store, train, test, probe_steps)
+    say("probe")
+    found["closed_loop"] = closed_loop(world, probe, list(range(900, 900 + seeds)), seconds, say)
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Estimates and containers as JSON has them."""
+    if isinstance(value, Estimate):
+        return {k: v for k, v in asdict(value).items() if v not in (None, ())}
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    return value
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", help="folder or name of a checkpoint")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=64)
+    parser.add_argument("--seeds", type=int, default=16, help="drives of each policy")
+    parser.add_argument("--probe_steps", type=int, default=2000)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    store = EpisodeStore(args.data)
+    found = measure(hub.load(args.run), store, args.clips, args.seeds, args.probe_steps)
+    args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
