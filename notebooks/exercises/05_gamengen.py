@@ -51,9 +51,9 @@ if find_spec("wmlearn") is None:
     sys.path.insert(0, str(root))
 
 # %% nbgrader={"grade": false, "grade_id": "05-setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
-import math
+import math  # noqa: F401
 
-import torch  # noqa: F401  (for your answers)
+import torch  # noqa: F401
 
 from wmlearn.teach import check
 
