@@ -62,7 +62,7 @@ def diamond() -> dict:
 
 def genie() -> dict:
     """Held-out levels: the real clip, and the dream from its first frame under inferred codes."""
-    from wmlearn.data.packed import find_clips, unpack
+    from wmlearn.data.shipped import find_clips, unpack
 
     name, horizon = "genie-coinrun", 16
     world = wm.load_world(name)

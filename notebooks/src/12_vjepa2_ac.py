@@ -1013,9 +1013,9 @@ Markdown("\n".join(lines) if kept else no_simulator)
 # %% [markdown]
 # Inside the recorded range a plan keeps its promise, as far as eight starts can tell, and even a blind one
 # brings the arm from 25 cm to about 5. With actions up to 3 it does not: the real energy is above the
-# promised one by more than the interval is wide, and **not one of the starts** ends within 5 cm. Looking
+# promised one, with intervals that leave out zero, and **not one of the starts** ends within 5 cm. Looking
 # again is no cure for that, because the next plan asks for the same impossible strides. Staying inside
-# the range is; so does the paper, which keeps each planned action small.
+# the range is the cure, and the paper, too, keeps each planned action small.
 #
 # Within the range looking again helps those that were a little off. It does not help everybody: the two
 # that miss end more than 15 cm away, in the mean. From that far the energy is nearly flat (section 2),

@@ -30,6 +30,7 @@ EQUAL = {  # what makes a step of two half batches that of a whole one
     "gamengen": {f"{part}_span": (0.0, 1.0) for part in ("autoencoder", "denoiser", "decoder")},
     "genie": {f"{part}_span": (0.0, 1.0) for part in ("tokenizer", "actions", "dynamics")}
     | {"revive_every": 3},
+    "sora": {f"{part}_span": (0.0, 1.0) for part in ("autoencoder", "video")},
     "unisim": {f"{part}_span": (0.0, 1.0) for part in ("autoencoder", "simulator")}
     | {"steps": StepsConfig(channels=8, most=0)},  # else errors cancel
     "vjepa": {"regularizer": "none"},  # its moments are those of a process's own batch

@@ -46,6 +46,14 @@ def test_round_trip(checkpoint, network):
     assert hub.load_starts(checkpoint).frames.shape == (2, 4, 3, 16, 16)
 
 
+def test_start_clips_of_a_video_have_words_in_place_of_actions(tmp_path, network):
+    frames = torch.randint(256, (2, 4, 3, 16, 16), dtype=torch.uint8)
+    starts = Clip(frames, text=("a ball", "a square"), state=torch.rand(2, 4, 5))
+    again = hub.load_starts(hub.save(tmp_path / "video", network, "actor-critic", {}, starts))
+    assert torch.equal(again.frames, frames) and torch.equal(again.state, starts.state)
+    assert again.text == starts.text and again.actions is None
+
+
 def test_half_precision_halves_the_file(tmp_path, network):
     full = hub.save(tmp_path / "full", network, "actor-critic", {})
     half = hub.save(tmp_path / "half", network, "actor-critic", {}, dtype=torch.float16)
