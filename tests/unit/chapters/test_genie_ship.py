@@ -1,4 +1,4 @@
-"""How the shipped Genie's dynamics learned: its parts, at a size for a test."""
+"""A Genie's dynamics learns anew from tokens: the parts, at a size for a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wmlearn.systems.genie import Genie
 from wmlearn.systems.genie.dynamics import Dynamics
 from wmlearn.systems.genie.recipe import SMOKE
 
-SMALL = replace(ship.SHIPPED, dim=16, depth=1, heads=2, window=3)
+SMALL = replace(ship.CONFIG, dim=16, depth=1, heads=2, window=3)
 
 
 def test_stretches_cover_each_frame_once_and_cross_no_end():

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from wmlearn.systems.genie.config import DynamicsConfig
 
-SHORTEST, LONGEST = 2, 12  # frames for which an action is held on
+SHORTEST, LONGEST = 2, 10  # frames for which an action is held on
 FEWEST, MOST = 0.05, 0.45  # share of a clip's tokens that the model draws anew
 
 
