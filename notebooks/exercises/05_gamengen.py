@@ -51,10 +51,11 @@ if find_spec("wmlearn") is None:
     sys.path.insert(0, str(root))
 
 # %% nbgrader={"grade": false, "grade_id": "05-setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
-import math
-
+import torch
 
 from wmlearn.teach import check
+
+torch.manual_seed(0)  # so that what you try gives the same numbers again
 
 # %% [markdown] nbgrader={"grade": false, "grade_id": "05-1-text", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # ## Exercise 1: v, and the way back from it
@@ -262,7 +263,7 @@ def interval(right, pairs, z=1.96):
     ### BEGIN SOLUTION
     p, more = right / pairs, z**2 / pairs
     middle = (p + more / 2) / (1 + more)
-    half = z * math.sqrt(p * (1 - p) / pairs + more / (4 * pairs)) / (1 + more)
+    half = z * (p * (1 - p) / pairs + more / (4 * pairs)) ** 0.5 / (1 + more)
     return middle - half, middle + half
     ### END SOLUTION
 
@@ -270,7 +271,7 @@ def interval(right, pairs, z=1.96):
 def pairs_needed(share, z=1.96):
     """The smallest number of pairs that tells a share above 1/2 from a coin."""
     ### BEGIN SOLUTION
-    return math.floor((z / (2 * share - 1)) ** 2) + 1
+    return int((z / (2 * share - 1)) ** 2) + 1
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "05-5-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}

@@ -19,7 +19,7 @@ from places import ROOT
 
 from wmlearn.grading.course import Course
 from wmlearn.grading.merging import hidden_lines
-from wmlearn.grading.releasing import read_notebook
+from wmlearn.grading.releasing import read_notebook, render
 from wmlearn.grading.sandbox import find_sandbox
 
 SOURCE = ROOT / "notebooks/exercises/04_diamond.ipynb"
@@ -35,10 +35,13 @@ needs_box = pytest.mark.skipif(
 def batch(tmp_path_factory):
     """The course, each student's report, and whether anyone reached the server."""
     course = Course(tmp_path_factory.mktemp("course"))
-    course.release(SOURCE, private=False)
+    notebook = read_notebook(SOURCE)  # without the cells that only print tables, to save time
+    notebook["cells"] = [c for c in notebook["cells"] if "show()" not in c["source"]]
+    source = tmp_path_factory.mktemp("source") / SOURCE.name
+    source.write_text(render(notebook), encoding="utf-8")
+    course.release(source, private=False)
     config = course.root / "nbgrader_config.py"
     config.write_text(config.read_text().replace("= 60, 300, 2048", "= 10, 120, 1024"))
-    notebook = read_notebook(SOURCE)
     os.environ["SECRET_TOKEN"] = "SECRET"
     (course.root / "precious.txt").write_text("keep")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -50,7 +53,7 @@ def batch(tmp_path_factory):
                 hostile.write(path, notebook, place, name)
             else:
                 path.parent.mkdir(parents=True)
-                shutil.copy(SOURCE, path)
+                shutil.copy(source, path)
         rows = course.grade(NAME, jobs=os.cpu_count() or 1, say=lambda text: None)
         try:
             server.accept()
@@ -136,8 +139,8 @@ def test_numbers_of_hidden_tests_reach_no_message_output_or_page(batch):
 def test_what_a_student_writes_in_markdown_runs_nowhere(pages):
     text = pages["a_script_in_the_essay"]
     assert "<strong>bold</strong>" in text
-    assert "<script>alert" not in text and "onerror=" not in text
-    assert 'href="javascript' not in text
+    assert "<script>alert" not in text and "<img src=x" not in text
+    assert 'href="javascript:' not in text
 
 
 @needs_box

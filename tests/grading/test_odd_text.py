@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 import sqlite3
 import time
 
@@ -16,7 +17,7 @@ from wmlearn.grading import gradebook
 from wmlearn.grading.course import Course
 from wmlearn.grading.gradebook import check_gradebook, find_scripts, read_stamp, safe_id
 from wmlearn.grading.merging import merged_notebook, plan
-from wmlearn.grading.reading import clean, parse_submission, unusual
+from wmlearn.grading.reading import clean, harmless, parse_submission, unusual
 from wmlearn.grading.releasing import read_notebook, render
 from wmlearn.grading.scoring import Outcome
 
@@ -121,6 +122,32 @@ def test_500_mutated_notebooks_are_read_or_refused_with_a_sentence():
         json.dumps(planned.cells).encode()
         read += 1
     assert read > 50 and refused > 50
+
+
+MARKDOWN = [
+    "<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a <b onclick=x>b</b>",
+    "[x](javascript:alert(1))", "[x](JaVaScRiPt:alert(1))", "[x](javascript\\:alert(1))",
+    "[x](javascript&#58;alert(1))", "[x](&#106;avascript:alert(1))", "<javascript:alert(1)>",
+    "[x]\n\n[x]: javascript:alert(1)", "![x](data:text/html,1)", "[x](vbscript:x)",
+    "[x](<javascript:alert(1)>)", "`a` <svg/onload=alert(1)>", "$<img src=x onerror=y>$",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MARKDOWN)
+def test_a_students_markdown_runs_nothing_on_a_page(text):
+    markdown = pytest.importorskip("nbconvert.filters.markdown_mistune")
+    page = markdown.markdown2html_mistune(harmless(text))
+    for tag in re.findall(r"<[^>]*>", page):
+        assert re.match(r"</?(p|a|img|em|strong|code|b)\b", tag), tag
+        assert not re.search(r"\son\w+=|(href|src)=.(javascript|vbscript|data):", tag, re.I), tag
+
+
+def test_a_students_markdown_keeps_its_marks_and_formulas():
+    markdown = pytest.importorskip("nbconvert.filters.markdown_mistune")
+    text = "> **Bold** and $a < b \\& c$, the data: [x](https://x.edu)"
+    page = markdown.markdown2html_mistune(harmless(text))
+    assert "<strong>Bold</strong>" in page and "<blockquote>" in page
+    assert "$a &lt; b \\&amp; c$" in page and 'href="https://x.edu"' in page
 
 
 # One submission never stops a class

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--roster", type=Path, help="Canvas's exported gradebook, or Moodle's grading worksheet"
     )
-    made.add_argument("--column", default="", help='the title in Canvas, as "Diamond (1234)"')
+    made.add_argument("--column", default="", help='the title in Canvas, as "Exercise 4 (1234)"')
     made.add_argument("--out", type=Path, help="the file (default: NAME.csv in the course)")
 
     made = command("gradescope", _gradescope, "make Gradescope's autograder zip (otter-grader)")

@@ -29,8 +29,8 @@ def export(
             worksheet of the assignment, which is given back with its grades filled in; students
             are matched by the participant number in "Identifier", or by "Username", "ID number"
             or "Email address".
-        column: for Canvas, the assignment's title there, such as "Diamond (1234)"; by default the
-            roster's column that begins with ``name``, or ``name``.
+        column: for Canvas, the assignment's title there, such as "Exercise 4 (1234)"; by default
+            the roster's column that begins with ``name``, or ``name``.
 
     Raises:
         ValueError: if a student of the gradebook is not in the roster, or the roster has no

@@ -32,7 +32,10 @@ _UNUSUAL = {re.compile(pattern): why for pattern, why in _WORDS.items()}
 _ASSIGNED = re.compile(r"(?<![\w.])[\w.]++[ \t]*+=(?!=)")
 """A dotted name before "=". Possessive, and only from a name's first letter: linear."""
 _TORCH = "overwrites parts of torch"
-_SCHEMES = re.compile(r"(?i)(javascript|vbscript|data)(\s*+):")
+_MARKUP = re.compile(
+    r"<(?=[A-Za-z/!?])|&(?=[#A-Za-z])|(javascript|vbscript|data)(?=[\\\s]*+:)", re.I
+)
+"""What begins a tag or an entity, and the name of a scheme that runs or shows what is in a link."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -81,8 +84,7 @@ def harmless(text: str) -> str:
 
     What was HTML is shown as text; formulas and Markdown's own marks stay what they are.
     """
-    text = text.replace("&", "&amp;").replace("<", "&lt;")
-    return _SCHEMES.sub(r"\1\2&#58;", text)
+    return _MARKUP.sub(lambda match: match[0] + "\u200b", text)  # a space without a width
 
 
 def unusual(text: str) -> list[str]:

@@ -59,7 +59,7 @@ def test_a_run_becomes_a_checkpoint(system, config, name, store, tmp_path, monke
     assert found["dream"].keys() == {"4", "8"} or "32" in found["dream"]
     assert found["frames_a_second"] > 0 and len(found["closed_loop"]["metres"]) == 3
     written = json.loads(json.dumps(measure.plain(found)))
-    assert written["closed_loop"]["trajectory_error"]["50"]["dream"]["n"] == 3
+    assert written["closed_loop"]["trajectory_error"]["25"]["dream"]["n"] == 3
     folder = ship.ship(run, store, tmp_path / "shipped", 2, written)
     card = hub.read_card(folder)
     assert card["metrics"] == written and card["minutes"] == 1

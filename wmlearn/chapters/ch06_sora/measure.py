@@ -318,6 +318,8 @@ def preference(
     wrong = torch.from_numpy(violation(real.state.numpy(), at))
     broken = draw(wrong, tuple(real.frames.shape[-2:]))
     differs = (broken.int() - real.frames.int()).abs().amax((1, 2, 3, 4)) > 40
+    if not differs.any():
+        raise ValueError("In none of these scenes does the violation change anything: take others.")
     gap = surprise(system, broken[differs], **options)
     gap = gap - surprise(system, real.frames[differs], **options)
     return mean_estimate((gap > 0).double()), gap

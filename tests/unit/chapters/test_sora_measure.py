@@ -1,0 +1,104 @@
+"""What is measured says of true videos that all is well, and of wrong ones what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from wmlearn.chapters.ch06_sora import measure, ship
+from wmlearn.envs.scenes import draw
+from wmlearn.envs.scenes.violations import pass_through, recolor, vanish
+from wmlearn.systems.sora.recipe import SMOKE
+from wmlearn.systems.sora.system import Sora
+
+CONFIG = replace(SMOKE, frames=8, image_size=(64, 64), given_most=3)
+
+
+@pytest.fixture(scope="module")
+def system() -> Sora:
+    return Sora(CONFIG).eval()
+
+
+def drawn(state) -> torch.Tensor:
+    return draw(torch.as_tensor(state))
+
+
+def test_true_videos_are_at_the_floor_and_a_still_one_is_not():
+    real = measure.scene("one", 6)
+    found = measure.motion(real, real.frames)
+    assert found.floors == 1 and found.present.value == 1 and found.velocity.value < 0.1
+    still = real.frames[:, 2:3].expand_as(real.frames)
+    stood = measure.motion(real, still)
+    assert stood.position == stood.copied and stood.floors > 10
+    true, got = measure.speeds(real, real.frames)
+    assert len(true) and torch.allclose(true, got, atol=0.05)
+
+
+def test_what_comes_out_from_behind_the_bar():
+    real = measure.scene("bar", 90)
+    whole = measure.permanence(real, real.frames)
+    assert whole and all(share.value == 1 for share in whole.values())
+    gone = measure.permanence(real, drawn(vanish(real.state.numpy(), 6)))
+    other = measure.permanence(real, drawn(recolor(real.state.numpy(), 6)))
+    assert gone.keys() == whole.keys()
+    assert max(share.value for share in (*gone.values(), *other.values())) < 0.2
+
+
+def test_collisions_of_true_videos_and_of_bodies_that_pass_through():
+    real = measure.scene("hit", 60)
+    found = measure.collisions(real, real.frames)
+    assert found.count > 5 and found.after.value < 0.15 < 0.5 < found.straight.value
+    assert found.overlap.value < 0.2 and found.momentum.value < 0.1
+    through = measure.collisions(real, drawn(pass_through(real.state.numpy(), 0)))
+    assert through.after.value == pytest.approx(found.straight.value, rel=0.4)
+    assert through.overlap.value > 1
+    none = measure.collisions(measure.scene("one", 2), measure.scene("one", 2).frames)
+    assert none.count == 0 and none.after.n == 0
+
+
+def test_pairs_that_are_alike_are_left_out_and_the_same_noise_meets_both(system):
+    real = measure.scene("one", 3, frames=8)
+    share, gap = measure.preference(system, real, vanish, at=4, draws=1)
+    assert share.n == len(gap) == 3 and torch.isfinite(gap).all()
+    again = measure.surprise(system, real.frames, draws=1)
+    assert torch.equal(again, measure.surprise(system, real.frames, draws=1))
+    nothing = measure.scene("one", 2, frames=8)
+    with pytest.raises(ValueError, match="none of these scenes"):  # alone, one passes nobody
+        measure.preference(system, nothing, pass_through, draws=1)
+
+
+def test_prompts_are_read_against_their_ceiling(system):
+    found, videos = measure.obeys(system, "unseen", 2, num_steps=1)
+    assert videos.shape == (2, 8, 3, 64, 64) and found.ceiling["color"].value == 1
+    assert measure.diversity(videos) >= 0
+
+
+def test_the_shipped_run_trains_on_both_shapes_and_pictures(monkeypatch):
+    monkeypatch.setattr(ship, "CHUNK", 4)
+    system = Sora(CONFIG)
+    states, words = ship.simulate_all(8, (64, 64), CONFIG, processes=1, seed=0)
+    wide = ship.simulate_all(4, (48, 96), CONFIG, processes=1, seed=9)
+    assert states.shape[:2] == (8, 8) and words.shape == (8, ship.SAYINGS, 24)
+    again, _ = ship.simulate_all(8, (64, 64), CONFIG, processes=1, seed=0)
+    assert torch.equal(again, states)
+    assert ship.train_autoencoder(system, states, 0.5, batch=4) >= 1
+    clips = [ship.encode(system, states, words, (64, 64)), ship.encode(system, *wide, (48, 96))]
+    assert clips[1].latents.shape[-2:] == (12, 24)
+    before = system.transformer.embed.weight.detach().clone()
+    saved, seen = [], []
+    system.transformer.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
+    average, steps = ship.train_video(
+        system, *clips, 4.0, 2, 1e-3, lambda weights, step: saved.append(step)
+    )
+    assert steps >= 1 and saved[0] == 1 and not torch.equal(before, system.transformer.embed.weight)
+    assert all(torch.isfinite(value).all() for value in average.values())
+    if steps > 13:
+        assert {shape[1] for shape in seen} == {1, 8} and (12, 24) in {s[-2:] for s in seen}
+
+
+def test_the_rate_rises_stays_and_falls():
+    assert ship.rate(0, 0) == pytest.approx(0.01) and ship.rate(0.2, 500) == 1
+    assert ship.rate(0.4, 500) == 1 and 0.4 < ship.rate(0.7, 500) < 0.6
+    assert ship.rate(1.0, 500) == pytest.approx(0.02)
