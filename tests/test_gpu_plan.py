@@ -17,7 +17,7 @@ PLAN = """
 [measure]
 systems = ["vjepa", "vjepa2-ac", "searched-policy"]
 tiers = ["smoke"]
-share = 0.01
+share = 0.15
 
 [[train]]
 name = "small"

@@ -96,7 +96,7 @@ def test_what_cannot_be_stamped_is_refused_in_a_sentence(copy):
 
 def test_a_planned_system_keeps_its_place_on_the_map(copy):
     folder, _ = copy
-    assert run(folder, "tools/new_system.py", "UniSim", "--number", "6").returncode == 0
+    assert run(folder, "tools/new_system.py", "MuZero", "--number", "3").returncode == 0
     ask = "from wmlearn.systems import SYSTEMS; print([(s.name, s.chapter, s.link != '') for s in "
-    ask += "SYSTEMS if s.title == 'UniSim'])"
-    assert "[('unisim', '06_unisim', True)]" in run(folder, "-c", ask).stdout
+    ask += "SYSTEMS if s.title == 'MuZero'])"
+    assert "[('muzero', '03_muzero', True)]" in run(folder, "-c", ask).stdout
