@@ -93,7 +93,9 @@ def record_video(
             else:
                 pictures = _decode(film, fps, size)
                 stretches = _stretches(next(pictures), pictures, scene_cut, episode_frames)
-                kept, got = _keep(stretches, writer, first, frames - seen, bar)
+                # what comes after a film has its numbers already, so only the last one may grow
+                most = None if entry is known[-1] else entry["episodes"]
+                kept, got = _keep(stretches, writer, first, frames - seen, bar, most)
                 entry["episodes"] = kept
                 _write_info(Path(out), {**read_info(Path(out)), "films": known})
             seen += got or int(EpisodeStore(out).lengths[first : first + kept].sum())
@@ -107,14 +109,22 @@ def record_video(
 
 
 def _keep(
-    stretches: Iterator[list[NDArray[np.uint8]]], writer: EpisodeWriter, first: int, left: int, bar
+    stretches: Iterator[list[NDArray[np.uint8]]],
+    writer: EpisodeWriter,
+    first: int,
+    left: int,
+    bar,
+    most: int | None,
 ) -> tuple[int, int]:
-    """Writes one film's episodes from number ``first`` on; how many they are, of how many frames.
+    """Writes one film's episodes from number ``first`` on, at most ``most`` of them; how many they
+    are, of how many frames.
 
     Those that are there already, from an earlier and interrupted run, are not written again.
     """
     kept = seen = 0
     for stretch in stretches:
+        if kept == most:
+            break
         stretch = stretch[: left - seen]
         if len(stretch) < 2:  # a lone frame shows no motion
             if left - seen < 2:

@@ -155,3 +155,15 @@ def test_a_second_film_is_added_and_a_folder_is_read_whole(tmp_path):
     with pytest.raises(ValueError, match="c.mp4 cannot be read"):
         record_video(films, tmp_path / "none", **kw)
     assert not (tmp_path / "none").exists()
+
+
+def test_an_earlier_film_does_not_grow_into_the_numbers_of_a_later_one(tmp_path):
+    one = make_video(tmp_path / "a.mp4")
+    two = make_video(tmp_path / "b.mp4", frames=24)
+    kw = dict(size=16, episode_frames=16)
+    record_video(one, tmp_path / "set", frames=16, **kw)
+    both = record_video(two, tmp_path / "set", **kw)
+    assert both.lengths.tolist() == [16, 16, 8]
+    before = [file.read_bytes() for file in sorted((tmp_path / "set").iterdir())]
+    record_video(one, tmp_path / "set", **kw)  # it has 40 frames, of which 16 were asked for
+    assert [file.read_bytes() for file in sorted((tmp_path / "set").iterdir())] == before

@@ -15,9 +15,11 @@ from wmlearn.nn.causal_video import CausalVideoTokenizer
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float
 from wmlearn.recipes.optim import Schedule, adamw, only_within, scheduled, warmup_cosine
+from wmlearn.recipes.turns import Turns
+from wmlearn.world import World
 
 
-class OverTokenizer(L.LightningModule):
+class OverTokenizer(Turns, L.LightningModule):
     """A tokenizer, and one model of what it gives: trained one after the other.
 
     A subclass names the model's attribute, and its config's, in ``part``, builds it and gives its
@@ -37,6 +39,10 @@ class OverTokenizer(L.LightningModule):
             self.tokenizer = CausalVideoTokenizer(config.tokenizer)
             setattr(self, self.part, self.build_model())
         self.register_buffer("color_weights", torch.ones(4096))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return "tokenizer", self.part
 
     @property
     def action_dim(self) -> int:
@@ -69,7 +75,7 @@ class OverTokenizer(L.LightningModule):
         self, clip: Clip, parts: tuple[str, ...] | None = None, step: int = 0
     ) -> dict[str, Tensor]:
         """The losses of some parts, with the noise that belongs to training step ``step``."""
-        parts = ("tokenizer", self.part) if parts is None else parts
+        parts = self.parts if parts is None else parts
         rank = 0 if self._trainer is None else self.global_rank
         noise = SampleNoise(self.config.seed, step, len(clip), rank, device=clip.frames.device)
         losses = {}
@@ -142,23 +148,14 @@ class OverTokenizer(L.LightningModule):
         step, learned = self.global_step, self._span("tokenizer")[1]
         if step and not (learned and step == math.ceil(learned)):
             return
-        frames = batch.frames
-        if self.trainer.world_size > 1:
-            frames = self.all_gather(frames).flatten(0, 1)
+        frames = self._of_all_processes(batch.frames)
         if step == 0 and self.config.rare_colors:
             self.color_weights.copy_(rare_color_weights(frames.flatten(0, 1).cpu()))
         if step:
             self.tokenizer_has_learned(frames)
 
-    def parts_at(self, step: int) -> tuple[str, ...]:
-        """Whose turn it is at a training step: a choice by the step's number alone."""
-        spans = {part: self._span(part) for part in ("tokenizer", self.part)}
-        return tuple(part for part, (begin, end) in spans.items() if begin <= step < end)
-
-    def _span(self, part: str) -> tuple[float, float]:
-        config = self.config
-        begin, end = config.tokenizer_span if part == "tokenizer" else config.model_span
-        return begin * config.max_steps, end * config.max_steps
+    def _shares(self, part: str) -> tuple[float, float]:
+        return self.config.tokenizer_span if part == "tokenizer" else self.config.model_span
 
     def configure_optimizers(self) -> dict:
         """One AdamW; the learning rate of what is out of its turn is zero."""
@@ -179,7 +176,27 @@ class OverTokenizer(L.LightningModule):
     def configure_gradient_clipping(self, optimizer, *args, **kwargs) -> None:
         """Clips the gradient; what is out of its turn is left as it is."""
         turn = self.parts_at(self.global_step)
-        for part in ("tokenizer", self.part):
+        for part in self.parts:
             if part not in turn:
                 getattr(self, part).zero_grad(set_to_none=True)
         nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
+
+
+def opening(world: World, context: Clip) -> Clip:
+    """The last ``context_frames`` of a real clip with actions, on the world's device.
+
+    Raises:
+        ValueError: the clip has no actions, is of another size, or too short.
+    """
+    context.require("actions")
+    if tuple(context.frames.shape[2:]) != world.frame_shape:
+        raise ValueError(
+            f"This world dreams frames of shape {world.frame_shape}, but the context's are "
+            f"{tuple(context.frames.shape[2:])}; record or resize to the same size."
+        )
+    if context.length < world.context_frames:
+        raise ValueError(
+            f"This world needs {world.context_frames} frames to start from; the context has "
+            f"{context.length}."
+        )
+    return context.time(context.length - world.context_frames, context.length).to(world.device)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from wmlearn.data.clip import Clip
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_uint8
+from wmlearn.systems.cosmos.base import opening
 from wmlearn.systems.cosmos.config import SamplerConfig
 from wmlearn.systems.cosmos.system import Cosmos
 from wmlearn.world import Step, World, choose_sampler
@@ -71,18 +72,7 @@ class CosmosWorld(World):
     @torch.inference_mode()
     def reset(self, context: Clip) -> CosmosState:
         """The state after a real clip of at least ``context_frames`` frames."""
-        context.require("actions")
-        if tuple(context.frames.shape[2:]) != self.frame_shape:
-            raise ValueError(
-                f"This world dreams frames of shape {self.frame_shape}, but the context's are "
-                f"{tuple(context.frames.shape[2:])}; record or resize to the same size."
-            )
-        if context.length < self.context_frames:
-            raise ValueError(
-                f"This world needs {self.context_frames} frames to start from; the context has "
-                f"{context.length}."
-            )
-        clip = context.time(context.length - self.context_frames, context.length).to(self.device)
+        clip = opening(self, context)
         n = self.system.config.play_latents
         with self._precision():
             latents = self.system.encode(clip.frames).float()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wmlearn.data.clip import Clip
 from wmlearn.pixels import to_uint8
+from wmlearn.systems.cosmos.base import opening
 from wmlearn.systems.cosmos_ar.config import SamplerConfig
 from wmlearn.systems.cosmos_ar.system import CosmosAR
 from wmlearn.world import Step, World, choose_sampler
@@ -67,18 +68,7 @@ class CosmosARWorld(World):
     @torch.inference_mode()
     def reset(self, context: Clip) -> CosmosARState:
         """The state after a real clip of at least ``context_frames`` frames."""
-        context.require("actions")
-        if tuple(context.frames.shape[2:]) != self.frame_shape:
-            raise ValueError(
-                f"This world dreams frames of shape {self.frame_shape}, but the context's are "
-                f"{tuple(context.frames.shape[2:])}; record or resize to the same size."
-            )
-        if context.length < self.context_frames:
-            raise ValueError(
-                f"This world needs {self.context_frames} frames to start from; the context has "
-                f"{context.length}."
-            )
-        clip = context.time(context.length - self.context_frames, context.length).to(self.device)
+        clip = opening(self, context)
         codes = self.system.codes(clip.frames)
         _, drawing = self.system.tokenizer.decode_piece(self.system.tokenizer.vectors(codes))
         actions = self.system.actions_of(clip.actions.float(), codes.shape[1])

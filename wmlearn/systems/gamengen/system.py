@@ -23,17 +23,20 @@ from wmlearn.nn.autoencoder import (
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import Schedule, adamw, only_within, scheduled, warmup_cosine
+from wmlearn.recipes.turns import Turns
 from wmlearn.systems.gamengen.network import GameNGenNetwork
 
 PARTS = ("autoencoder", "denoiser", "decoder")
 
 
-class GameNGen(GameNGenNetwork, L.LightningModule):
+class GameNGen(Turns, GameNGenNetwork, L.LightningModule):
     """Autoencoder, denoiser of latents, and a small model of reward and end.
 
     Args:
         config: all numbers; ``wmlearn.systems.gamengen.PAPER`` is the paper's.
     """
+
+    parts = PARTS
 
     # --- frames and latents --------------------------------------------------------------------
 
@@ -175,24 +178,9 @@ class GameNGen(GameNGenNetwork, L.LightningModule):
         """
         step, learned = self.global_step, self._span("autoencoder")[1]
         if step == 0:
-            self.measure_colors(self._of_all_processes(batch.frames))
+            self.measure_colors(self._of_all_processes(batch.frames).flatten(0, 1))
         if learned and step == math.ceil(learned):
-            self.measure_scale(self._of_all_processes(batch.frames))
-
-    def _of_all_processes(self, frames: Tensor) -> Tensor:
-        """``[B, T, C, H, W]`` of each process -> all frames ``[N, C, H, W]``."""
-        if self.trainer.world_size > 1:
-            frames = self.all_gather(frames).flatten(0, 1)
-        return frames.flatten(0, 1)
-
-    def parts_at(self, step: int) -> tuple[str, ...]:
-        """Whose turn it is at a training step: a choice by the step's number alone."""
-        spans = {part: self._span(part) for part in PARTS}
-        return tuple(part for part, (begin, end) in spans.items() if begin <= step < end)
-
-    def _span(self, part: str) -> tuple[float, float]:
-        begin, end = getattr(self.config, f"{part}_span")
-        return begin * self.config.max_steps, end * self.config.max_steps
+            self.measure_scale(self._of_all_processes(batch.frames).flatten(0, 1))
 
     # --- validation and optimizer --------------------------------------------------------------
 

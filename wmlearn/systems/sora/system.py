@@ -27,6 +27,7 @@ from wmlearn.nn.text import Vocabulary, WordEncoder
 from wmlearn.nn.video_transformer import VideoTransformer
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
+from wmlearn.recipes.turns import Turns
 from wmlearn.systems.sora.config import SamplerConfig, SoraConfig
 from wmlearn.world import World, WorldModel
 
@@ -44,12 +45,14 @@ PREDICTIONS = {
 }
 
 
-class Sora(L.LightningModule, WorldModel):
+class Sora(Turns, L.LightningModule, WorldModel):
     """Autoencoder of frames, encoder of words, and a transformer that takes noise off videos.
 
     Args:
         config: all numbers.
     """
+
+    parts = PARTS
 
     def __init__(self, config: SoraConfig) -> None:
         super().__init__()
@@ -165,25 +168,13 @@ class Sora(L.LightningModule, WorldModel):
         share = self.config.image_share
         return math.floor((step + 1) * share) > math.floor(step * share)
 
-    def parts_at(self, step: int) -> tuple[str, ...]:
-        """Whose turn it is at a training step: a choice by the step's number alone."""
-        spans = {part: self._span(part) for part in PARTS}
-        return tuple(part for part, (begin, end) in spans.items() if begin <= step < end)
-
-    def _span(self, part: str) -> tuple[float, float]:
-        begin, end = getattr(self.config, f"{part}_span")
-        return begin * self.config.max_steps, end * self.config.max_steps
-
     def on_train_batch_start(self, batch: Clip, batch_idx: int) -> None:
         """The latents' scale is measured when the autoencoder has learned.
 
         From one batch of all processes; a resumed run has it in its checkpoint.
         """
         if self.global_step == math.ceil(self._span("video")[0]):
-            frames = batch.frames
-            if self.trainer.world_size > 1:
-                frames = self.all_gather(frames).flatten(0, 1)
-            self.measure_scale(frames.flatten(0, 1))
+            self.measure_scale(self._of_all_processes(batch.frames).flatten(0, 1))
 
     # --- drawing a video --------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from wmlearn.nn.autoencoder import (
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
+from wmlearn.recipes.turns import Turns
 from wmlearn.systems.unisim.actions import ActionCodes, Actions
 from wmlearn.systems.unisim.config import SamplerConfig, UniSimConfig
 from wmlearn.systems.unisim.simulator import Simulator
@@ -35,12 +36,14 @@ from wmlearn.world import World, WorldModel
 PARTS = ("autoencoder", "simulator")
 
 
-class UniSim(L.LightningModule, WorldModel):
+class UniSim(Turns, L.LightningModule, WorldModel):
     """Autoencoder, simulator, and two models of the steps that are left.
 
     Args:
         config: all numbers; ``wmlearn.systems.unisim.PAPER`` is of the paper's size.
     """
+
+    parts = PARTS
 
     Sampler = SamplerConfig
 
@@ -227,24 +230,9 @@ class UniSim(L.LightningModule, WorldModel):
         """
         step, learned = self.global_step, self._span("autoencoder")[1]
         if step == 0:
-            self.measure_colors(self._of_all_processes(batch.frames))
+            self.measure_colors(self._of_all_processes(batch.frames).flatten(0, 1))
         if learned and step == math.ceil(learned):
-            self.measure_scale(self._of_all_processes(batch.frames))
-
-    def _of_all_processes(self, frames: Tensor) -> Tensor:
-        """``[B, T, C, H, W]`` of each process -> all frames ``[N, C, H, W]``."""
-        if self.trainer.world_size > 1:
-            frames = self.all_gather(frames).flatten(0, 1)
-        return frames.flatten(0, 1)
-
-    def parts_at(self, step: int) -> tuple[str, ...]:
-        """Whose turn it is at a training step: a choice by the step's number alone."""
-        spans = {part: self._span(part) for part in PARTS}
-        return tuple(part for part, (begin, end) in spans.items() if begin <= step < end)
-
-    def _span(self, part: str) -> tuple[float, float]:
-        begin, end = getattr(self.config, f"{part}_span")
-        return begin * self.config.max_steps, end * self.config.max_steps
+            self.measure_scale(self._of_all_processes(batch.frames).flatten(0, 1))
 
     # --- validation and optimizer --------------------------------------------------------------
 
