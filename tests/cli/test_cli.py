@@ -181,6 +181,12 @@ def test_lab_opens_chapter_0_and_passes_the_rest_on(monkeypatch, root):
     assert cwd == root and (root / lab.FIRST_CHAPTER).is_file()
 
 
+@pytest.mark.parametrize("user", [0, 1000])
+def test_lab_works_for_root_too(monkeypatch, root, user):
+    monkeypatch.setattr(lab.os, "geteuid", lambda: user, raising=False)
+    assert ("--allow-root" in lab.command([], root)) == (user == 0)
+
+
 def test_jupyterlab_understands_the_command_line(root):
     command = lab.command(["--no-browser", "--show-config-json"], root)
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -6,6 +6,7 @@ Every further argument goes to JupyterLab, for example ``--no-browser`` or ``--p
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,8 +39,13 @@ def command(argv: Sequence[str], root: Path) -> list[str]:
         "jupyterlab",
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url=/lab/tree/{FIRST_CHAPTER}",
+        *(["--allow-root"] if _is_root() else []),  # in a container one often is
         *argv,
     ]
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def main(argv: Sequence[str]) -> int:
