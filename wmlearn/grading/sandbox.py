@@ -149,7 +149,9 @@ def _command(program: str) -> tuple[str, ...]:
             words += ["--symlink", os.readlink(path), str(path)]
         elif path.exists():
             words += ["--ro-bind", str(path), str(path)]
-    made = {Path("/")}
+    for place, size in PLACES.items():  # first: Python itself may live below one of them
+        words += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
+    made = {Path("/"), *map(Path, PLACES)}
     for path in visible_paths():
         for parent in reversed(path.parents):
             if parent not in made and not parent.is_relative_to("/usr"):
@@ -159,8 +161,6 @@ def _command(program: str) -> tuple[str, ...]:
             words += ["--ro-bind", str(path), str(path)]
     for check in sorted((_LIBRARY / "chapters").glob("ch*/e[0-9]*.py")):
         words += ["--ro-bind", "/dev/null", str(check)]  # the box holds no check
-    for place, size in PLACES.items():
-        words += ["--perms", "1777", "--size", str(size), "--tmpfs", place]
     words += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return (*words, "--chdir", SCRATCH, "--")
 
