@@ -110,7 +110,7 @@ began = time.monotonic()
 from wmlearn.envs import scenes
 from wmlearn.envs.scenes.captions import captions
 
-rng = np.random.default_rng(4)
+rng = np.random.default_rng(40)
 first = scenes.sample_scenes(4, rng, "all")
 state, touched = scenes.simulate(first, 16)
 told = captions(state, touched, rng)
@@ -130,17 +130,21 @@ wm.viz.strip(rows, [f"frame {t}" for t in range(0, 16, 3)],
                  "ground that move, meet, bounce, or pass behind a gray bar.")
 
 # %% [markdown]
-# Is the physics what it claims to be? Energy must stay the same through every bounce, and from the
-# fifth frame on the simulator must tell the same story again.
+# Is the physics what it claims to be? In 200 videos in which one body flies at another, energy must stay
+# the same through every bounce; and from the fifth frame on the simulator must tell the same story again.
 
 # %%
-bodies = state[..., :-2].reshape(4, 16, 3, 8)
-energy = (first.mass[:, None] * bodies[..., 0] * (bodies[..., 3:5] ** 2).sum(-1)).sum(-1)
-again, _ = scenes.simulate(scenes.Scenes.from_state(state[:, 5]), 11)
-print(f"energy changes by {np.abs(energy / energy[:, :1] - 1).max():.1e} of itself,")
-off = np.abs(again - state[:, 5:]).max()
-print(f"run again from frame 5 it differs by {off:.1e} pixels")
-assert np.abs(energy / energy[:, :1] - 1).max() < 1e-5
+many = scenes.sample_scenes(200, rng, "hit")
+states, meets = scenes.simulate(many, 16)
+bodies = states[..., :-2].reshape(200, 16, 3, 8)
+energy = (many.mass[:, None] * bodies[..., 0] * (bodies[..., 3:5] ** 2).sum(-1)).sum(-1)
+changes = np.abs(energy / energy[:, :1] - 1).max()
+again, _ = scenes.simulate(scenes.Scenes.from_state(states[:, 5]), 11)
+print(f"in {meets[:, :, 0, 1].any(1).sum()} of 200 videos two bodies meet")
+print(f"energy changes by {changes:.1e} of itself,")
+off = np.abs(again - states[:, 5:]).max()
+print(f"run again from frame 5 they differ by {off:.1e} pixels")
+assert changes < 1e-5 and off < 0.01
 
 # %% [markdown]
 # Three combinations of color and shape were decided upon before anything was recorded, and are never
@@ -425,8 +429,8 @@ with torch.no_grad():
     noise = torch.randn(latents.shape, generator=draw)
     levels = shifted(linear_schedule(6, 0.999), 3.0)[:, None].repeat(1, 16)
     levels[:, :3] = 0
-    start = torch.cat([latents[:, :3], 0.999 * noise[:, 3:]], 1)
-    none = torch.zeros(1, 24, dtype=torch.long)
+    start = torch.cat([latents[:, :3], levels[0, -1] * noise[:, 3:]], 1)
+    none = torch.zeros(1, sora.config.text.length, dtype=torch.long)
     text, mask = sora.words(none)
     mine = draw_video(lambda x, s: sora.denoise(x, s, text, mask), start, levels)
     theirs = sora.sample(noise, none, latents[:, :3], SamplerConfig(6, guidance=1.0))
@@ -499,15 +503,18 @@ for name in ("steps", "batch_size", "minutes", "hardware", "training"):
 prompts = ["a green ball moves right", "a cyan square moves down",
            "a red square moves left", "a blue ball moves up"]
 began_drawing = time.monotonic()
+worked = time.process_time()
 drawn = measure.videos(sora, prompts, seed=1, guidance=3.0)
 seconds = (time.monotonic() - began_drawing) / len(prompts)
+work = (time.process_time() - worked) / len(prompts)
 wm.viz.strip({text: drawn[k, ::3] for k, text in enumerate(prompts)},
              [f"frame {t}" for t in range(0, 16, 3)],
              alt="Four videos that the model drew from sentences: a green ball, a cyan "
                  "square, a red square and a blue ball, six frames each.")
 
 # %%
-print(f"{seconds:.1f} seconds for a video of 16 frames, here and now")
+print(f"16 frames took {seconds:.1f} seconds here and now, and {work:.1f} seconds of one "
+      "processor's work")
 
 # %% [markdown]
 # And the same network as a *predictor*: three true frames are given, the rest is drawn. No caption tells
@@ -572,22 +579,35 @@ outside = ("slower", "faster", "smaller", "larger")
 lost = max(outside, key=lambda name: value(name, "velocity"))
 ratio = value(lost, "velocity") / value("in range", "velocity")
 print(f"The worst is '{lost}', with {ratio:.1f} times the error in range.")
+for name in ("slower", "in range", "faster"):
+    true, got = (np.median(facts[name][side]) for side in ("true", "got"))
+    print(f"{name:9} they fly at {true:.1f} and are drawn at {got:.1f} pixels a frame (medians)")
 
 # %% [markdown]
+# Outside the band the dots leave the diagonal for the nearest speed that was trained on: what is too slow is
+# sped up, what is too fast is held back. So it looks where a model *looks up the nearest case*. And even in
+# range the dots lie around the diagonal, not on it: the table's third column is far from 1.
+#
 # Kang and others ([2024](https://arxiv.org/abs/2411.02385), *PhyWorld*) found this with models a hundred
 # times as large and millions of videos: almost perfect where they were trained, wrong outside, and more data
 # did not mend it; what is drawn outside resembles the nearest case that was seen.
 #
 # ## 6.2 · Behind the bar
 #
-# A body goes behind a bar, and for some frames nothing of it is to be seen. Does it come out, in its place
-# and color? **Look for** how the share falls with the number of hidden frames.
+# A body goes behind a bar, and for some frames nothing of it is to be seen. When it should be wholly out
+# again, is it to be seen, whole, within four pixels of its place? Within eight? Anywhere? An error in flight
+# counts against it as well, so the last column has the same scenes without the bar. **Look for** the
+# difference that the bar makes.
 
 # %%
-bar = {int(n): share for n, share in facts["bar"].items()}
-print("hidden frames: share that comes out in its place [95 % interval]")
-for n, (share, low, high, scenes_seen) in sorted(bar.items()):
-    print(f"{n}: {share:.0%} [{low:.0%}, {high:.0%}] of {scenes_seen}")
+bar = {int(n): shares for n, shares in facts["bar"].items()}
+names = ("in place", "near", "anywhere", "no bar")
+lines = ["| hidden frames | scenes | in its place | within 8 pixels | anywhere "
+         "| in its place, without the bar |", "|---|---|---|---|---|---|"]
+for n, shares in sorted(bar.items()):
+    cells = [f"{v:.0%} [{low:.0%}, {high:.0%}]" for v, low, high, _ in map(shares.get, names)]
+    lines.append(" | ".join([f"| {n}", str(shares["in place"][3]), *cells]) + " |")
+Markdown("\n".join(lines))
 
 # %% [markdown]
 # Nothing in the loss says that things persist. What is right here was learned from videos in which things
@@ -611,26 +631,33 @@ print(f"total momentum changes by {hit['momentum'][0]:.0%}; in true videos, as t
       f"{hit['momentum_real'][0]:.0%} ({hit['count']} collisions)")
 
 # %% [markdown]
+# After a contact the error is nearly that of a model without collisions: bodies slide along each other or
+# through, mix colors for a moment, and fly on. That two things cannot be in one place has not been learned.
+#
 # ## 6.4 · Does what cannot be surprise it?
 #
 # Perhaps the model knows more than it can draw. Take true videos, and copies in which one law is broken; add
 # the same noise to both; ask which one it cleans better (LikePhys; Yuan and others,
-# [2025](https://arxiv.org/abs/2510.11512)). No sampling is needed. Chance is 50 %.
+# [2025](https://arxiv.org/abs/2510.11512)). No sampling is needed. Chance is 50 %. **Before you look**: which
+# of the seven will surprise it?
 
 # %%
 from wmlearn.envs.scenes.violations import GROSS, SUBTLE
 
-for name, (share, low, high, n) in facts["likelihood"].items():
+surprises = facts["likelihood"]
+for name, (share, low, high, n) in sorted(surprises.items(), key=lambda item: -item[1][0]):
     kind = "gross " if name in GROSS else "subtle"
     print(f"{kind} {name:24} {share:.0%} [{low:.0%}, {high:.0%}] of {n} pairs")
-
-# %%
-gross = np.mean([facts["likelihood"][name][0] for name in GROSS])
+gross = np.mean([surprises[name][0] for name in GROSS])
 print(f"gross violations together: {gross:.0%}")
 
 # %% [markdown]
-# Here are a few pairs, live, of a body that vanishes. One caution: a video with *less* in it is easier to
-# clean, whatever the laws say, so *vanishes* plays against the model, and a change of color plays fair.
+# What changes too much from one frame to the next surprises it: a jump, another color, another speed. What
+# breaks a law without haste does not: to turn back in mid-flight, to stop, or to vanish is near chance, and two
+# bodies that go through each other surprise it *less* than two that bounce. It expects what it draws.
+#
+# Here are a few pairs, live. One caution: a video with *less* in it is easier to clean, whatever the laws say,
+# so *vanishes* plays against the model, and a change of color plays fair.
 
 # %%
 few = measure.scene("one", size["pairs"], 21)
@@ -644,13 +671,25 @@ for name in ("vanishes", "changes color"):
 # If a video does not follow its sentence, turn the guidance up. **Before you look**: what could that cost?
 
 # %%
-lines = ["| guidance w | obeyed | diversity of 16 first frames |", "|---|---|---|"]
+lines = ["| guidance w | obeyed | ball or square | direction | difference of 16 first frames |",
+         "|---|---|---|---|---|"]
 for scale in ("1.0", "2.0", "3.0", "5.0", "8.0"):
-    part = facts.get(f"seen {scale}")
-    spread = facts.get("diversity", {}).get(scale)
-    if part and spread is not None:
-        lines.append(f"| {scale} | {part['shown']['all'][0]:.0%} | {spread:.3f} |")
+    shares = facts[f"seen {scale}"]["shown"]
+    cells = [f"{shares[name][0]:.0%}" for name in ("all", "shape", "motion")]
+    lines.append(" | ".join([f"| {scale}", *cells, f"{facts['diversity'][scale]:.3f} |"]))
 Markdown("\n".join(lines))
+
+# %% [markdown]
+# Obedience rises, and falls again. The same sentence and the same noise at three scales; **look for** the
+# shapes.
+
+# %%
+one_text = ["a red ball moves right"] * size["prompts"]
+rows = {f"w = {scale:g}": measure.videos(sora, one_text, seed=5, guidance=scale)[:, 8]
+        for scale in (1.0, 3.0, 8.0)}
+wm.viz.strip(rows, [f"video {k + 1}" for k in range(len(one_text))],
+             alt="Frame 8 of several videos of one sentence, a red ball that moves right, "
+                 "in a row for each of three scales of the guidance.")
 
 # %% [markdown]
 # # 7 · Measure it
@@ -660,25 +699,28 @@ Markdown("\n".join(lines))
 # sentences; chance is what the videos of *other* sentences show.
 
 # %%
-lines = ["| attribute | seen pairs | unseen pairs | ceiling | chance |",
-         "|---|---|---|---|---|"]
-share = lambda kind, part, name: facts[f"{kind} 3.0"][part].get(name, [math.nan])[0]
+lines = ["| | seen pairs | chance | unseen pairs | chance | ceiling |", "|---|---|---|---|---|---|"]
+share = lambda kind, part, name: facts[f"{kind} 3.0"][part][name][0]
 for name in ("color", "shape", "motion", "size", "pace", "all"):
-    lines.append(f"| {name} | {share('seen', 'shown', name):.0%} "
-                 f"| {share('unseen', 'shown', name):.0%} "
-                 f"| {share('seen', 'ceiling', name):.0%} "
-                 f"| {share('seen', 'chance', name):.0%} |")
+    columns = [("seen", "shown"), ("seen", "chance"), ("unseen", "shown"), ("unseen", "chance"),
+               ("seen", "ceiling")]
+    cells = [f"{share(kind, part, name):.0%}" for kind, part in columns]
+    lines.append(f"| {name} | " + " | ".join(cells) + " |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
+# The color is right nearly always. With combinations that it has never seen, the *shape* is right as often as
+# a coin: asked for a red square it draws red, and then a square or the ball that red has always been. It has
+# learned what goes with what, and not yet to put two words together.
+#
 # The chapter set itself marks before it was written. Some are missed, and the table says which.
 
 # %%
 floors = value("in range", "velocity") / floor
 megabytes = (wm.hub.find("sora-scenes") / "model.safetensors").stat().st_size / 1e6
-two = bar.get(2, [math.nan])[0]
+two = bar[2]["in place"][0]
 marks = [
-    ("16 frames from a sentence, here", f"{seconds:.1f} s", "3 s", seconds <= 3),
+    ("16 frames from a sentence, one processor", f"{work:.1f} s", "3 s", work <= 3),
     ("size of the checkpoint", f"{megabytes:.1f} MB", "12 MB", megabytes <= 12),
     ("obeyed, seen pairs", f"{share('seen', 'shown', 'all'):.0%}", "75 %",
      share("seen", "shown", "all") >= 0.75),
@@ -730,8 +772,8 @@ for a, b in zip(true.tolist(), got.tolist()):
 #
 # # Playground
 #
-# The same box with the guidance at 6, and one where the words hardly count. Which of them would you rather
-# have?
+# The same box with the guidance at 6. **Say before you press**: what will *a red square moves left* show, and
+# what *a red ball*? Will two balls that move towards each other bounce?
 
 # %%
 wm.player.text_box(sora, examples=sentences, sampler={"guidance": 6.0})

@@ -57,6 +57,10 @@ def halfway(z, x_hat, t, t_next):
     return x_hat + 0.25 * (z - x_hat)
 
 
+def always_half(z, x_hat, t, t_next):
+    return torch.where(wide(t) > 0, x_hat + 0.5 * wide((t_next > 0).to(z)) * (z - x_hat), z)
+
+
 def levels(steps, frames, given, shift):
     t = torch.linspace(1, 0, steps + 1)
     out = (shift * t / (1 + (shift - 1) * t))[:, None].repeat(1, frames)
@@ -88,6 +92,7 @@ WRONG = [
     ("not_divided", (noisy, not_divided, levels), "not divided by t"),
     ("jumps", (noisy, jumps, levels), "jumps to the estimate"),
     ("halfway", (noisy, halfway, levels), "with the velocity v"),
+    ("always_half", (noisy, always_half, levels), "with the velocity v"),
     ("not_a_number", (noisy, not_a_number, levels), "0 / 0 is NaN"),
     (
         "given_are_replaced",

@@ -35,7 +35,7 @@ def flow(noisy: Answer, euler: Answer, noise_levels: Answer, *, seed: int = 0) -
         raise Hint("the noisy video is (1 - t) x + t eps, each frame with its own t.")
     yield "the noisy video lies on the line from clean to noise, each frame at its own t"
 
-    later = 0.5 * t
+    later = t * between(draw, 0.2, 0.8, 2, 4)
     share = (later / t)[..., None, None, None]
     want = x_hat + share * (z - x_hat)
     got = tensor(euler(z, x_hat, t, later), shape, "the step")
@@ -63,10 +63,10 @@ def flow(noisy: Answer, euler: Answer, noise_levels: Answer, *, seed: int = 0) -
     require(close(end, x_hat), "a step to t_next = 0 should end at the estimate x_hat.")
     yield "the last step ends at the estimate"
 
-    _given_frames(noisy, euler, x, eps, x_hat, t)
+    _given_frames(noisy, euler, x, eps, x_hat, (t, later))
     yield "frames that are given stay as they are"
 
-    for steps, frames, given, shift in ((5, 6, 2, 3.0), (3, 4, 0, 1.0), (1, 3, 1, 2.0)):
+    for steps, frames, given, shift in ((5, 7, 2, 3.0), (3, 4, 0, 1.0), (1, 3, 1, 2.0)):
         _levels(noise_levels, steps, frames, given, shift)
     yield "the levels fall from 1 to 0, and given frames have none"
 
@@ -97,10 +97,15 @@ def _levels(noise_levels: Answer, steps: int, frames: int, given: int, shift: fl
 
 
 def _given_frames(
-    noisy: Answer, euler: Answer, x: Tensor, eps: Tensor, x_hat: Tensor, t: Tensor
+    noisy: Answer,
+    euler: Answer,
+    x: Tensor,
+    eps: Tensor,
+    x_hat: Tensor,
+    times: tuple[Tensor, Tensor],
 ) -> None:
-    """The first two frames have t = 0 all the way."""
-    start, later = t.clone(), 0.5 * t
+    """The first two frames have t = 0 all the way; ``times`` before and after a step."""
+    start, later = (time.clone() for time in times)
     start[:, :2], later[:, :2] = 0.0, 0.0
     z = tensor(noisy(x, eps, start), tuple(x.shape), "noisy")
     require(close(z[:, :2], x[:, :2]), "frames with t = 0 should be clean.")

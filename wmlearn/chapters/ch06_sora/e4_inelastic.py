@@ -91,10 +91,13 @@ def inelastic(collide: Answer, *, seed: int = 0) -> Iterator[str]:
         "that is seen twice pulls them together again.",
     )
     mixed = torch.where(torch.arange(count)[:, None] < 3, v1, v1 - 2 * before[:, None] * n)
-    one, _ = ask(0.5, mixed)
-    whole, _ = ask(0.5)
+    one, other = ask(0.5, mixed)
+    whole, both = ask(0.5)
     require(
-        close(one[:3], whole[:3]) and close(one[3:], mixed[3:]),
+        close(one[:3], whole[:3])
+        and close(one[3:], mixed[3:])
+        and close(other[:3], both[:3])
+        and close(other[3:], v2[3:]),
         "each pair decides for itself whether it moves apart.",
     )
     yield "what moves apart is left alone"

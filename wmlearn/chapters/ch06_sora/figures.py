@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 
 from wmlearn import hub
 from wmlearn.chapters.ch06_sora import measure
+from wmlearn.envs.scenes import draw
 from wmlearn.envs.scenes.sample import BEYOND, TRAINED
 from wmlearn.envs.scenes.violations import GROSS, SUBTLE
 from wmlearn.files import write_whole
@@ -72,9 +74,27 @@ def _obeys(sora: Sora, kind: str, count: int, guidance: float) -> dict[str, Any]
     return {name: getattr(found, name) for name in ("shown", "ceiling", "chance")}
 
 
-def _bar(sora: Sora, count: int) -> dict[int, Estimate]:
+def _bar(sora: Sora, count: int) -> dict[int, dict[str, Estimate]]:
+    """In its place, within twice that distance, anywhere; and in its place without the bar."""
     real = measure.scene("bar", count)
-    return measure.permanence(real, measure.continued(sora, real))
+    rows = measure.hidden_frames(real)[0] > 0
+    real = measure.Scene(
+        real.state[rows],
+        real.touched[rows],
+        real.frames[rows],
+        [text for text, keep in zip(real.text, rows.tolist(), strict=True) if keep],
+    )
+    bare = real.state.clone()
+    bare[..., -2:] = 0.0
+    open_field = replace(real, frames=draw(bare))
+    drawn = measure.continued(sora, real)
+    found = {
+        "in place": measure.permanence(real, drawn),
+        "near": measure.permanence(real, drawn, 2 * measure.NEAR),
+        "anywhere": measure.permanence(real, drawn, math.inf),
+        "no bar": measure.permanence(real, measure.continued(sora, open_field)),
+    }
+    return {n: {name: part[n] for name, part in found.items()} for n in found["in place"]}
 
 
 def _hit(sora: Sora, count: int) -> measure.Collisions:
