@@ -97,6 +97,34 @@ def genie() -> dict:
     )
 
 
+def sentences() -> dict:
+    """Five sentences, each drawn twice."""
+    name = "sora-scenes"
+    said = (
+        "a red ball moves right",
+        "a large green square moves up left",
+        "a white ball moves down and a cyan square stands still",
+        "a purple ball moves right behind a gray bar",
+        "a red square moves left",
+    )
+    drawn = wm.load(name).eval().generate(
+        [text for text in said for _ in range(2)], generator=torch.Generator().manual_seed(1)
+    )
+    parts = []
+    for row, text in enumerate(said):
+        panels = {"dream": (drawn[2 * row], DREAM), "another dream": (drawn[2 * row + 1], DREAM)}
+        parts.append(_film(panels, [text] * drawn.shape[1]))
+    return dict(
+        name=name,
+        frames=torch.cat(parts),
+        fps=8,
+        caption="Five sentences, and two videos that Sora draws of each. It has never seen a red "
+        "square.",
+        alt="Two screens side by side, each a dark box in which balls and squares of the named "
+        "colors move; below them the sentence that was given.",
+    )
+
+
 def arm() -> dict:
     """A goal picture, the simulated arm, and what the world expected, nearest recorded frame."""
     name = "vjepa2-ac-fetch"
@@ -177,6 +205,7 @@ def mask() -> dict:
 MAKERS = {
     "diamond-doom-basic": diamond,
     "genie-coinrun": genie,
+    "sora-scenes": sentences,
     "vjepa-metaworld": mask,
     "vjepa2-ac-fetch": arm,
 }

@@ -490,7 +490,7 @@ wm.viz.strip({"real": small.frames[0, shown], "dream": live[0, shown]},
 
 # %%
 card = wm.hub.read_card("sora-scenes")
-for name in ("steps", "batch_size", "minutes", "hardware", "training"):
+for name in ("steps", "batch_size", "minutes", "hardware", "note"):
     print(f"{name}: {card[name]}")
 
 # %% [markdown]
@@ -709,9 +709,22 @@ for name in ("color", "shape", "motion", "size", "pace", "all"):
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# The color is right nearly always. With combinations that it has never seen, the *shape* is right as often as
-# a coin: asked for a red square it draws red, and then a square or the ball that red has always been. It has
-# learned what goes with what, and not yet to put two words together.
+# The color is right nearly always, the direction far less often; and with combinations that it has never seen,
+# the shape is not. Can it not put two words together? **Before you look**: will prompts about one body and
+# about two differ?
+
+# %%
+lines = ["| prompts of | color | shape | direction |", "|---|---|---|---|"]
+for kind in ("seen", "unseen"):
+    for family, words in (("one", "one body"), ("two", "two bodies")):
+        shares = facts[f"{kind} {family}"]["shown"]
+        cells = [f"{shares[name][0]:.0%} of {shares[name][3]}"
+                 for name in ("color", "shape", "motion")]
+        lines.append(f"| {words}, {kind} pairs | " + " | ".join(cells) + " |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# BINDING
 #
 # The chapter set itself marks before it was written. Some are missed, and the table says which.
 

@@ -39,7 +39,8 @@ def figures(videos: int = VIDEOS, prompts: int = PROMPTS) -> dict[str, Callable[
 
     Args:
         videos: of each kind; three times as many of collisions, four times of bars.
-        prompts: of seen and of unseen combinations, each; half for other scales of guidance.
+        prompts: of seen and of unseen combinations, each; half for other scales of guidance, an
+            eighth for prompts of one and of two bodies.
     """
     parts: dict[str, Callable[[Sora], Any]] = {
         "in range": lambda sora: _motion(sora, "one", videos, TRAINED),
@@ -47,6 +48,11 @@ def figures(videos: int = VIDEOS, prompts: int = PROMPTS) -> dict[str, Callable[
     }
     for kind in ("seen", "unseen"):
         parts[f"{kind} 3.0"] = lambda sora, kind=kind: _obeys(sora, kind, prompts, 3.0)
+    for kind in ("seen", "unseen"):
+        for family in ("one", "two"):
+            parts[f"{kind} {family}"] = lambda sora, kind=kind, family=family: _obeys(
+                sora, kind, prompts // 8, 3.0, family
+            )
     for name, ranges in BEYOND.items():
         parts[name] = lambda sora, ranges=ranges: _motion(sora, "one", videos, ranges)
     parts["bar"] = lambda sora: _bar(sora, 4 * videos)
@@ -69,8 +75,10 @@ def _motion(sora: Sora, family: str, count: int, ranges: measure.Ranges) -> dict
     return found | {"true": true.tolist(), "got": got.tolist()}
 
 
-def _obeys(sora: Sora, kind: str, count: int, guidance: float) -> dict[str, Any]:
-    found, _ = measure.obeys(sora, kind, count, guidance=guidance)
+def _obeys(
+    sora: Sora, kind: str, count: int, guidance: float, family: str = "all"
+) -> dict[str, Any]:
+    found, _ = measure.obeys(sora, kind, count, family=family, guidance=guidance)
     return {name: getattr(found, name) for name in ("shown", "ceiling", "chance")}
 
 
