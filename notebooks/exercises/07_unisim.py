@@ -205,8 +205,8 @@ def rewards(left, ended, gamma):
     """The repaired rewards."""
     ### BEGIN SOLUTION
     after = left[:, 1:].masked_fill(ended, 0.0)
-    before = ended.cumsum(dim=1) - ended.long()
-    return (left[:, :-1] - gamma * after) * (before == 0)
+    none_before = ended.cumsum(dim=1) == ended
+    return (left[:, :-1] - gamma * after) * none_before
     ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "07-3-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}

@@ -110,7 +110,7 @@ ALSO = [
     ("last_key", (_join(pressed="wraps"), hidden), "row -1 is the last row"),
     ("key_first", (_join(order=(1, 0, 2, 3)), hidden), "the order is sentence, key"),
     ("added", (added, hidden), "should have shape"),
-    ("the_others_withheld", (joined, _withhold(turned=True)), ""),
+    ("the_others_withheld", (joined, _withhold(turned=True)), "nothing is withheld"),
 ]
 
 

@@ -64,7 +64,7 @@ def one_sigma(inside, outside, picks):
     return gaps.mean(), gaps.mean() - gaps[picks].mean(1).std(), gaps.mean() + gaps[picks].std()
 
 
-def without_the_last(inside, outside, picks):
+def one_episode_a_row(inside, outside, picks):
     mean, *_ = _gap(inside, outside, picks)
     return (mean, *_gap(inside, outside, picks[:, :1])[1:])
 
@@ -103,9 +103,9 @@ WRONG = [
 ALSO = [
     ("of_the_last_reward", (of_the_last_reward,), "the mean gap is the mean over episodes"),
     ("difference_of_intervals", (difference_of_intervals,), "keep the two returns"),
-    ("one_sigma", (one_sigma,), ""),
-    ("without_the_last", (without_the_last,), ""),
-    ("own_draws", (own_draws,), ""),
+    ("one_sigma", (one_sigma,), "should be the 2.5 %"),
+    ("one_episode_a_row", (one_episode_a_row,), "gaps of single episodes"),
+    ("own_draws", (own_draws,), "should be the 2.5 %"),
     ("middle_of_the_draws", (middle_of_the_draws,), "the mean gap is the mean over episodes"),
 ]
 

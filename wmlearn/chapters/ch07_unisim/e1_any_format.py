@@ -64,7 +64,8 @@ def any_format(join: Answer, withhold: Answer, *, seed: int = 0) -> Iterator[str
     sentence, key, valid = (x.clone() for x in (sentence, key, valid))
     sentence[1], key[1], valid[1] = 2, 1, True  # one that has everything
     rows = torch.rand(len(order), generator=draw) < 0.4
-    rows[1], rows[2] = True, False
+    rows[order < 2] = False  # these have no motion, and stay
+    rows[1] = True
     answer = pair(
         withhold(sentence, key, motion, valid, rows), 4,
         "withhold should return four things: sentence, key, motion, valid.",

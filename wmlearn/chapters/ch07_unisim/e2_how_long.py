@@ -58,16 +58,16 @@ def how_long(hindsight: Answer, steps_left: Answer, *, seed: int = 0) -> Iterato
     yield "any later frame of an episode is a goal that was reached"
 
     for done in (False, True):
-        for _ in range(2):
-            _judge_steps(steps_left, *_episode(draw), done)
+        for first in (0, 1):  # the first step's sentence is given up, or done
+            _judge_steps(steps_left, *_episode(draw, first), done)
         how = "reached its end" if done else "was cut"
         yield f"steps of what was said, in an episode that {how}"
 
 
-def _episode(draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def _episode(draw: torch.Generator, first: int) -> tuple[Tensor, Tensor]:
     """Sentences, and whether nothing moved. Each case that one may forget is in it."""
     a, b, c = (torch.randperm(5, generator=draw)[:3]).tolist()
-    n = [integer(draw, 2, 4) for _ in range(4)]
+    n = [integer(draw, low, low + 2) for low in (2, 4, 2, 4)]
     said, still = [], []
     for sentence, count, moved in (
         (a, n[0], [False] * n[0]),  # given up: something else is said
@@ -76,7 +76,7 @@ def _episode(draw: torch.Generator) -> tuple[Tensor, Tensor]:
         (a, n[2], [False] * n[2]),  # given up again
         (b, 2, [True, True]),  # done before it was said
         (c, n[3], [False] * n[3]),  # at the end of the episode
-    ):
+    )[first:]:
         said += [sentence] * count
         still += moved
     return torch.tensor(said), torch.tensor(still)

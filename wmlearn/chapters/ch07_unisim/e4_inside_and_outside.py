@@ -48,7 +48,7 @@ def inside_and_outside(gap: Answer, *, seed: int = 0) -> Iterator[str]:
         )
         wide = again.quantile(0.975) - again.quantile(0.025)
         require(
-            high - low < 1.7 * wide,
+            high - low < 3 * wide,
             f"the interval is {float(high - low):.2f} wide, {float((high - low) / wide):.1f} times "
             "as wide as it need be. A hard start is hard inside and outside: keep the two returns "
             "of an episode together when it is drawn again.",
