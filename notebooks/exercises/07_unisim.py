@@ -64,9 +64,9 @@ torch.manual_seed(0)  # so that what you try gives the same numbers again
 # *Warm-up: write two functions. Difficulty 2 of 5, importance 5 of 5, 20 minutes, 3 points. It teaches
 # how one network reads actions of all formats, and video of which nobody knows what was done.*
 #
-# An action is a sentence, a key or a motion of up to $A$ numbers. Each row of a batch has the number of
-# its sentence and of its key, -1 where it has none, and says which numbers of the motion are `valid`.
-# What stands in a number that is not valid may be anything.
+# An action is a sentence, a key or a motion of up to $A$ numbers, or several of them at once. Each row
+# of a batch has the number of its sentence and of its key, -1 where it has none, and says which numbers
+# of the motion are `valid`. What stands in a number that is not valid may be anything.
 #
 # `join` puts side by side: the sentence's row of the table `sentences`, the key's row of `keys`, the
 # motion, and `valid` as numbers 0 or 1. What is absent, or not valid, is zero. Then `withhold` makes a
@@ -288,7 +288,7 @@ check("07.4", gap, seed=74)
 #
 # **Errors alone.** Suppose that all `count` candidates are equally good, and that the head's errors are
 # independent and uniform between $-e$ and $+e$ (`error`). The search takes the least. By how much is its
-# promise too good, in the mean? (A number of 0 or more.)
+# promise too good, in the mean? (The exact number, 0 or more.)
 #
 # **Promise and verdict.** For $B$ starts and $K$ candidates of each, `reward` and `judge` hold the steps to go
 # by two heads that were trained on different episodes. A search with `count` candidates takes, at each

@@ -59,6 +59,11 @@ def _withhold(number=-1, motion=0.0, valid=True, turned=False, wipe_rest=False):
     return withhold
 
 
+def one_thing_only(sentence, key, motion, valid, sentences, keys):
+    moved = motion * (sentence < 0)[:, None]
+    return joined(sentence, key, moved, valid, sentences, keys)
+
+
 def nothing_withheld(sentence, key, motion, valid, rows):
     return sentence, key, motion, valid
 
@@ -107,6 +112,7 @@ WRONG = [
     ("only_the_numbers", (joined, only_the_numbers), "four things"),
 ]
 ALSO = [
+    ("one_thing_only", (one_thing_only, hidden), "the third part is the motion"),
     ("last_key", (_join(pressed="wraps"), hidden), "row -1 is the last row"),
     ("key_first", (_join(order=(1, 0, 2, 3)), hidden), "the order is sentence, key"),
     ("added", (added, hidden), "should have shape"),

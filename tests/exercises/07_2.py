@@ -81,6 +81,11 @@ def never_done(said, still, done):
     return _count(said, still, False)
 
 
+def last_step_alone(said, still, done):
+    left = _count(said, still, False)
+    return torch.cat([left[:-1], left.new_tensor([1 if done else -1])])
+
+
 def across_sentences(said, still, done):
     return _count(said, still, done, across=True)
 
@@ -144,6 +149,7 @@ WRONG = [
     ("in_place", (pictures, in_place), "changed its argument"),
 ]
 ALSO = [
+    ("last_step_alone", (pictures, last_step_alone), "it took that one step"),
     ("goal_itself_known", (goal_itself_known, sentences), "known should be true"),
     ("capped", (pictures, capped), "it should be"),
     ("one_step_only", (pictures, one_step_only), "it should be"),

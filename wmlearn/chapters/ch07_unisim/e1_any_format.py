@@ -12,10 +12,12 @@ from wmlearn.teach.checks import Hint, close, exercise, normal, pair, require, s
 
 SENTENCES, KEYS, NUMBERS, WIDTH = 4, 3, 2, 5
 # A row is one action: a sentence, a key, a whole motion, half a motion, a motion that stands still,
-# nothing at all, and sentence and key 0 with nothing else.
-SENTENCE = torch.tensor([3, -1, -1, -1, -1, -1, 0, -1])
-KEY = torch.tensor([-1, 2, -1, -1, -1, -1, -1, 0])
-VALID = torch.tensor([[0, 0], [0, 0], [1, 1], [1, 0], [1, 1], [0, 0], [0, 0], [0, 0]]).bool()
+# nothing at all, sentence 0, key 0, and all together.
+SENTENCE = torch.tensor([3, -1, -1, -1, -1, -1, 0, -1, 2])
+KEY = torch.tensor([-1, 2, -1, -1, -1, -1, -1, 0, 1])
+VALID = torch.tensor(
+    [[0, 0], [0, 0], [1, 1], [1, 0], [1, 1], [0, 0], [0, 0], [0, 0], [1, 1]]
+).bool()
 STANDS_STILL = 4
 
 
@@ -65,7 +67,7 @@ def any_format(join: Answer, withhold: Answer, *, seed: int = 0) -> Iterator[str
     sentence[1], key[1], valid[1] = 2, 1, True  # one that has everything
     rows = torch.rand(len(order), generator=draw) < 0.4
     rows[order < 2] = False  # these have no motion, and stay
-    rows[1] = True
+    rows[1] = rows[order == len(order) - 1] = True  # the latter does something of each format
     answer = pair(
         withhold(sentence, key, motion, valid, rows), 4,
         "withhold should return four things: sentence, key, motion, valid.",
@@ -94,7 +96,8 @@ def any_format(join: Answer, withhold: Answer, *, seed: int = 0) -> Iterator[str
     require((moved[rows] == 0).all(), "where `rows` is true the motion should be 0.")
     require(
         all(close(x[~rows], y[~rows]) for x, y in zip(after, before, strict=True)),
-        "where `rows` is false everything should stay as it was, what is not valid too.",
+        "where `rows` is false everything should stay as it was, what is not valid too: sentence, "
+        "key, motion, valid, in this order.",
     )
     yield "what is withheld looks as in a video of which nobody knows what was done"
 

@@ -108,7 +108,7 @@ def _judge_steps(steps_left: Answer, said: Tensor, still: Tensor, done: bool) ->
             "the time ran out at the end of this episode (`done` is false): what was being said "
             "was not reached, and nobody knows how many more steps it takes. -1."
         )
-    if done and close(got, _labels(said, still, False)):
+    if done and close(got[:-1], _labels(said, still, False)[:-1]):
         raise Hint(
             "the last step of this episode did what was said (`done` is true): it took that one "
             "step, and the sayings that led up to it are known, too."

@@ -55,8 +55,8 @@ def how_hard_to_search(too_good: Answer, how_many: Answer, *, seed: int = 0) -> 
         require(got < error - 1e-3, f"no error is larger than {error}; you give {got:.3f}.")
         require(
             close(got, want),
-            f"of {count} candidates the chosen one's promise is {want:.3f} too good, not "
-            f"{got:.3f}: where does the least of `count` uniform numbers lie in the mean?",
+            f"of {count} candidates the chosen one's promise is {want:.4f} too good, not "
+            f"{got:.4f}: where does the least of `count` uniform numbers lie in the mean?",
         )
     yield "whoever chooses the least chooses errors, too"
 
