@@ -255,8 +255,9 @@ check("07.4", gap, seed=74)
 # %% [markdown] nbgrader={"grade": false, "grade_id": "07-4-question", "locked": true, "schema_version": 3, "solution": false, "task": false}
 # Now in your own words, at most 150 words, for a person to read. All numbers are invented.
 #
-# 1. Trained inside, a policy succeeds in 81 % of episodes *inside*, and the cloned policy, from which it
-#    began, in 58 %. What does this show, and what does it not? (1 point)
+# 1. Trained inside, a policy succeeds in 84 % of episodes *inside*, and the cloned policy, from which it
+#    began, in 61 %. (The paper's own gains are measured inside, too.) What does this show, and what does
+#    it not? (1 point)
 # 2. Outside, the same two succeed in 47 % and 52 %. Name one thing that the policy may have learned
 #    inside, and what you would watch to see whether it did. (1 point)
 # 3. For another policy the interval of the gap is -9 to 13 points, from 20 episodes. A colleague writes:
