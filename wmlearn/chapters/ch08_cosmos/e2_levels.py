@@ -64,7 +64,7 @@ def a_few_levels(quantize: Answer, vectors: Answer, *, seed: int = 0) -> Iterato
     require(
         close(got[0], 1 - 1 / count) and close(got[1], 1 / count - 1),
         f"at x = 40 tanh(x) is 1, and the cell should still be the last, number L - 1; there your "
-        f"vectors are {got[0].tolist()}.",
+        f"vectors are {[round(number, 3) for number in got[0].tolist()]}.",
     )
     yield "the ends belong to the first and the last cell"
 

@@ -40,6 +40,8 @@ def what_a_table_shows(conclude: Answer, *, seed: int = 0) -> Iterator[str]:
     letters = {str(letter).strip().upper() for letter in answer["shown"]}
     unknown = sorted(letters - {*_SHOWN, *_NOT_SHOWN})
     require(not unknown, f'"shown" has letters from A to F; what is {", ".join(unknown)}?')
+    for key in ("lost", "rho"):
+        require(not isinstance(answer[key], str), f'"{key}" is a number, not a text.')
     yield "two numbers and some letters"
 
     lost = tensor(answer["lost"], (), '"lost"')

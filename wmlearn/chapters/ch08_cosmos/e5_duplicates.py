@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from wmlearn.teach.answers import Answer
-from wmlearn.teach.checks import between, exercise, pair, require, seeded, tensor
+from wmlearn.teach.checks import between, exercise, normal, pair, require, seeded, tensor
 
 
 @exercise("08.5", "a hundred million clips")
@@ -18,9 +19,11 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
     precision, recall``."""
     draw = seeded(seed)
 
-    def stays(clips: Sequence[tuple[list[float], int, float]], nearer: float) -> list[bool]:
-        """Of clips (vector, cluster, quality), given in an order of their own."""
-        order = torch.randperm(len(clips), generator=draw).tolist()
+    def stays(
+        clips: Sequence[tuple[list[float], int, float]], nearer: float, order: Sequence[int] = ()
+    ) -> list[bool]:
+        """Of clips (vector, cluster, quality), given in another order."""
+        order = list(order) or torch.randperm(len(clips), generator=draw).tolist()
         vectors = torch.tensor([clips[i][0] for i in order]).double()
         cluster = torch.tensor([clips[i][1] for i in order])
         quality = torch.tensor([clips[i][2] for i in order]).double()
@@ -28,10 +31,15 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
         back = sorted(range(len(clips)), key=order.__getitem__)
         return [bool(found[i]) for i in back]
 
-    q = (torch.randperm(6, generator=draw) + 1).sort(descending=True).values.tolist()
+    q = torch.randperm(90, generator=draw)[:6].sort(descending=True).values.tolist()
     long = round(float(between(draw, 3.0, 6.0)), 2)
     apart = [([1.0, 0.0, 0.0], 0, q[3]), ([0.0, 1.0, 0.0], 0, q[1]), ([0.0, 0.2, 0.2], 0, q[2])]
+    best = [([1.0, 0.01, 0.0], 0, q[2]), ([1.0, 0.0, 0.0], 0, q[0]), ([1.0, 0.0, 0.01], 0, q[4])]
     found = stays(apart, 0.9)
+    require(
+        any(found) or sum(stays(best, 0.9)) != 2,
+        "the mask is the other way round: True is for clips that *stay*.",
+    )
     require(
         any(found),
         "clips that are all different are all thrown away: every clip is like itself, so compare "
@@ -40,9 +48,13 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
     require(
         all(found),
         "clips that point in three different directions should all stay; are their cosines "
-        "compared, and is the mask True for those that *stay*?",
+        "compared?",
     )
-    long_ones = [([long, 0.0, 0.0], 0, q[0]), ([0.0, 0.1, 0.0], 0, q[1]), ([long, long, 0], 0, q[2])]
+    long_ones = [
+        ([long, 0.0, 0.0], 0, q[0]),
+        ([0.0, 0.1, 0.0], 0, q[1]),
+        ([long, long, 0], 0, q[2]),
+    ]
     require(
         all(stays(long_ones, 0.9)),
         "long vectors look alike to you: a product of two vectors is large when they are long. The "
@@ -50,19 +62,18 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
     )
     short_ones = [([0.1, 0.0, 0.0], 0, q[0]), ([0.1 * long, 0.002, 0.0], 0, q[2])]
     require(
-        stays(short_ones, 0.9) == [True, False],
+        not all(stays(short_ones, 0.9)),
         "two clips whose vectors point the same way, one of them longer, are alike: one of the two "
         "goes. Compare cosines.",
     )
     yield "clips are alike whose vectors point the same way"
 
-    best = [([1.0, 0.01, 0.0], 0, q[4]), ([1.0, 0.0, 0.0], 0, q[0]), ([1.0, 0.0, 0.01], 0, q[2])]
-    for _ in range(4):  # in several orders
-        found = stays(best, 0.9)
+    for order in permutations(range(3)):
+        found = stays(best, 0.9, order)
         require(sum(found) > 0, "of three copies none is left: one of them should stay.")
         require(sum(found) == 1, f"of three copies {sum(found)} stay; one is enough.")
         require(
-            found != [True, False, False],
+            found != [False, False, True],
             "of three copies you keep the one of the lowest quality: begin with the best.",
         )
         require(
@@ -100,13 +111,21 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
         stays(edge, 0.5) == [True, False],
         "a cosine of exactly `nearer` is near enough: at least, not more than.",
     )
+    clips = _many(draw)
+    found, want = stays(clips, 0.9), _reference(clips, 0.9)
+    require(
+        found == want,
+        f"of {len(clips)} clips in three clusters {sum(want)} should stay, each the best of "
+        f"its copies; of those you keep {sum(a and b for a, b in zip(found, want, strict=True))}, "
+        f"and {sum(a > b for a, b in zip(found, want, strict=True))} others.",
+    )
     yield "clips are compared inside their cluster, at the given nearness"
 
-    _judge_score(score)
+    _judge_score(score, draw)
     yield "precision and recall of what is thrown away"
 
 
-def _judge_score(score: Answer) -> None:
+def _judge_score(score: Answer, draw: torch.Generator) -> None:
     def ask(stays: list[bool], group: list[int]) -> tuple[float, float]:
         answer = pair(
             score(torch.tensor(stays), torch.tensor(group)), 2,
@@ -118,7 +137,7 @@ def _judge_score(score: Answer) -> None:
         return all(abs(a - b) < 1e-4 for a, b in zip(found, want, strict=True))
 
     yes, no = True, False
-    # Five copies too many (three of group 3, two of group 8); two are thrown away, and a single one.
+    # Five copies too many (three of group 3, two of group 8): two of them go, and a single clip.
     found = ask([yes, no, yes, yes, no, yes, yes, no, yes], [3, 3, 3, 3, 8, 8, 8, 1, 6])
     require(
         not agree(found, 2 / 5, 2 / 3),
@@ -155,6 +174,45 @@ def _judge_score(score: Answer) -> None:
         "without any copy recall is 1 (none is missed), and precision 0 if something is thrown "
         "away.",
     )
+    stays, group = torch.rand(25, generator=draw) < 0.6, torch.randint(9, (25,), generator=draw)
+    sizes, left = torch.bincount(group, minlength=9), torch.bincount(group[stays], minlength=9)
+    gone, surplus = int((sizes - left).sum()), int((sizes - 1).clamp(min=0).sum())
+    right = int((sizes - left).minimum((sizes - 1).clamp(min=0)).sum())
+    found = ask(stays.tolist(), group.tolist())
+    require(
+        agree(found, right / gone, right / surplus),
+        f"25 clips in {int((sizes > 0).sum())} groups: {gone} are thrown away, {right} of them "
+        f"rightly, and {surplus} are too many; yours are {found[0]:.3f} and {found[1]:.3f}.",
+    )
+
+
+def _many(draw: torch.Generator) -> list[tuple[list[float], int, float]]:
+    """Clips (vector, cluster, quality), four or five copies of each of seven, of other lengths, in
+    three clusters; the copies are near enough, all others far from it."""
+    while True:
+        original = normal(draw, 7, 5)
+        if (_cosines(original) - torch.eye(7)).max() < 0.8:
+            break
+    number = torch.arange(31) % 7
+    scale = between(draw, 0.3, 5.0, 31, 1)
+    vectors = scale * (original[number] + 0.02 * normal(draw, 31, 5).clamp(-2, 2))
+    cluster = torch.where(number < 2, torch.arange(31) // 7 % 2, 2)
+    quality = torch.randperm(31, generator=draw)
+    return list(zip(vectors.tolist(), cluster.tolist(), quality.tolist(), strict=True))
+
+
+def _reference(clips: list[tuple[list[float], int, float]], nearer: float) -> list[bool]:
+    near = _cosines(torch.tensor([vector for vector, _, _ in clips])) >= nearer
+    stay: list[int] = []
+    for i in sorted(range(len(clips)), key=lambda i: -clips[i][2]):
+        if not any(near[i, j] and clips[i][1] == clips[j][1] for j in stay):
+            stay.append(i)
+    return [i in stay for i in range(len(clips))]
+
+
+def _cosines(vectors: Tensor) -> Tensor:
+    unit = vectors / vectors.norm(dim=1, keepdim=True)
+    return unit @ unit.T
 
 
 def _mask(value: Any, count: int) -> Tensor:
