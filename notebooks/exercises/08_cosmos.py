@@ -174,8 +174,8 @@ check("08.2", quantize, vectors, seed=82)
 # tokenizer's future leaks in, and what a first frame has before it.*
 #
 # The encoder below normalizes frames, mixes every frame with its neighbors in time, and keeps every second
-# result. With it a world model looks brilliant on recorded clips and fails in play: the codes of the past
-# already told what comes. It has more than one fault. Repair it so that
+# result. On recorded clips a world model over it would look brilliant, and fail in play: what it sees of the past
+# has told it what comes. It has more than one fault. Repair it so that
 #
 # - features number $j$ mix the frames $2j - 2$, $2j - 1$ and $2j$ (by `weight[0]`, `weight[1]`, `weight[2]`)
 #   and depend on no later frame in any way,
@@ -304,8 +304,8 @@ check("08.4", conclude, seed=84)
 # *Change the problem: write two functions. Difficulty 3 of 5, importance 4 of 5, 25 minutes, 4
 # points. It teaches how copies are found where nobody can compare all pairs, and what a score of that counts.*
 #
-# The chapter compares each clip with all before it and keeps the first of its copies. For 100 million clips
-# these are 5,000 million million pairs. So clips are first put into 10,000 groups of similar ones, *clusters*,
+# The chapter compares each clip with those kept so far, and of copies the first stays. For 100 million clips
+# these are up to 5,000 million million pairs. So clips are first put into 10,000 groups of similar ones, *clusters*,
 # and compared inside each: ten thousand times fewer pairs. And what stays is not the first copy but the
 # one of the best quality.
 #

@@ -89,7 +89,7 @@ def drops_the_first(video, weight):
 
 
 WRONG = [
-    ("whole_clip", (whole_clip,), "taken over the whole clip"),
+    ("whole_clip", (whole_clip,), "over the whole clip"),
     ("one_frame_late", (one_frame_late,), "end one frame too late"),
     ("empty_past", (empty_past,), "a past of darkness"),
     ("one_frame_too_far_back", (one_frame_too_far_back,), "does not change features"),
@@ -100,7 +100,7 @@ WRONG = [
     ("drops_the_first", (drops_the_first,), "should have shape"),
 ]
 ALSO = [
-    ("broken", (broken,), "taken over the whole clip"),
+    ("broken", (broken,), "over the whole clip"),
     ("last_frame_stood_still", (last_frame_stood_still,), "changes features of the beginning"),
     ("only_centered", (only_centered,), "more contrast"),
     ("each_pixel_alone", (each_pixel_alone,), "*one* mean"),

@@ -92,6 +92,14 @@ def haar_patches(haar: Answer, inverse: Answer, *, seed: int = 0) -> Iterator[st
         "the way back does not give the pixels of a patch: a = (sum + left-right + top-bottom + "
         "diagonal) / 2, and so on, with the table's columns read as rows.",
     )
+    gray = normal(draw, 3, 1, 2, 8)
+    patches = tensor(haar(gray), (3, 4, 1, 4), "haar of pictures of one channel")
+    again = tensor(inverse(patches), (3, 1, 2, 8), "inverse of patches of one channel")
+    require(
+        close(patches, _haar(gray)) and close(again, gray),
+        "gray pictures of 2 x 8 pixels are not cut and put together rightly: read C, H and W off "
+        "what is given.",
+    )
     yield "every pixel comes back, from any patches"
 
 

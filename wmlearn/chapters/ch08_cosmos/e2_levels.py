@@ -102,8 +102,18 @@ def a_few_levels(quantize: Answer, vectors: Answer, *, seed: int = 0) -> Iterato
     )
     yield "every combination of cells has a code of its own"
 
-    small = between(draw, -1.2, 1.2, 4, 3)
-    reply = quantize.ask(Leaf(small), levels, pull=(torch.ones(4, 3).double(), None))
+    other = [2, 7, 4, 3]
+    count = torch.tensor(other).double()
+    digits = torch.stack([torch.randint(n, (6,), generator=draw) for n in other], dim=-1)
+    small = (2 * (digits + between(draw, 0.2, 0.8, 6, 4)) / count - 1).atanh().float().double()
+    reply = quantize.ask(Leaf(small), other, pull=(torch.ones(6, 4).double(), None))
+    value, found = pair(reply.value, 2, hint)
+    require(
+        close(tensor(value, (6, 4), "vectors"), _middle(digits, count))
+        and close(tensor(found, (6,), "the codes"), _codes(digits, other)),
+        f"with four coordinates, levels {other}, vectors or codes are others than asked for: go "
+        "through `levels`, however many they are.",
+    )
     slope = reply.gradients[0]
     require(
         slope is not None and slope.abs().sum() > 0,
@@ -121,7 +131,6 @@ def a_few_levels(quantize: Answer, vectors: Answer, *, seed: int = 0) -> Iterato
     )
     yield "the gradient passes rounding, and only that"
 
-    other = [2, 7, 4, 3]
     all_codes = torch.arange(math.prod(other))
     given = all_codes.view(4, -1).flip(0)
     got = tensor(vectors(given, other), (*given.shape, 4), "vectors(codes, levels)")
@@ -131,7 +140,7 @@ def a_few_levels(quantize: Answer, vectors: Answer, *, seed: int = 0) -> Iterato
         "these are the cells' numbers; the vectors are the middles of those cells.",
     )
     require(
-        close(got, _middle(numbers, torch.tensor(other).double())),
+        close(got, _middle(numbers, count)),
         "vectors(codes, levels) should give what `quantize` gave for these codes: number₀ is the "
         "code modulo L₀, number₁ is code // L₀ modulo L₁, and so on.",
     )

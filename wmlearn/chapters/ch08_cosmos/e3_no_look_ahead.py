@@ -30,8 +30,8 @@ def no_look_ahead(encode: Answer, *, seed: int = 0) -> Iterator[str]:
     last[:, -1] = 3 * normal(draw, B, C, H, W) + 2
     require(
         close(features(last)[:, :-1], plain[:, :-1], 1e-6),
-        "the last frame changes features of the beginning: mean and deviation are taken over the "
-        "whole clip, and so they tell of what comes later. Each frame has its own.",
+        "the last frame changes features of the beginning. Are mean and deviation taken over the "
+        "whole clip? Then they tell of what comes later; each frame has its own.",
     )
     for frame in range(1, length - 1):
         other = video.clone()

@@ -106,11 +106,6 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
     require(
         found == [True, True, False], "in each of two clusters the best of its copies should stay."
     )
-    edge = [([1.0, 1.0, 1.0, 1.0], 0, q[0]), ([1.0, 0.0, 0.0, 0.0], 0, q[1])]
-    require(
-        stays(edge, 0.5) == [True, False],
-        "a cosine of exactly `nearer` is near enough: at least, not more than.",
-    )
     clips = _many(draw)
     found, want = stays(clips, 0.9), _reference(clips, 0.9)
     require(
