@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from wmlearn.teach.answers import Answer, Leaf
-from wmlearn.teach.checks import between, close, exercise, integer, pair, require, seeded, tensor
+from wmlearn.teach.checks import (
+    Hint,
+    between,
+    close,
+    exercise,
+    integer,
+    pair,
+    require,
+    seeded,
+    tensor,
+)
 
 
 @exercise("08.2", "a few levels a number")
@@ -22,40 +32,14 @@ def a_few_levels(quantize: Answer, vectors: Answer, *, seed: int = 0) -> Iterato
     digits = digits[torch.randperm(len(digits), generator=draw)].unflatten(0, (2, -1))
     count = torch.tensor(levels).double()
     inside = between(draw, 0.15, 0.85, *digits.shape)
+    inside[digits == count - 2] = 0.96  # here x and tanh(x) lie in different cells
     x = (2 * (digits + inside) / count - 1).atanh().float().double()
     want, codes = _middle(digits, count), _codes(digits, levels)
     hint = "quantize should return two things: the vectors, and the codes."
     answer = pair(quantize(x, levels), 2, hint)
     value = tensor(answer[0], tuple(x.shape), "vectors")
-    require(
-        not close(value, digits.double()),
-        "the vectors hold the cells' numbers; they should hold the middles of the cells, in "
-        "-1 ... 1.",
-    )
-    require(
-        not close(value, 2 * digits / count - 1),
-        "the vectors hold the lower ends of the cells, not their middles: half a cell is missing.",
-    )
-    require(
-        not close(value, 2 * digits / (count - 1) - 1),
-        "the cells' numbers are spread from -1 to 1: the lowest level is the middle of the first "
-        "cell, 1 / L - 1, not -1.",
-    )
-    nearest = 2 * (digits + inside) / count - 1
-    require(
-        not close(value, nearest),
-        "the vectors are not rounded at all: that is tanh(x).",
-    )
-    wide = _middle(((x.clamp(-1, 1) + 1) / 2 * count).floor().minimum(count - 1), count)
-    require(
-        not close(value, wide),
-        "x is cut off at -1 and 1; it should be squashed by tanh, so that no gradient dies.",
-    )
-    require(
-        close(value, want),
-        "cut -1 ... 1 into L equal cells, take the one that tanh(x) lies in (round down), and "
-        "return its middle, (2 · number + 1) / L - 1; each coordinate has an L of its own.",
-    )
+    if not close(value, want):
+        _explain(value, x, digits, count)
     yield "each coordinate goes to the middle of its cell"
 
     edge = torch.tensor([[40.0] * 3, [-40.0] * 3]).double()
@@ -145,6 +129,37 @@ def a_few_levels(quantize: Answer, vectors: Answer, *, seed: int = 0) -> Iterato
         "code modulo L₀, number₁ is code // L₀ modulo L₁, and so on.",
     )
     yield "a code says which vector it was"
+
+
+def _explain(value: Tensor, x: Tensor, digits: Tensor, count: Tensor) -> None:
+    """Why vectors are not the middles of the cells."""
+    require(
+        not close(value, digits.double()),
+        "the vectors hold the cells' numbers; they should hold the middles of the cells, in "
+        "-1 ... 1.",
+    )
+    require(
+        not close(value, 2 * digits / count - 1),
+        "the vectors hold the lower ends of the cells, not their middles: half a cell is missing.",
+    )
+    require(
+        not close(value, 2 * digits / (count - 1) - 1),
+        "the cells' numbers are spread from -1 to 1: the lowest level is the middle of the first "
+        "cell, 1 / L - 1, not -1.",
+    )
+    require(
+        not close(value, x.tanh()),
+        "the vectors are not rounded at all: that is tanh(x).",
+    )
+    cut = ((x.clamp(-1, 1) + 1) / 2 * count).floor().minimum(count - 1)
+    require(
+        not close(value, _middle(cut, count)),
+        "x is cut off at -1 and 1; it should be squashed by tanh, so that no gradient dies.",
+    )
+    raise Hint(
+        "cut -1 ... 1 into L equal cells, take the one that tanh(x) lies in (round down), and "
+        "return its middle, (2 · number + 1) / L - 1; each coordinate has an L of its own."
+    )
 
 
 def _middle(number: Tensor, count: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ def what_a_table_shows(conclude: Answer, *, seed: int = 0) -> Iterator[str]:
         isinstance(answer["shown"], list | tuple | str | set),
         '"shown" is a list of letters, such as ["B", "D"].',
     )
-    letters = {str(letter).strip().upper() for letter in answer["shown"]}
+    words = (str(letter).strip(" ,").upper() for letter in answer["shown"])
+    letters = {word for word in words if word}
     unknown = sorted(letters - {*_SHOWN, *_NOT_SHOWN})
     require(not unknown, f'"shown" has letters from A to F; what is {", ".join(unknown)}?')
     for key in ("lost", "rho"):

@@ -34,6 +34,7 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
     q = torch.randperm(90, generator=draw)[:6].sort(descending=True).values.tolist()
     long = round(float(between(draw, 3.0, 6.0)), 2)
     apart = [([1.0, 0.0, 0.0], 0, q[3]), ([0.0, 1.0, 0.0], 0, q[1]), ([0.0, 0.2, 0.2], 0, q[2])]
+    apart.append(([-2.0, 0.0, 0.0], 0, q[0]))
     best = [([1.0, 0.01, 0.0], 0, q[2]), ([1.0, 0.0, 0.0], 0, q[0]), ([1.0, 0.0, 0.01], 0, q[4])]
     found = stays(apart, 0.9)
     require(
@@ -47,8 +48,8 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
     )
     require(
         all(found),
-        "clips that point in three different directions should all stay; are their cosines "
-        "compared?",
+        "clips that point in different directions should all stay, opposite ones, too; are their "
+        "cosines compared?",
     )
     long_ones = [
         ([long, 0.0, 0.0], 0, q[0]),
