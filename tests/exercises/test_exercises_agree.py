@@ -9,6 +9,7 @@ from places import ROOT
 from test_exercises import hint_of, solved
 
 DIAMOND = solved(ROOT / "notebooks/exercises/04_diamond.ipynb")
+COSMOS = solved(ROOT / "notebooks/exercises/08_cosmos.ipynb")
 JEPA = solved(ROOT / "notebooks/exercises/11_vjepa.ipynb")
 UNISIM = solved(ROOT / "notebooks/exercises/07_unisim.ipynb")
 ARM = solved(ROOT / "notebooks/exercises/12_vjepa2_ac.ipynb")
@@ -16,6 +17,10 @@ ARM = solved(ROOT / "notebooks/exercises/12_vjepa2_ac.ipynb")
 
 def test_the_loss_that_sees_the_future_is_refused():
     assert "a future frame leaks" in hint_of("04.4", DIAMOND["broken_loss"])
+
+
+def test_the_encoder_that_looks_ahead_is_refused():
+    assert "over the whole clip" in hint_of("08.3", COSMOS["broken_encode"])
 
 
 def test_the_leaking_loss_and_the_average_the_wrong_way_round_are_refused():
@@ -72,6 +77,46 @@ def test_lambda_returns():
         DIAMOND["lambda_returns"](rewards, values, ended, never, 0.985, 0.95),
         lambda_returns(rewards, values, ended, 0.985, 0.95),
     )
+
+
+def test_haar_patches_of_a_picture():
+    from wmlearn.nn.causal_video import haar, inverse_haar
+
+    pictures = torch.randn(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    theirs = haar(pictures[:, None], 2)  # the picture is shown twice: half of it is differences
+    ours = COSMOS["haar"](pictures)
+    torch.testing.assert_close(ours / 2, theirs[:, 0, :12])
+    assert (theirs[:, 0, 12:] == 0).all()
+    torch.testing.assert_close(COSMOS["inverse"](ours), inverse_haar(theirs, 2)[:, 0])
+
+
+def test_the_causal_encoder():
+    from wmlearn.nn.causal_video import CausalConv
+
+    draw = torch.Generator().manual_seed(0)
+    video, weight = torch.randn(2, 7, 4, 3, 5, generator=draw), torch.randn(3, 4, 4, generator=draw)
+    layer = CausalConv(4, stride=2)
+    with torch.no_grad():
+        layer.weight.copy_(weight.permute(1, 2, 0)[..., None, None])
+        layer.bias.zero_()
+        axes = (2, 3, 4)
+        normalized = (video - video.mean(axes, keepdim=True)) / video.std(axes, keepdim=True)
+        torch.testing.assert_close(COSMOS["encode"](video, weight), layer(normalized))
+
+
+def test_deduplication_where_the_first_is_the_best():
+    import numpy as np
+
+    from wmlearn.data.curation import Shot, deduplicate, vector
+
+    rng = np.random.default_rng(0)
+    films = rng.integers(0, 256, (4, 6, 3, 24, 24))
+    copies = np.concatenate([films, films[::-1] + rng.normal(scale=3, size=films.shape)])
+    shots = [Shot(film.round().clip(0, 255).astype(np.uint8)) for film in copies]
+    vectors = torch.from_numpy(np.stack([vector(shot) for shot in shots]))
+    one, order = torch.zeros(8), -torch.arange(8.0)
+    ours = COSMOS["deduplicate"](vectors, one, order, 0.985)
+    assert ours.nonzero().flatten().tolist() == deduplicate(shots) == [0, 1, 2, 3]
 
 
 def test_rotary_positions():
