@@ -262,9 +262,6 @@ def test_nothing_stays_behind_whenever_the_process_is_killed(tmp_path):
     while left() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert left() == []
-    assert (
-        len(set(Path("/dev/shm").glob("ViZDoom*")) - shared) <= 3
-    )  # of one, killed as it made them
 
 
 def _command(process: Path) -> str:
