@@ -107,8 +107,12 @@ def sentences() -> dict:
         "a purple ball moves right behind a gray bar",
         "a red square moves left",
     )
-    drawn = wm.load(name).eval().generate(
-        [text for text in said for _ in range(2)], generator=torch.Generator().manual_seed(1)
+    drawn = (
+        wm.load(name)
+        .eval()
+        .generate(
+            [text for text in said for _ in range(2)], generator=torch.Generator().manual_seed(1)
+        )
     )
     parts = []
     for row, text in enumerate(said):

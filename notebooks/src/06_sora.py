@@ -74,7 +74,6 @@ wm.player.text_box(world, examples=sentences)
 # Everything below is sized by one table. A tier changes its numbers, never the code.
 
 # %%
-import math
 import tempfile
 import time
 
@@ -658,7 +657,7 @@ print(f"total momentum changes by {hit['momentum'][0]:.0%}; in true videos, as t
 # of the seven will surprise it?
 
 # %%
-from wmlearn.envs.scenes.violations import GROSS, SUBTLE
+from wmlearn.envs.scenes.violations import GROSS
 
 surprises = facts["likelihood"]
 for name, (share, low, high, n) in sorted(surprises.items(), key=lambda item: -item[1][0]):
