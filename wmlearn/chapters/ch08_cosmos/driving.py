@@ -16,8 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from wmlearn import hub
 from wmlearn.data.clip import Clip
 from wmlearn.envs.drivers import expert
 from wmlearn.envs.driving import ROAD_WIDTH, STATE, CarRacingEnv
@@ -29,6 +31,7 @@ KNOWN = ("speed", "lateral", "heading", "curvature")
 GAP = 4  # frames between the two that it looks at
 FRAMES_A_SECOND = 25
 ON_ROAD = 0.6  # road widths from the middle; a wheel is then still on it
+PROBE = "probe.safetensors"  # its file, beside the weights of a checkpoint
 _COLUMNS = [STATE.index(name) for name in KNOWN]
 _SCALE = torch.tensor([20.0, 0.3, 0.3, 0.3])
 
@@ -62,6 +65,20 @@ class DrivingProbe(nn.Module):
 def known(state: Tensor) -> Tensor:
     """The simulator's ``[..., STATE]`` -> ``[..., KNOWN]``."""
     return state[..., _COLUMNS]
+
+
+def load_probe(name: str = "cosmos-driving") -> DrivingProbe:
+    """The probe that comes with a checkpoint.
+
+    Raises:
+        CheckpointError: none comes with it, or the file is not the one that its card describes.
+    """
+    path = hub.find(name) / PROBE
+    if not path.is_file() or hub.sha256(path) != hub.read_card(name).get("files", {}).get(PROBE):
+        raise hub.CheckpointError(f"{path} is missing or changed; fetch the checkpoint again.")
+    probe = DrivingProbe()
+    probe.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+    return probe.eval()
 
 
 def train_probe(
