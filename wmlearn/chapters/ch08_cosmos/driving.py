@@ -197,6 +197,11 @@ class Drives:
     state: Tensor
     rewards: Tensor
 
+    def first(self, frames: int) -> Drives:
+        """The first so many frames of what followed."""
+        rest = (self.frames, self.actions, self.state, self.rewards)
+        return Drives(self.start, *(part[:, :frames] for part in rest))
+
     def read(self, probe: DrivingProbe) -> Tensor:
         """``KNOWN`` ``[B, T, 4]`` of what followed, read off the frames."""
         return probe.read(torch.cat([self.start.frames[:, -GAP:], self.frames], dim=1))
@@ -300,14 +305,26 @@ def rank(
     seeds: list[int],
     chunks: int,
     say: Callable[[str], None] = lambda text: None,
+    real: Mapping[str, Drives] | None = None,
 ) -> tuple[ClosedLoop, dict[str, Drives]]:
-    """Metres of road of every policy, in the dream and in reality, and the real drives."""
-    dreamed, real, drives = [], [], {}
+    """Metres of road of every policy, in the dream and in reality, and the real drives.
+
+    Args:
+        policies: by name.
+        probe: what they see with.
+        world: the dream.
+        seeds: of the tracks.
+        chunks: that each drives.
+        say: called with a line of text for each.
+        real: the real drives, where they have been made before.
+    """
+    dreamed, metres, drives = [], [], dict(real or {})
     for name, policy in policies.items():
-        drives[name] = drive_really(policy, probe, seeds, world, chunks)
+        if name not in drives:
+            drives[name] = drive_really(policy, probe, seeds, world, chunks)
         dream = drive_in_dream(policy, probe, drives[name].start, world, chunks)
-        real.append(road_meters(known(drives[name].state)).double())
+        metres.append(road_meters(known(drives[name].state)).double())
         dreamed.append(road_meters(dream.read(probe)).double())
-        say(f"{name}: {real[-1].mean():.1f} m of road, {dreamed[-1].mean():.1f} in the dream")
-    loop = ClosedLoop(tuple(policies), tuple(dreamed), tuple(real), chunks * world.chunk)
+        say(f"{name}: {metres[-1].mean():.1f} m of road, {dreamed[-1].mean():.1f} in the dream")
+    loop = ClosedLoop(tuple(policies), tuple(dreamed), tuple(metres), chunks * world.chunk)
     return loop, drives
