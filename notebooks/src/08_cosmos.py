@@ -309,11 +309,11 @@ assert values.abs().max() <= 1 and (x.grad > 0).any()
 # %% [markdown]
 # ## 3.4 · Noise on what is new, a little on what is known
 #
-# The diffusion model is EDM's ([chapter 4](04_diamond.ipynb)): latents $x$ get noise,
-# $z = x + \sigma\epsilon$, and a network $F$ is asked for a mixture of both that has unit variance,
+# The diffusion model is EDM's ([chapter 4](04_diamond.ipynb)): clean latents $x^0$ get noise,
+# $x = x^0 + \sigma\epsilon$, and a network $F_\theta$ is asked for a mixture of both that has unit variance,
 #
-# $$ F^\star = \frac{(\sigma / \sigma_d)\, x - \sigma_d\, \epsilon}{\sqrt{\sigma^2 + \sigma_d^2}},
-# \qquad \sigma_d = \tfrac12 . $$
+# $$ \frac{(\sigma / \sigma_{data})\, x^0 - \sigma_{data}\, \epsilon}{\sqrt{\sigma^2 + \sigma_{data}^2}},
+# \qquad \sigma_{data} = \tfrac12 . $$
 #
 # Past and future stand in *one* sequence. The latents that are known get noise of their own, mostly
 # little, the network is told how much, and no loss is taken there. So one network continues one
@@ -334,7 +334,7 @@ def edm_loss(net, x, known, noise, actions):
     return (error * ~known).sum(1) / (~known).sum(1)
 
 # %% [markdown]
-# To draw, begin with noise where the next latent shall be, solve the formula for $x$, and step down.
+# To draw, begin with noise where the next latent shall be, solve the formula for $x^0$, and step down.
 
 # %%
 def draw_latent(net, before, noise, levels, own, actions):
@@ -353,9 +353,9 @@ def draw_latent(net, before, noise, levels, own, actions):
     return z
 
 # %% [markdown]
-# *Check.* If latents are Gaussian with deviation $\sigma_d$ and the past says nothing, then $F^\star$ is
-# uncorrelated with $z$, and the best $F$ is 0. So with $F = 0$ the loss must be the variance of
-# $F^\star$, which is 1, and the samples must have the deviation $\sigma_d$.
+# *Check.* If latents are Gaussian with deviation $\sigma_{data}$ and the past says nothing, then that
+# mixture is uncorrelated with $x$, and the best answer is 0. So a network that always answers 0 must
+# have the loss 1, the variance of what it is asked for, and its samples the deviation $\sigma_{data}$.
 
 # %%
 nothing = lambda z, sigma, known, actions: torch.zeros_like(z)
@@ -1178,9 +1178,9 @@ Markdown("\n".join(lines))
 #
 # # 10 · Exercises, and where to read on
 #
-# [The exercises](exercises/release/08_cosmos.ipynb): write a wavelet and its inverse; choose the levels of a
-# quantizer; find the layer that looks ahead; read what a table shows, and what it does not; and find
-# the duplicates in a heap.
+# [The exercises](exercises/release/08_cosmos.ipynb): write Haar patches and the way back; a few levels a
+# number; repair an encoder that looks ahead; say what a table shows, and what it does not; and find
+# copies where there are very many clips.
 #
 # - The paper: NVIDIA (2025), [Cosmos World Foundation Model Platform for Physical
 #   AI](https://arxiv.org/abs/2501.03575).
