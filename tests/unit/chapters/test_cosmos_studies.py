@@ -43,7 +43,7 @@ def starts(count: int) -> Clip:
     return Clip(frames, torch.rand(count, 8, 3, generator=draw))
 
 
-def slide(seed: int, frames: int = 240, speed: float = 1.0) -> np.ndarray:
+def slide(seed: int, frames: int = 240, speed: float = 0.5) -> np.ndarray:
     """A window that slides over a picture of blobs: uint8 ``[T, 3, 64, 64]``."""
     rng = np.random.default_rng(seed)
     wide = 64 + int(frames * speed) + 2
@@ -94,10 +94,11 @@ def test_real_returns_are_the_environments():
 
 
 def test_curation_is_judged_on_what_is_known():
-    raw = make_raw([slide(seed) for seed in range(12)], 80, 5, seed=0)
+    raw = make_raw([slide(seed) for seed in range(6)], 40, 5, seed=0)
     scores = clean.judge(raw)
     assert set(scores) == {"cuts", "still", "fast", "overlay", "duplicates"}
-    assert scores["cuts"]["f1"] > 0.9 and scores["still"]["f1"] > 0.9
+    assert scores["cuts"]["recall"] > 0.9 and scores["still"]["f1"] > 0.9
+    assert scores["fast"]["f1"] > 0.9 and scores["overlay"]["f1"] > 0.9
     assert scores["duplicates"]["precision"] > 0.9 and scores["duplicates"]["recall"] > 0.9
     parts = clean.corpora(raw)
     assert len(parts["curated"]) == len(parts["random"]) < len(parts["all"])

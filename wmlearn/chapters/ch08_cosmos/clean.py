@@ -107,14 +107,19 @@ def curate(films: Sequence[Film]) -> list[Shot]:
 
 
 def windows(films: Sequence[Film]) -> np.ndarray:
-    """Clips of ``LENGTH`` frames of each: uint8 ``[N, LENGTH, C, H, W]``."""
-    return np.stack(
-        [
-            film[begin : begin + LENGTH]
-            for film in films
-            for begin in range(0, len(film) - LENGTH + 1, STRIDE)
-        ]
-    )
+    """Clips of ``LENGTH`` frames of each: uint8 ``[N, LENGTH, C, H, W]``.
+
+    Raises:
+        ValueError: there is not one.
+    """
+    found = [
+        film[begin : begin + LENGTH]
+        for film in films
+        for begin in range(0, len(film) - LENGTH + 1, STRIDE)
+    ]
+    if not found:
+        raise ValueError(f"Nothing is left of {LENGTH} frames or more: curate a larger heap.")
+    return np.stack(found)
 
 
 def corpora(raw: Raw, seed: int = 0) -> dict[str, np.ndarray]:

@@ -191,7 +191,10 @@ def main() -> None:
     pool = draw_windows(store.lengths.tolist(), train, length, 2**31 - 1)
 
     def draw(rng: np.random.Generator) -> Clip:
-        return store.clip([pool[i] for i in rng.choice(len(pool), args.starts)], length)
+        """Most begin where episodes do, with a car that stands: what rolls already needs no gas."""
+        standing = [(int(i), 0) for i in rng.choice(train, args.starts - args.starts // 3)]
+        rest = [pool[i] for i in rng.choice(len(pool), args.starts // 3)]
+        return store.clip(standing + rest, length)
 
     policy, history = learn(
         probe, draw, world, args.rounds, args.policies, chunks=args.chunks, say=print
