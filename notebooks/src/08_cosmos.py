@@ -528,9 +528,10 @@ Markdown("\n".join(lines))
 spent = run.history["seconds"][-1][1] / 60
 ours = mean_estimate(psnr(mine[:, 7], real[:, 7]) - psnr(copied[:, 7], real[:, 7]))
 verdict = "beats" if ours.value > 0 else "does not beat"
-print(f"yours: {spent:.1f} minutes, {steps[-1]} steps; shipped: {card['minutes']} minutes")
-print(f"on {card['hardware']}, {card['steps_before']['tokenizer']} steps of the tokenizer "
-      f"and {card['steps']} of the diffusion model.")
+before = card["steps_before"]["tokenizer"]
+print(f"yours: {spent:.1f} minutes, {steps[-1]} steps;")
+print(f"shipped: {card['minutes']} minutes on {card['hardware']}, {before} steps of the "
+      f"tokenizer\nand {card['steps']} of the diffusion model.")
 print(f"Your world {verdict} the copy at 8 frames: {ours.format(1)} dB.")
 
 # %% [markdown]

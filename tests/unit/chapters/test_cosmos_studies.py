@@ -14,7 +14,7 @@ from wmlearn.chapters.ch08_cosmos import clean
 from wmlearn.chapters.ch08_cosmos.driving import DrivingProbe, drive_in_dream, road_meters
 from wmlearn.chapters.ch08_cosmos.learned import (
     LinearPolicy,
-    dreamed_metres,
+    dreamed_meters,
     features,
     learn,
     real_returns,
@@ -69,15 +69,15 @@ def test_many_policies_at_once_are_each_as_alone(system):
     world, probe, start = system.world(), probe_of(), starts(1)
     weights = torch.randn(1, 3, 6)
     alone = drive_in_dream(LinearPolicy(weights[0]), probe, start, world, 3, seed=4)
-    together = dreamed_metres(weights, probe, start, world, 3, seed=4)
+    together = dreamed_meters(weights, probe, start, world, 3, seed=4)
     assert_close(together, road_meters(alone.read(probe)))
-    assert dreamed_metres(torch.randn(4, 3, 6), probe, starts(2), world, 2).shape == (4,)
+    assert dreamed_meters(torch.randn(4, 3, 6), probe, starts(2), world, 2).shape == (4,)
 
 
 def test_the_search_moves_to_the_best(system, monkeypatch):
     """Metres that are the gas's constant: the search turns it up."""
     monkeypatch.setattr(
-        "wmlearn.chapters.ch08_cosmos.learned.dreamed_metres",
+        "wmlearn.chapters.ch08_cosmos.learned.dreamed_meters",
         lambda weights, *rest: weights[:, 1, 5],
     )
     policy, history = learn(probe_of(), lambda rng: starts(1), system.world(), 4, 40, 5)

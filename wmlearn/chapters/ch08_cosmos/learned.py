@@ -60,7 +60,7 @@ class LinearPolicy:
 
 
 @torch.inference_mode()
-def dreamed_metres(
+def dreamed_meters(
     weights: Tensor, probe: DrivingProbe, start: Clip, world: World, chunks: int, seed: int = 0
 ) -> Tensor:
     """Metres of road that each of many linear policies makes in the dream: ``[K]``.
@@ -121,7 +121,7 @@ def learn(
     for number in range(rounds):
         noise = torch.randn(policies, ACTIONS, FEATURES, generator=generator)
         weights = mean + spread * noise
-        metres = dreamed_metres(weights, probe, draw(rng), world, chunks, number)
+        metres = dreamed_meters(weights, probe, draw(rng), world, chunks, number)
         best = weights[metres.topk(elites).indices]
         mean, spread = best.mean(0), best.std(0, correction=0).clamp(min=0.1)
         history.append(metres.mean().item())
