@@ -1,0 +1,941 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5 · GameNGen: a game engine that is a neural network
+#
+# *You will*: play DOOM in a network that dreams *latents* instead of pixels; see what an autoencoder
+# keeps and drops; derive v-prediction and DDIM from one line; build noise augmentation, the trick that
+# lets dreams last, and watch what happens without it; train a world live; find out what the shipped
+# one does not know; and be the rater of the paper's human study.<br>
+# *You need*: [chapter 4](04_diamond.ipynb), or an idea of what a diffusion model is. No GPU.<br>
+# *It takes*: about 90 minutes to read and try.
+#
+# | Tier | Your machine | The whole notebook computes for | of it live training | Memory |
+# |---|---|---|---|---|
+# | `laptop` | 2 CPU cores | about 10 minutes | at most 5 | 2 GB |
+# | `colab` | one GPU with 16 GB | an hour (section 9) | the shipped world's size | 8 GB of the GPU |
+# | `smoke` | any; a test | a minute or two | seconds, and learns nothing | 2 GB |
+#
+# *On the map of the course*: it predicts **pixels** (by way of latents), and learns from **actions**.
+# "The paper" is Valevski, Leviathan, Arar and Fruchter
+# ([2024](https://arxiv.org/abs/2408.14837)); what it stands on, latent diffusion, is by Rombach,
+# Blattmann, Lorenz, Esser and Ommer ([2022](https://arxiv.org/abs/2112.10752)).
+#
+# Run the next two cells, click on the picture, and play: arrows turn, the space bar shoots.
+
+# %%
+# Setup: does nothing where wmlearn is installed. Colab and Kaggle take a few minutes.
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if not all(map(find_spec, ["wmlearn", "anywidget"])):
+    here = Path.cwd()
+    folders = [here, *here.parents, *here.iterdir()]
+    root = next((f for f in folders if (f / "wmlearn/world.py").is_file()), None)
+    if root is None:
+        raise SystemExit("Run !git clone ADDRESS first, with this repository's address.")
+    install = [sys.executable, "-m", "pip", "install", "-q", "-e", f"{root}[notebook]"]
+    subprocess.run(install, check=True)
+    sys.path.insert(0, str(root))
+
+# %%
+import wmlearn as wm
+
+NAME, ENV = "gamengen-doom", "doom/defend-the-center-hud"
+world = wm.load_world(NAME)
+starts = wm.hub.load_starts(NAME)  # used where ViZDoom is missing
+wm.play(world, env=ENV, context=starts)
+
+# %% [markdown]
+# Green is DOOM's engine, orange the network. The lower quarter of the picture is the status bar:
+# bullets on the left, health on the right. **Predict before you look**: when you shoot, will the
+# network count your bullets down? Nobody told it what a number is. Then turn round once and see whether
+# a monster that you left behind is still there.
+#
+# Everything below is sized by one table. A tier changes its numbers, never the code.
+
+# %%
+import json
+import tempfile
+import time
+
+import torch
+from IPython.display import Markdown
+
+from wmlearn.metrics import Estimate, mean_estimate, psnr
+from wmlearn.pixels import to_uint8
+from wmlearn.recipes.tiers import current_tier
+
+SIZES = {
+    "laptop": dict(frames=10_000, holdout=0.15, clips=16, horizon=64, finder=800, free=600,
+                   frames_shown=24, study=8),
+    "smoke": dict(frames=700, holdout=0.4, clips=2, horizon=4, finder=5, free=12,
+                  frames_shown=6, study=1),
+}
+SIZES["colab"] = SIZES["node"] = SIZES["pod"] = SIZES["laptop"]
+tier = current_tier().name
+size = SIZES[tier]
+runs = Path(tempfile.mkdtemp())  # of this session; name your own folder to keep them
+began = time.monotonic()
+
+# %% [markdown]
+# # 1 · Who plays?
+#
+# DIAMOND learned from random play. GameNGen's authors want the world that a *player* sees, so they let
+# an agent learn the game and record it **while it learns**: from clumsy to skilled. The play behind the
+# world above was made so, with PPO on the real engine
+# ([`record_agent.py`](../wmlearn/chapters/ch05_gamengen/record_agent.py)), and more of it was played by
+# the finished player, and at random. The authors compared: 25.06 dB on the next frame after an agent's
+# play and 24.42 dB after random play; after three seconds 19.02 and 16.84 dB. For this notebook a script
+# and random keys take turns, which needs a minute instead of many; the last episodes are held out.
+
+# %%
+from wmlearn.data.datamodule import ClipDataModule
+
+folder = f"data/doom-hud-chapter-{size['frames']}"
+store = wm.record(ENV, folder, frames=size["frames"], policy="mixed", seed=5)
+n = world.context_frames
+data = ClipDataModule(store, length=n + size["horizon"], holdout=size["holdout"])
+print(f"{store.num_frames} frames in {len(store)} episodes, {len(data.splits['val'])} held out;")
+print("the engine also tells:", ", ".join(store.info["state_names"][:4]), "and where monsters are.")
+
+# %% [markdown]
+# What it tells is never given to the network at play. It is for our measurements: whether a dreamed
+# monster stands where the engine's does, whether a dreamed number is the right one.
+#
+# # 2 · The idea: dream small, then draw
+#
+# Most of a picture is texture, and a diffusion model of pixels spends most of its work on it. Latent
+# diffusion splits the work: an **autoencoder** learns once how DOOM looks, and turns each frame into a
+# small stack of numbers; the **diffusion model** only has to know what comes next, in these numbers; the
+# **decoder** draws.
+#
+# ```
+#  frames ──encoder──▶ past latents ─┐            ┌─▶ next latent ──decoder──▶ frame on the screen
+#                      (+ noise)     ├─ diffusion ┤        │
+#  keys  ──────────────────────────▶ ┘   model    └────────┴──▶ fed back as the newest past latent
+#                                                          └──▶ reward, end (ours, not the paper's)
+# ```
+#
+# While it dreams, latents are fed back, never pictures.
+
+# %%
+system = wm.hub.load(NAME)
+clip = data.clips("val", count=size["frames_shown"], length=1, seed=1)
+with torch.inference_mode():
+    latents = system.encode(clip.frames[:, 0])
+    drawn = to_uint8(system.decode(latents))
+print("a frame:", tuple(clip.frames.shape[2:]), "=", clip.frames[0, 0].numel(), "numbers;",
+      "a latent:", tuple(latents.shape[1:]), "=", latents[0].numel())
+
+# %% [markdown]
+# **Look for** what is missing in the lower row: the grain of the wall is thinner, and far monsters are
+# softer. This is the ceiling of everything that follows. No dream can be better than its decoder.
+
+# %%
+wm.viz.strip({"real": clip.frames[:6, 0], "decoded": drawn[:6]}, [""] * 6,
+             colors={"real": wm.viz.REAL},
+             alt="Six frames of DOOM, and below them the same after encoder and decoder.")
+
+# %% [markdown]
+# A sixth of the numbers, and a picture that you would play. In decibels:
+
+# %%
+kept = mean_estimate(psnr(drawn, clip.frames[:, 0]))
+print(f"{kept.format(1)} dB between frame and decoded latent ({len(drawn)} frames)")
+
+# %% [markdown]
+# How many decibels is a JPEG worth? The paper gives its
+# 29.4 dB as "comparable to lossy JPEG compression"; here is the quality of equal PSNR for ours.
+
+# %%
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def jpeg_db(frames, quality):
+    """Mean PSNR of frames uint8 [N, 3, H, W] after JPEG compression."""
+    found = []
+    for frame in frames:
+        file = io.BytesIO()
+        Image.fromarray(frame.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
+        again = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
+        found.append(float(psnr(again[None], frame[None])))
+    return sum(found) / len(found)
+
+
+table = {q: jpeg_db(clip.frames[:, 0], q) for q in (10, 20, 30, 50, 70, 85, 95)}
+print({q: round(db, 1) for q, db in table.items()})
+nearest = min(table, key=lambda q: abs(table[q] - kept.value))
+print(f"the autoencoder's {kept.value:.1f} dB are about JPEG quality {nearest}")
+
+# %% [markdown]
+# ## 2.1 · What an autoencoder drops
+#
+# A far monster is 20 of 4,096 pixels. Leaving it out costs the mean error almost nothing, so an
+# autoencoder that is trained for minutes leaves it out. The published ones have a perceptual loss for
+# this; ours counts an error more where a color is *rare*: a pixel weighs the share of its color to the
+# power −0.6. **Look for** what is bright.
+
+# %%
+from wmlearn.nn.autoencoder import color_bins, rare_color_weights
+
+sample = data.clips("train", count=min(200, 2 * len(store)), length=1).frames[:, 0]
+weights = rare_color_weights(sample)
+weight = weights[color_bins(clip.frames[:6, 0])][:, None]
+maps = (255 * (weight / weight.max()).sqrt()).byte().expand(-1, 3, -1, -1)
+wm.viz.strip({"real": clip.frames[:6, 0], "weight": maps}, [""] * 6,
+             colors={"real": wm.viz.REAL},
+             alt="Six frames, and below them how much an error counts in each pixel: monsters, "
+                 "digits and muzzle flashes are bright, wall and floor are dark.")
+
+# %% [markdown]
+# Monsters, digits and the flash of the gun light up; wall and floor stay dark.
+#
+# ## 2.2 · Why latents are noisy
+#
+# The encoder does not give numbers but a normal distribution for each, $\mathcal N(\mu, \sigma^2)$, and a
+# small penalty pulls it towards $\mathcal N(0, 1)$: the Kullback-Leibler divergence. It keeps latents
+# of one size, and near each other where pictures are alike, which is what a diffusion model can learn.
+#
+# $$\mathrm{KL} = \tfrac12 \sum \left( \mu^2 + \sigma^2 - 1 - \ln \sigma^2 \right)$$
+
+# %%
+def kl(mean, logvar):
+    """Divergence from the standard normal, in nats, summed over all but the batch."""
+    return 0.5 * (mean**2 + logvar.exp() - 1 - logvar).flatten(1).sum(1)
+
+
+mean, logvar = torch.randn(2, 4, 8, 2, 2).unbind(0)
+normal = torch.distributions.Normal
+theirs = torch.distributions.kl_divergence(
+    normal(mean, (0.5 * logvar).exp()), normal(0.0, 1.0)).flatten(1).sum(1)
+print("largest difference:", (kl(mean, logvar) - theirs).abs().max().item())
+assert torch.allclose(kl(mean, logvar), theirs, atol=1e-4)
+
+# %% [markdown]
+# # 3 · The mathematics, on two numbers
+#
+# A noisy latent is a mixture, $z_t = \alpha_t x + \sigma_t \epsilon$, with $\alpha_t^2 + \sigma_t^2 = 1$.
+# The network is asked for
+#
+# $$v = \alpha_t\, \epsilon - \sigma_t\, x .$$
+#
+# Think of $(x, \epsilon)$ as the axes of a plane: $z$ is one direction in it, and $v$ the direction at a
+# right angle to $z$. Who knows both can turn back: $\hat x = \alpha z - \sigma v$ and
+# $\hat\epsilon = \sigma z + \alpha v$. At $t = 1$ there is nothing but noise, and $v = -x$: the network
+# must say what comes next without seeing any of it. Asked for the *noise* there, it would learn nothing.
+
+# %%
+def turn_back(z, v, alpha, sigma):
+    """The clean sample and the noise that z and v belong to."""
+    return alpha * z - sigma * v, sigma * z + alpha * v
+
+
+x, eps = torch.randn(2, 5).unbind(0)
+t = torch.linspace(0, 1, 5)
+alpha, sigma = (t * torch.pi / 2).cos(), (t * torch.pi / 2).sin()
+z, v = alpha * x + sigma * eps, alpha * eps - sigma * x
+again = turn_back(z, v, alpha, sigma)
+print("largest error:", max((again[0] - x).abs().max(), (again[1] - eps).abs().max()).item())
+
+# %% [markdown]
+# A DDIM step (Song, Meng and Ermon 2020) takes the two estimates and mixes them anew, with less noise:
+# $z' = \alpha' \hat x + \sigma' \hat\epsilon$. That is all of the sampler.
+
+# %%
+def ddim(v_of, z, levels):
+    """From noise z to a sample; v_of(z, t) is the network."""
+    for t, t_next in zip(levels[:-1], levels[1:], strict=True):
+        a, s = torch.cos(t * torch.pi / 2), torch.sin(t * torch.pi / 2)
+        x_hat, eps_hat = turn_back(z, v_of(z, t), a, s)
+        z = torch.cos(t_next * torch.pi / 2) * x_hat + torch.sin(t_next * torch.pi / 2) * eps_hat
+    return z
+
+
+# %% [markdown]
+# The library has the same as one line for all diffusion models of this course
+# ([`nn/diffusion.py`](../wmlearn/nn/diffusion.py)). Yours and its are the same function:
+
+# %%
+from wmlearn.nn.diffusion import Cosine, VPrediction, linear_schedule
+from wmlearn.nn.diffusion import sample as library_sample
+
+path = Cosine()
+prediction = VPrediction(path)
+toy = lambda z, t: torch.tanh(z) * (0.2 + t)  # a "network" that is a formula
+noise = torch.randn(2, 8, 16, 16)
+levels = linear_schedule(4)
+theirs = library_sample(
+    lambda z, t: prediction.x_hat(toy(z, t.view(-1, 1, 1, 1)), z, t), path, noise, levels
+)
+difference = (ddim(toy, noise, levels) - theirs).abs().max().item()
+print("largest difference:", difference)
+assert difference < 1e-4
+
+# %% [markdown]
+# # 4 · Dreams that last: noise on the past
+#
+# In training the past is real; at play it is the network's own. Small errors enter, look like nothing
+# that was ever seen, and grow. A world of two numbers shows it: the first shrinks by a tenth at each
+# step, the second is always zero. The network is a 2 × 2 matrix; it starts as a copier that exaggerates
+# a little (1.1 times the unit matrix), and learns from real play. **Predict**: what does it learn about
+# the second number?
+
+# %%
+def learn(noise, steps=2000):
+    """The matrix W of next = W past, from play in which the second number is always 0."""
+    draw = torch.Generator().manual_seed(0)
+    W = (1.1 * torch.eye(2)).requires_grad_()
+    optimizer = torch.optim.SGD([W], lr=0.05)
+    for _ in range(steps):
+        real = torch.stack([1 + torch.rand(64, generator=draw), torch.zeros(64)], 1)
+        past = real + noise * torch.randn(64, 2, generator=draw)
+        error = (past @ W.T - 0.9 * real).square().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+    return W.detach()
+
+
+matrices = {"clean past": learn(0.0), "noisy past": learn(0.3)}
+for name, W in matrices.items():
+    print(f"{name}: {W.numpy().round(2).tolist()}")
+
+# %% [markdown]
+# From a clean past nothing: it never saw the second number move, so that column is as it was at first.
+# Now both go on alone, with an error of 0.01 at every step. **Look for** which one comes home.
+
+# %%
+def dream_on(W, steps=64):
+    """How far own steps, each with a small error, are from the truth."""
+    draw, off = torch.Generator().manual_seed(1), []
+    own = real = torch.tensor([1.5, 0.0])
+    for _ in range(steps):
+        own = W @ own + 0.01 * torch.randn(2, generator=draw)
+        real = 0.9 * real
+        off.append((own - real).norm().item())
+    return off
+
+
+wm.viz.curves({name: dream_on(W) for name, W in matrices.items()}, log="y",
+              xlabel="own steps", ylabel="distance from the truth",
+              colors={"noisy past": wm.viz.DREAM, "clean past": wm.viz.NEUTRAL})
+
+# %% [markdown]
+# With a clean past an error in the second number is multiplied by 1.1 at every step. With a noisy one the
+# network has met such errors, and has learned to remove them. It also trusts the first number less (its
+# entry is below 0.9, so it is off at first): that is the price, unless it is told how much noise there is.
+#
+# That is GameNGen's cure: in training the past gets **noise** of a random strength, and the network is told how
+# much, in ten *buckets*; so without noise at play it need not pay.
+
+# %%
+def augment(past, uniform, normal, most=0.7, buckets=10):
+    """Past latents [B, n, c, h, w] with noise, and the bucket [B] of its strength."""
+    strength = (most * uniform).view(-1, 1, 1, 1, 1)
+    return past + strength * normal, (uniform * buckets).long().clamp(max=buckets - 1)
+
+
+past = latents[:1].expand(1000, -1, -1, -1)[:, None]
+noisy, bucket = augment(past, torch.rand(1000), torch.randn(past.shape))
+added = (noisy - past).flatten(1).std(1)
+for b in (0, 4, 9):
+    print(f"bucket {b}: noise of {added[bucket == b].min():.2f} to {added[bucket == b].max():.2f}")
+
+# %% [markdown]
+# **The whole loss** is now five lines: noise on the past, noise on the next latent, and the question
+# for $v$. Here it is beside the library's, with the same random numbers.
+
+# %%
+from wmlearn.systems.gamengen import Denoiser
+from wmlearn.systems.gamengen.recipe import SMOKE
+
+
+def loss(denoiser, past, following, actions, uniform, normal):
+    """Squared error of v, for each sample [B]; `normal` draws standard normal numbers."""
+    strength = denoiser.config.context_noise * uniform[0] ** denoiser.config.noise_power
+    noisy_past = past + strength.view(-1, 1, 1, 1, 1) * normal(*past.shape)
+    level = denoiser.level_of(uniform[1])
+    alpha, sigma = (f(level).view(-1, 1, 1, 1) for f in (path.alpha, path.sigma))
+    eps = normal(*following.shape)
+    guess = denoiser.v(alpha * following + sigma * eps, level, noisy_past, strength, actions)
+    return ((guess - (alpha * eps - sigma * following)) ** 2).mean((1, 2, 3))
+
+
+# %% [markdown]
+# The library draws its random numbers in the order: strength, noise on the past, who gets no past at all
+# (for guidance; nobody here), level, noise on the next latent. The same numbers give the same loss:
+
+# %%
+small = Denoiser(SMOKE.denoiser)
+torch.nn.init.normal_(small.unet.conv_out.weight, std=0.1)  # it starts at zero: no test
+past, following = torch.randn(4, 2, 4, 8, 8), torch.randn(4, 4, 8, 8)
+keys = torch.randint(4, (4, 2))
+
+
+def numbers(seed):
+    """A source of normal numbers, and the uniform ones that it begins with."""
+    draw = torch.Generator().manual_seed(seed)
+    return lambda *shape: torch.randn(shape, generator=draw)
+
+
+normal = numbers(0)
+theirs = small.loss(past, following, keys, normal)
+normal = numbers(0)
+first = torch.special.ndtr(normal(4))
+past_noise = normal(*past.shape)
+_, second, last = normal(4), torch.special.ndtr(normal(4)), normal(*following.shape)
+queue = iter([past_noise, last])
+ours = loss(small, past, following, keys, (first, second), lambda *shape: next(queue))
+print("largest difference:", (ours - theirs).abs().max().item())
+assert torch.allclose(ours, theirs, atol=1e-5)
+
+# %% [markdown]
+# *Check.* One batch, again and again: a network that can learn must learn it.
+
+# %%
+torch.manual_seed(0)
+optimizer = torch.optim.AdamW(small.parameters(), 3e-3)
+fixed = numbers(1)
+batch = [fixed(4, 2, 4, 8, 8), fixed(4, 4, 8, 8)]
+errors = []
+for _ in range(120 if tier != "smoke" else 20):
+    value = small.loss(*batch, keys, numbers(2)).mean()
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.step()
+    errors.append(value.item())
+print(f"loss {errors[0]:.2f} at first, {errors[-1]:.2f} after {len(errors)} steps on one batch")
+assert errors[-1] < errors[0]
+
+# %% [markdown]
+# ## 4.1 · With and without, over 64 steps of its own
+#
+# What takes longer than a reader waits was measured beforehand, with the chapter's own code, and lies
+# beside the checkpoint. First: small denoisers on the shipped autoencoder, all alike but for the noise on
+# the past ([`noise.py`](../wmlearn/chapters/ch05_gamengen/noise.py)). **Look for** the step at which the
+# lines part.
+
+# %%
+shown = json.loads((wm.hub.find(NAME) / "chapter.json").read_text())
+noise = shown["noise"]
+
+
+def mean_of(level):
+    """Mean PSNR over seeds of the runs with this noise, by horizon."""
+    found = [run["psnr"] for run in noise["runs"] if run["noise"] == level]
+    return torch.tensor(found).mean(0).tolist()
+
+
+with_noise, without = mean_of(0.7), mean_of(0.0)
+wm.viz.curves({"noise on the past": with_noise, "none": without,
+               "copy last frame": noise["copy"]}, noise["horizons"], log="x",
+              xlabel="own steps", ylabel="PSNR (dB)",
+              colors={"noise on the past": wm.viz.DREAM, "none": wm.viz.REAL,
+                      "copy last frame": wm.viz.NEUTRAL})
+
+# %% [markdown]
+# The same in numbers, seed by seed:
+
+# %%
+lines = ["| own steps | with noise | without | difference, by seed |", "|---|---|---|---|"]
+by_level = [[run["psnr"] for run in noise["runs"] if run["noise"] == level] for level in (0.7, 0)]
+gains = torch.tensor(by_level[0]) - torch.tensor(by_level[1])  # [seeds, horizons]
+for i, step in enumerate(noise["horizons"]):
+    each = ", ".join(f"{gain:+.1f}" for gain in gains[:, i].tolist())
+    lines.append(f"| {step} | {with_noise[i]:.1f} dB | {without[i]:.1f} dB | {each} dB |")
+seconds = sorted(run["seconds"] for run in noise["runs"])
+Markdown("\n".join(lines) + f"\n\n{len(gains)} seeds each; {noise['steps']} steps of batch "
+         f"{noise['batch']}, {seconds[0]} to {seconds[-1]} s of one core; {noise['frames']:,} "
+         f"frames of the learning agent's play; {noise['context']} past frames; "
+         f"{noise['clips']} held-out clips.")
+
+# %% [markdown]
+# NOISE_PROSE
+#
+# # 5 · Train one
+#
+# The paper starts from Stable Diffusion's autoencoder. This run starts from the one that comes with the
+# course, and trains a smaller denoiser (four past frames, two DDIM steps) from nothing, for at most five minutes.
+
+# %%
+import logging
+import warnings
+
+from wmlearn.train.fit import fit
+
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # leave only the bar
+warnings.filterwarnings("ignore", module="lightning")
+
+spans = {"system.autoencoder_span": (0.0, 0.0), "system.denoiser_span": (0.0, 1.0),
+         "system.decoder_span": (1.0, 1.0)}
+given = {"init": NAME} if tier != "smoke" else {}
+run = fit("gamengen", data=folder, frames=size["frames"], holdout=size["holdout"], seed=1,
+          out=f"{runs}/gamengen", **given, **(spans if given else {}))
+
+# %% [markdown]
+# While it trained, it was asked for the next frame of held-out clips. The grey line is the baseline that
+# every world model must beat: *nothing moves*. **Look for** where the lines cross.
+
+# %%
+steps, dream_db = zip(*run.history["val/psnr"])
+values = lambda key: [db for _, db in run.history[key]]
+wm.viz.curves({"dream": dream_db, "copy last frame": values("val/psnr_copy"),
+               "autoencoder": values("val/psnr_autoencoder")}, steps,
+              xlabel="training step", ylabel="PSNR of the next frame (dB)",
+              colors={"copy last frame": wm.viz.NEUTRAL, "autoencoder": wm.viz.REAL})
+
+# %% [markdown]
+# LIVE_PROSE The next frame is the easy part: in a seventeenth of a second little happens. Let both worlds go on from
+# held-out clips, under the keys that were really pressed, and under those of another clip.
+
+# %%
+from wmlearn.evaluation.controllability import derangement
+from wmlearn.evaluation.rollout import rollout_batches
+
+clips = data.clips("val", count=size["clips"], length=n + size["horizon"], seed=3)
+real, actions = clips.frames[:, n:], clips.actions[:, n - 1 :]
+other = actions[derangement(len(clips), seed=0)]
+yours = run.system.world()
+recent = clips.time(n - yours.context_frames, n + size["horizon"])
+dreams = {
+    "shipped": rollout_batches(world, clips, 0),
+    "yours": rollout_batches(yours, recent, 0),
+    "shipped, other keys": rollout_batches(world, clips, 0, other),
+    "yours, other keys": rollout_batches(yours, recent, 0, other),
+    "copy last frame": clips.frames[:, n - 1 : n].expand_as(real),
+}
+scores = {name: psnr(frames, real).mean(0) for name, frames in dreams.items()}
+wm.viz.curves(scores, xlabel="own steps", ylabel="PSNR (dB)",
+              colors={"shipped": wm.viz.DREAM, "copy last frame": wm.viz.NEUTRAL})
+
+# %% [markdown]
+# Eight steps ahead in numbers:
+
+# %%
+h = min(8, size["horizon"]) - 1
+gain = lambda a, b: float(scores[a][h] - scores[b][h])
+Markdown(f"""On {len(clips)} held-out clips yours is
+**{gain("yours", "copy last frame"):+.1f} dB** against copying, and other keys cost it
+**{gain("yours", "yours, other keys"):.1f} dB**; the shipped world is
+**{gain("shipped", "copy last frame"):+.1f} dB** against copying, and other keys cost it
+**{gain("shipped", "shipped, other keys"):.1f} dB**.""")
+
+# %% [markdown]
+# LIVE8_PROSE
+#
+# # 6 · Look at it
+#
+# Rows in pairs: the engine, and the shipped world's dream under the same keys. **Look for** three things:
+# the monsters, the muzzle flash, and the two numbers.
+
+# %%
+dream = dreams["shipped"]
+ahead = [k for k in (1, 2, 4, 8, 16, 24, 32, 48, 64) if k <= size["horizon"]]
+at = [k - 1 for k in ahead]
+rows = {}
+for i in range(min(3, len(clips))):
+    rows |= {f"real {i + 1}": real[i, at], f"dream {i + 1}": dream[i, at]}
+wm.viz.strip(rows, [f"step {k}" for k in ahead],
+             colors={f"real {i + 1}": wm.viz.REAL for i in range(3)},
+             alt="Pairs of rows: real frames at several steps, and below them what the network "
+                 "dreams under the same keys.")
+
+# %% [markdown]
+# STRIP_PROSE
+#
+# An eye is no measure. The judge of this chapter reads pictures: monsters with a small network that is
+# trained on the engine's labels, bullets and health with the mean picture of every number. What they find
+# in *real* frames is the ceiling; what a copy of the last frame gives is the floor.
+
+# %%
+from wmlearn.chapters.ch05_gamengen.judge import HudReader, gradient, in_place, train_finder
+
+every = data.clips("train", count=min(3000, 20 * len(store)), length=1, seed=7)
+hud = HudReader(every.frames[:, 0], every.state[:, 0])
+finder = train_finder(every.frames[:, 0], every.state[:, 0], size["finder"])
+right, count = in_place(finder, real[:, 0], clips.state[:, n])
+print(f"monsters of real frames found: {right.sum():.0f} of {count.sum():.0f};", "bullets read:",
+      f"{(hud.read(real[:, 0])['ammo'] == clips.state[:, n, 0]).float().mean():.0%}")
+
+# %% [markdown]
+# Now the dream, beside floor and ceilings, on the clips above:
+
+# %%
+with torch.inference_mode():
+    kept = {k: to_uint8(system.decode(system.encode(real[:, k - 1]))) for k in ahead}
+lines = ["| step | | monsters in their place | bullets right | health right |",
+         "|---|---|---|---|---|"]
+for k in [k for k in ahead if k in (1, 8, 32)]:
+    state = clips.state[:, n + k - 1]
+    for name, frames in (("dream", dream[:, k - 1]), ("autoencoder", kept[k]),
+                         ("real", real[:, k - 1]), ("copy", dreams["copy last frame"][:, k - 1])):
+        right, count = in_place(finder, frames, state)
+        read = hud.read(frames)
+        correct = [(read[word] == state[:, column].round()).float().mean()
+                   for column, word in enumerate(("ammo", "health"))]
+        lines.append(f"| {k} | {name} | {right.sum():.0f} of {count.sum():.0f} | "
+                     + " | ".join(f"{share:.0%}" for share in correct) + " |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# JUDGE_PROSE
+#
+# ## 6.1 · Is it sharp?
+#
+# The mean size of gradients, dream over real: 1 is as sharp as the engine, below it is blurred, above it
+# is grain.
+
+# %%
+base_size = gradient(real).mean()
+for k in sorted({min(32, size["horizon"]), size["horizon"]}):
+    print(f"dream, step {k}: {gradient(dream[:, k - 1]).mean() / base_size:.2f}")
+encoded = gradient(torch.stack(list(kept.values()), 1)).mean() / gradient(real[:, at]).mean()
+print(f"autoencoder: {encoded:.2f}")
+
+# %% [markdown]
+# The paper fine-tunes the **decoder** alone at the end, to mend what Stable Diffusion's does to DOOM's
+# status bar. The shipped world's last training was of the decoder alone, too: on latents with a little
+# noise, with a loss that asks for as much texture as the real picture has. Before it and after it, on
+# held-out play:
+
+# %%
+lines = ["| decoder | PSNR | sharpness | bullets right |", "|---|---|---|---|"]
+for name in ("before", "after"):
+    found = shown["decoder"][name]
+    lines.append(f"| {name} | {Estimate(**found['psnr']).format(1)} dB | "
+                 f"{found['sharpness']:.2f} | {Estimate(**found['ammo']).format(2)} |")
+Markdown("\n".join(lines) + f"\n\n{shown['decoder']['frames']} frames of held-out play.")
+
+# %% [markdown]
+# DECODER_PROSE
+#
+# ## 6.2 · Half a minute alone
+#
+# The keys of two recorded episodes, again and again, for 600 steps (34 seconds of play). No real frame
+# comes after the first sixteen. **Predict**: will you still know that this is DOOM at the end? **Look for**
+# the status bar, too.
+
+# %%
+from wmlearn.data.clip import Clip
+
+longest = sorted(data.splits["val"], key=lambda i: store.lengths[i])[-2:]
+begin = store.clip([(i, 0) for i in longest], n)
+keys = [torch.from_numpy(store[i].actions[n:].copy()) for i in longest]
+keys = torch.stack([k.repeat(-(-size["free"] // len(k)))[: size["free"]] for k in keys])
+free = rollout_batches(world, Clip(begin.frames, begin.actions), 0, keys)
+shots = [max(1, round(size["free"] * share)) for share in (0.002, 0.03, 0.17, 0.33, 0.5, 0.67, 0.83, 1)]
+wm.viz.strip({f"dream {i + 1}": free[i, [k - 1 for k in shots]] for i in range(len(free))},
+             [f"step {k}" for k in shots],
+             alt="Two dreams of 600 steps, eight frames of each.")
+
+# %% [markdown]
+# FREE_PROSE
+
+# %%
+late = shown["tell"]
+sharp = ", ".join(f"{value:.2f} at {k}" for k, value in late["free sharpness"].items())
+print(f"sharpness over real in {late['dreams']} free dreams, by step: {sharp}")
+
+# %% [markdown]
+# FREE2_PROSE
+#
+# ## 6.3 · How many denoising steps?
+#
+# Every step is a pass through the network, and at play time is what counts. **Predict**: does the picture
+# get better from 1 step to 8?
+
+# %%
+table = shown["sampling"]
+state0 = clips[:1].time(0, n)
+
+
+def speed_of(chosen, steps=12):
+    """Frames a second on this machine, from the median step."""
+    state, took = chosen.reset(state0), []
+    for _ in range(steps):
+        clock = time.perf_counter()
+        state, _ = chosen.step(state, torch.tensor([1]))
+        took.append(time.perf_counter() - clock)
+    return 1 / sorted(took)[steps // 2]
+
+
+# %% [markdown]
+# Quality is from 32 own steps on held-out play
+# ([`tables.py`](../wmlearn/chapters/ch05_gamengen/tables.py)), speed is measured here and now:
+
+# %%
+def row(name, label, more=()):
+    """A line of the table on sampling."""
+    found = table[name]
+    cells = [f"{found[f'psnr {k}']['value']:.1f}" for k in (8, 32)]
+    cells += [Estimate(**found["monsters 8"]).format(2), Estimate(**found["ammo 8"]).format(2)]
+    cells += [f"{found['sharpness']:.2f}", f"{found['flicker']:.2f}", *more]
+    return f"| {label} | " + " | ".join(cells) + " |"
+
+
+head = ("PSNR at 8 | at 32 | monsters at 8 | bullets at 8 | sharpness at 32 | flicker")
+lines = [f"| steps | {head} | frames/s here |", "|" + "---|" * 8]
+for k in (1, 2, 3, 4, 8):
+    lines.append(row(f"steps {k}", k, [f"{speed_of(system.world({'num_steps': k})):.0f}"]))
+lines += [row(name, name, ["–"]) for name in ("autoencoder", "copy")]
+Markdown("\n".join(lines) + f"\n\n{table['clips']} clips; intervals by drawing episodes again.")
+
+# %% [markdown]
+# STEPS_PROSE
+#
+# ## 6.4 · The past: how long, how trusted?
+#
+# The paper trained a network for each length of the past and found a curve that is nearly flat after four:
+# 20.94 dB with 1 frame, 22.03 with 2, 22.26 with 4, 22.26 with 8, 22.28 with 16. We ask another question,
+# which needs no training: what does the *shipped* world lose when, at play, all but the last frames are
+# hidden from it (replaced by the oldest that is left)? And what when noise is put on its past, and it is
+# told so?
+
+# %%
+lines = [f"| at play | {head} |", "|" + "---|" * 7]
+lines += [row(f"past {k}", f"past of {k}") for k in (1, 2, 4, 8)]
+lines += [row("steps 3", "past of 16, no noise: as shipped")]
+lines += [row(f"noise {level}", f"noise of {level}") for level in (0.1, 0.3, 0.7)]
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# PAST_PROSE
+#
+# ## 6.5 · A short cut
+#
+# Whoever learns from a player's videos sees monsters and shots together. The paper's authors noticed that
+# shooting can make monsters *appear*. Take moments of held-out play with nothing in sight. In how many of
+# them is a monster in view within the next steps, after a shot and after another key?
+
+# %%
+cut = shown["short_cut"]
+lines = [f"| | moments | engine: a monster within {cut['steps']} steps | dream |",
+         "|---|---|---|---|"]
+for name, label in (("shot", "a shot at nothing"), ("other", "another key")):
+    sides = [cut[f"{name} {side}"] for side in ("engine", "dream")]
+    shares = [Estimate(x["value"], x["low"], x["high"]).format(2) for x in sides]
+    lines.append(f"| {label} | {sides[0]['moments']} | {shares[0]} | {shares[1]} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# CUT_PROSE
+#
+# # 7 · Measure it
+#
+# The table below is from the checkpoint's own card: held-out play of the learning agent, intervals by
+# drawing episodes again, made by `python -m wmlearn.chapters.ch05_gamengen.measure`.
+
+# %%
+card = wm.hub.read_card(NAME)
+metrics = card["metrics"]
+
+
+def cell(name, digits=2):
+    """A figure of the card with its interval, or a dash."""
+    value = metrics.get(name)
+    if value is None:
+        return "–"
+    return Estimate(**value).format(digits) if isinstance(value, dict) else f"{value:.{digits}f}"
+
+
+lines = ["| own steps | | PSNR (dB) | monsters in place | bullets right | health right |",
+         "|---|---|---|---|---|---|"]
+for h in (1, 8, 32, 64):
+    for name in ("dream", "copy", "real"):
+        lines.append(f"| {h} | {name} | {cell(f'psnr {h} {name}', 1)} | "
+                     f"{cell(f'monsters {h} {name}')} | {cell(f'ammo {h} {name}')} | "
+                     f"{cell(f'health {h} {name}')} |")
+Markdown("\n".join(lines) + f"\n\nSharpness over real after 32 own steps {cell('sharpness 32')}, "
+         f"after 100 {cell('sharpness 100')}; change where the engine stands still, over real: "
+         f"{cell('flicker')}.")
+
+# %% [markdown]
+# CARD_PROSE
+#
+# **The paper's own figures** are 29.4 dB for the next frame and an LPIPS of 0.249, at 320 × 240 on all of
+# DOOM's levels; ours is one room in 64 × 64, so the decibels may not be compared, only their distance
+# from copying and from the autoencoder's ceiling.
+#
+# ## 7.1 · Does it pay what the engine pays?
+#
+# An engine that is to replace the real one must rank players as the real one does. Five policies, from the
+# PPO player to random keys, played in both
+# ([`policies.py`](../wmlearn/chapters/ch05_gamengen/policies.py)); the player sees pictures only, so it
+# can play in the dream.
+
+# %%
+ranking = shown["ranking"]
+lines = ["| decisions of the player (rest random) | return in the dream | in the engine |",
+         "|---|---|---|"]
+for name, both in ranking["returns"].items():
+    means = [mean_estimate(torch.tensor(both[side])).format(2) for side in ("dream", "engine")]
+    lines.append(f"| {name.split()[0]} | {means[0]} | {means[1]} |")
+rank, bias = (Estimate(**ranking[name]).format(2) for name in ("spearman", "bias"))
+Markdown("\n".join(lines) + f"\n\nRank correlation {rank}, bias {bias} ({ranking['episodes']} "
+         f"episodes a side of at most {ranking['steps']} steps; intervals by drawing episodes "
+         "again).")
+
+# %% [markdown]
+# RANK_PROSE
+#
+# ## 7.2 · The human study: can you tell?
+#
+# The paper showed 10 raters pairs of clips, one real, one dreamed. They named the real one in 58 % of
+# pairs of 1.6 seconds, and in 60 % of 3.2 seconds. That is how often they were **right**: a coin has 50 %.
+# So "indistinguishable" means: in short clips, that somebody else had played, people were right a little
+# more often than a coin. It does not mean that the world is right, nor that a player would not notice.
+# Now you. Choices are stored on your machine only; no human result comes with this course.
+
+# %%
+from wmlearn.chapters.ch05_gamengen.study import Study
+
+short = min(28, size["horizon"])
+count = min(size["study"], len(clips))
+study = Study(real[:count, :short], dream[:count, :short], seed=int(time.time()),
+              file=runs / "study.jsonl")
+study.widget()
+
+# %% [markdown]
+# When you have chosen, run the next cell:
+
+# %%
+print(study.result())
+
+# %% [markdown]
+# Twice as long, 3.2 seconds:
+
+# %%
+longer = min(56, size["horizon"])
+study_long = Study(real[:count, :longer], dream[:count, :longer], seed=int(time.time()) + 1,
+                   file=runs / "study.jsonl")
+study_long.widget()
+
+# %% [markdown]
+# How many pairs would it take to tell 58 % from a coin? With 8 you cannot: that is exercise 5. A trained
+# **automatic judge** ([`clip_judge.py`](../wmlearn/chapters/ch05_gamengen/clip_judge.py)) is less patient
+# than people and sees other things. It learns to tell real clips from dreamed ones and is tested on clips
+# of other episodes; 50 % would be a coin.
+
+# %%
+lines = ["| clips | pairs | the judge is right |", "|---|---|---|"]
+for name, label in (("short", "1.6 s, after a real past"),
+                    ("late", "1 s, of the last six seconds of 34 s of free play"),
+                    ("last second", "1 s, the last one")):
+    found = late[name]
+    share = Estimate(found["value"], found["low"], found["high"]).format(2)
+    lines.append(f"| {label} | {found['pairs']} | {share} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# TELL_PROSE
+#
+# # 8 · Playground
+#
+# **Predict first.** (a) What does more noise on the past, at play, do to the walls? (b) And to a monster
+# that stands still? Write your answers down; then move the sliders.
+
+# %%
+from ipywidgets import Dropdown, FloatSlider, IntSlider, interact
+
+presses = {"nothing": 0, "turn left": 1, "turn right": 2, "attack": 3}
+
+
+def explore(steps, noise, key):
+    started = time.perf_counter()
+    chosen = system.world({"num_steps": steps, "context_noise": noise})
+    state, generator = chosen.reset(clips[:1].time(0, n)), torch.Generator().manual_seed(0)
+    frames = []
+    for _ in range(8):
+        state, step = chosen.step(state, torch.tensor([presses[key]]), generator)
+        frames.append(step.frame[0])
+    print(f"{125 * (time.perf_counter() - started):.0f} ms a frame")  # 1000 / 8
+    return wm.viz.counterfactual_strip({key: torch.stack(frames)}, clips.frames[0, n - 1])
+
+
+_ = interact(explore, steps=IntSlider(3, 1, 8), key=Dropdown(options=list(presses)),
+             noise=FloatSlider(0.0, min=0, max=0.7, step=0.1))
+
+# %% [markdown]
+# <details><summary>What we saw</summary>
+#
+# PLAY_PROSE
+#
+# </details>
+#
+# Now with your hands: the world that **you** have trained, in the player. Note three things that it gets
+# wrong, and which of the pieces above would have to be better for each.
+
+# %%
+wm.play(run.system.world(), env=ENV, context=starts)
+
+# %% [markdown]
+# # 9 · Scale it
+#
+# ```
+# wmlearn fit gamengen --tier colab     # the shipped world's size, one GPU
+# wmlearn fit gamengen --tier node      # the paper's network, eight GPUs
+# wmlearn fit gamengen --tier pod       # several machines, or a TPU
+# ```
+#
+# With Stable Diffusion's own weights in a folder, `wmlearn.systems.gamengen.published.start_from` fills
+# the paper's network with them. How large is it?
+
+# %%
+from wmlearn.systems.gamengen import PAPER, GameNGen
+
+with torch.device("meta"):
+    paper_system = GameNGen(PAPER)
+parts = {"autoencoder": "autoencoder", "U-Net": "denoiser"}
+for name, part in parts.items():
+    count = [sum(p.numel() for p in getattr(s, part).parameters()) / 1e6
+             for s in (paper_system, system)]
+    print(f"{name}: the paper's {count[0]:.0f} million parameters, ours {count[1]:.1f}")
+
+# %% [markdown]
+# The paper trained for 700,000 steps of 128 samples on 128 TPUs (v5e), and plays at 20 frames a second on
+# one. What ours took stands in its card:
+
+# %%
+print(f"{card['frames']:,} frames, {card['steps']:,} steps of the denoiser after",
+      " and ".join(f"{steps:,} of the {part}" for part, steps in card["steps_before"].items()))
+print(card["hardware"])
+
+# %% [markdown]
+# # 10 · Exercises, and where to read on
+#
+# [The exercises](exercises/release/05_gamengen.ipynb): write $v$ and the way back, and noise on the past;
+# repair a world that fills with monsters; say whom to believe; and plan a human study.
+#
+# - The paper: Valevski and others (2024),
+#   [Diffusion Models Are Real-Time Game Engines](https://arxiv.org/abs/2408.14837), with
+#   [films](https://gamengen.github.io).
+# - Rombach and others (2022),
+#   [High-Resolution Image Synthesis with Latent Diffusion Models](https://arxiv.org/abs/2112.10752).
+# - Salimans and Ho (2022),
+#   [Progressive Distillation for Fast Sampling of Diffusion Models](https://arxiv.org/abs/2202.00512):
+#   where $v$ comes from.
+# - Song, Meng and Ermon (2020),
+#   [Denoising Diffusion Implicit Models](https://arxiv.org/abs/2010.02502).
+
+# %%
+from wmlearn import course
+
+course.footer(began, minutes=10, gigabytes=2)
