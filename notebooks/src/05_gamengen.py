@@ -81,10 +81,10 @@ from wmlearn.pixels import to_uint8
 from wmlearn.recipes.tiers import current_tier
 
 SIZES = {
-    "laptop": dict(frames=10_000, holdout=0.15, clips=16, horizon=64, finder=800, free=600,
-                   frames_shown=24, study=8),
-    "smoke": dict(frames=700, holdout=0.4, clips=2, horizon=4, finder=5, free=12,
-                  frames_shown=6, study=1),
+    "laptop": dict(frames=10_000, holdout=0.15, clips=16, horizon=64, pictures=24,
+                   finder=800, free=600, study=8),
+    "smoke": dict(frames=700, holdout=0.4, clips=2, horizon=4, pictures=6,
+                  finder=5, free=12, study=1),
 }
 SIZES["colab"] = SIZES["node"] = SIZES["pod"] = SIZES["laptop"]
 tier = current_tier().name
@@ -110,8 +110,10 @@ folder = f"data/doom-hud-chapter-{size['frames']}"
 store = wm.record(ENV, folder, frames=size["frames"], policy="mixed", seed=5)
 n = world.context_frames
 data = ClipDataModule(store, length=n + size["horizon"], holdout=size["holdout"])
-print(f"{store.num_frames} frames in {len(store)} episodes, {len(data.splits['val'])} held out;")
-print("the engine also tells:", ", ".join(store.info["state_names"][:4]), "and where monsters are.")
+held = len(data.splits["val"])
+print(f"{store.num_frames} frames in {len(store)} episodes, {held} of them held out;")
+names = ", ".join(store.info["state_names"][:4])
+print(f"the engine also tells: {names}, and where monsters are.")
 
 # %% [markdown]
 # What it tells is never given to the network at play. It is for our measurements: whether a dreamed
@@ -135,12 +137,12 @@ print("the engine also tells:", ", ".join(store.info["state_names"][:4]), "and w
 
 # %%
 system = wm.hub.load(NAME)
-clip = data.clips("val", count=size["frames_shown"], length=1, seed=1)
+clip = data.clips("val", count=size["pictures"], length=1, seed=1)
 with torch.inference_mode():
     latents = system.encode(clip.frames[:, 0])
     drawn = to_uint8(system.decode(latents))
-print("a frame:", tuple(clip.frames.shape[2:]), "=", clip.frames[0, 0].numel(), "numbers;",
-      "a latent:", tuple(latents.shape[1:]), "=", latents[0].numel())
+for name, one in (("frame", clip.frames[0, 0]), ("latent", latents[0])):
+    print(f"a {name}: {tuple(one.shape)} = {one.numel()} numbers")
 
 # %% [markdown]
 # **Look for** what is missing in the lower row: the grain of the wall is thinner, and far monsters are
@@ -149,7 +151,7 @@ print("a frame:", tuple(clip.frames.shape[2:]), "=", clip.frames[0, 0].numel(), 
 # %%
 wm.viz.strip({"real": clip.frames[:6, 0], "decoded": drawn[:6]}, [""] * 6,
              colors={"real": wm.viz.REAL},
-             alt="Six frames of DOOM, and below them the same after encoder and decoder.")
+             alt="Six frames of DOOM, and below them the same, encoded and decoded.")
 
 # %% [markdown]
 # A sixth of the numbers, and a picture that you would play. In decibels:
@@ -160,7 +162,8 @@ print(f"{kept.format(1)} dB between frame and decoded latent ({len(drawn)} frame
 
 # %% [markdown]
 # How many decibels is a JPEG worth? The paper gives its
-# 29.4 dB as "comparable to lossy JPEG compression"; here is the quality of equal PSNR for ours.
+# 29.4 dB as "comparable to lossy JPEG compression"; here is the quality of equal PSNR for ours, with JPEG's
+# colors at full resolution.
 
 # %%
 import io
@@ -174,13 +177,14 @@ def jpeg_db(frames, quality):
     found = []
     for frame in frames:
         file = io.BytesIO()
-        Image.fromarray(frame.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
+        picture = Image.fromarray(frame.permute(1, 2, 0).numpy())
+        picture.save(file, "JPEG", quality=quality, subsampling=0)
         again = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
         found.append(float(psnr(again[None], frame[None])))
     return sum(found) / len(found)
 
 
-table = {q: jpeg_db(clip.frames[:, 0], q) for q in (10, 20, 30, 50, 70, 85, 95)}
+table = {q: jpeg_db(clip.frames[:, 0], q) for q in (20, 50, 80, 90, 95, 97, 99)}
 print({q: round(db, 1) for q, db in table.items()})
 nearest = min(table, key=lambda q: abs(table[q] - kept.value))
 print(f"the autoencoder's {kept.value:.1f} dB are about JPEG quality {nearest}")
@@ -202,8 +206,8 @@ weight = weights[color_bins(clip.frames[:6, 0])][:, None]
 maps = (255 * (weight / weight.max()).sqrt()).byte().expand(-1, 3, -1, -1)
 wm.viz.strip({"real": clip.frames[:6, 0], "weight": maps}, [""] * 6,
              colors={"real": wm.viz.REAL},
-             alt="Six frames, and below them how much an error counts in each pixel: monsters, "
-                 "digits and muzzle flashes are bright, wall and floor are dark.")
+             alt="Six frames, and below them how much an error counts in each pixel: "
+                 "monsters, digits and muzzle flashes are bright, wall and floor dark.")
 
 # %% [markdown]
 # Monsters, digits and the flash of the gun light up; wall and floor stay dark.
@@ -239,7 +243,7 @@ assert torch.allclose(kl(mean, logvar), theirs, atol=1e-4)
 #
 # Think of $(x, \epsilon)$ as the axes of a plane: $z$ is one direction in it, and $v$ the direction at a
 # right angle to $z$. Who knows both can turn back: $\hat x = \alpha z - \sigma v$ and
-# $\hat\epsilon = \sigma z + \alpha v$. At $t = 1$ there is nothing but noise, and $v = -x$: the network
+# $\hat\epsilon = \sigma z + \alpha v$. Where $\sigma_t = 1$ there is nothing but noise, and $v = -x$: the network
 # must say what comes next without seeing any of it. Asked for the *noise* there, it would learn nothing.
 
 # %%
@@ -252,8 +256,10 @@ x, eps = torch.randn(2, 5).unbind(0)
 t = torch.linspace(0, 1, 5)
 alpha, sigma = (t * torch.pi / 2).cos(), (t * torch.pi / 2).sin()
 z, v = alpha * x + sigma * eps, alpha * eps - sigma * x
-again = turn_back(z, v, alpha, sigma)
-print("largest error:", max((again[0] - x).abs().max(), (again[1] - eps).abs().max()).item())
+x_again, eps_again = turn_back(z, v, alpha, sigma)
+error = torch.cat([x_again - x, eps_again - eps]).abs().max().item()
+print("largest error:", error)
+assert error < 1e-5
 
 # %% [markdown]
 # A DDIM step (Song, Meng and Ermon 2020) takes the two estimates and mixes them anew, with less noise:
@@ -263,9 +269,9 @@ print("largest error:", max((again[0] - x).abs().max(), (again[1] - eps).abs().m
 def ddim(v_of, z, levels):
     """From noise z to a sample; v_of(z, t) is the network."""
     for t, t_next in zip(levels[:-1], levels[1:], strict=True):
-        a, s = torch.cos(t * torch.pi / 2), torch.sin(t * torch.pi / 2)
-        x_hat, eps_hat = turn_back(z, v_of(z, t), a, s)
-        z = torch.cos(t_next * torch.pi / 2) * x_hat + torch.sin(t_next * torch.pi / 2) * eps_hat
+        angle, next_angle = t * torch.pi / 2, t_next * torch.pi / 2
+        x_hat, eps_hat = turn_back(z, v_of(z, t), angle.cos(), angle.sin())
+        z = next_angle.cos() * x_hat + next_angle.sin() * eps_hat
     return z
 
 
@@ -300,7 +306,7 @@ assert difference < 1e-4
 
 # %%
 def learn(noise, steps=2000):
-    """The matrix W of next = W past, from play in which the second number is always 0."""
+    """The matrix W of next = W past; in real play the second number is always 0."""
     draw = torch.Generator().manual_seed(0)
     W = (1.1 * torch.eye(2)).requires_grad_()
     optimizer = torch.optim.SGD([W], lr=0.05)
@@ -357,7 +363,8 @@ past = latents[:1].expand(1000, -1, -1, -1)[:, None]
 noisy, bucket = augment(past, torch.rand(1000), torch.randn(past.shape))
 added = (noisy - past).flatten(1).std(1)
 for b in (0, 4, 9):
-    print(f"bucket {b}: noise of {added[bucket == b].min():.2f} to {added[bucket == b].max():.2f}")
+    some = added[bucket == b]
+    print(f"bucket {b}: noise of {some.min():.2f} to {some.max():.2f}")
 
 # %% [markdown]
 # **The whole loss** is now five lines: noise on the past, noise on the next latent, and the question
@@ -369,13 +376,14 @@ from wmlearn.systems.gamengen.recipe import SMOKE
 
 
 def loss(denoiser, past, following, actions, uniform, normal):
-    """Squared error of v, for each sample [B]; `normal` draws standard normal numbers."""
+    """Squared error of v [B]; `normal` draws standard normal numbers."""
     strength = denoiser.config.context_noise * uniform[0] ** denoiser.config.noise_power
     noisy_past = past + strength.view(-1, 1, 1, 1, 1) * normal(*past.shape)
     level = denoiser.level_of(uniform[1])
     alpha, sigma = (f(level).view(-1, 1, 1, 1) for f in (path.alpha, path.sigma))
     eps = normal(*following.shape)
-    guess = denoiser.v(alpha * following + sigma * eps, level, noisy_past, strength, actions)
+    noisy = alpha * following + sigma * eps
+    guess = denoiser.v(noisy, level, noisy_past, strength, actions)
     return ((guess - (alpha * eps - sigma * following)) ** 2).mean((1, 2, 3))
 
 
@@ -422,7 +430,7 @@ for _ in range(120 if tier != "smoke" else 20):
     value.backward()
     optimizer.step()
     errors.append(value.item())
-print(f"loss {errors[0]:.2f} at first, {errors[-1]:.2f} after {len(errors)} steps on one batch")
+print(f"loss {errors[0]:.2f} at first, {errors[-1]:.2f} after {len(errors)} steps")
 assert errors[-1] < errors[0]
 
 # %% [markdown]
@@ -455,17 +463,20 @@ wm.viz.curves({"noise on the past": with_noise, "none": without,
 # The same in numbers, seed by seed:
 
 # %%
-lines = ["| own steps | with noise | without | difference, by seed |", "|---|---|---|---|"]
-by_level = [[run["psnr"] for run in noise["runs"] if run["noise"] == level] for level in (0.7, 0)]
-gains = torch.tensor(by_level[0]) - torch.tensor(by_level[1])  # [seeds, horizons]
+lines = ["| own steps | with noise | without | difference, by seed |",
+         "|---|---|---|---|"]
+by_level = {level: [run["psnr"] for run in noise["runs"] if run["noise"] == level]
+            for level in (0.7, 0.0)}
+gains = torch.tensor(by_level[0.7]) - torch.tensor(by_level[0.0])  # [seeds, horizons]
 for i, step in enumerate(noise["horizons"]):
     each = ", ".join(f"{gain:+.1f}" for gain in gains[:, i].tolist())
-    lines.append(f"| {step} | {with_noise[i]:.1f} dB | {without[i]:.1f} dB | {each} dB |")
+    means = f"{with_noise[i]:.1f} dB | {without[i]:.1f} dB"
+    lines.append(f"| {step} | {means} | {each} dB |")
 seconds = sorted(run["seconds"] for run in noise["runs"])
-Markdown("\n".join(lines) + f"\n\n{len(gains)} seeds each; {noise['steps']} steps of batch "
-         f"{noise['batch']}, {seconds[0]} to {seconds[-1]} s of one core; {noise['frames']:,} "
-         f"frames of the learning agent's play; {noise['context']} past frames; "
-         f"{noise['clips']} held-out clips.")
+Markdown("\n".join(lines) + f"""\n
+{len(gains)} seeds each; {noise["steps"]} steps of batch {noise["batch"]}, {seconds[0]}
+to {seconds[-1]} s of one core; {noise["frames"]:,} frames of the learning agent's play;
+{noise["context"]} past frames; {noise["clips"]} held-out clips.""")
 
 # %% [markdown]
 # NOISE_PROSE
@@ -487,8 +498,8 @@ warnings.filterwarnings("ignore", module="lightning")
 spans = {"system.autoencoder_span": (0.0, 0.0), "system.denoiser_span": (0.0, 1.0),
          "system.decoder_span": (1.0, 1.0)}
 given = {"init": NAME} if tier != "smoke" else {}
-run = fit("gamengen", data=folder, frames=size["frames"], holdout=size["holdout"], seed=1,
-          out=f"{runs}/gamengen", **given, **(spans if given else {}))
+run = fit("gamengen", data=folder, frames=size["frames"], holdout=size["holdout"],
+          seed=1, out=f"{runs}/gamengen", **given, **(spans if given else {}))
 
 # %% [markdown]
 # While it trained, it was asked for the next frame of held-out clips. The grey line is the baseline that
@@ -555,8 +566,8 @@ for i in range(min(3, len(clips))):
     rows |= {f"real {i + 1}": real[i, at], f"dream {i + 1}": dream[i, at]}
 wm.viz.strip(rows, [f"step {k}" for k in ahead],
              colors={f"real {i + 1}": wm.viz.REAL for i in range(3)},
-             alt="Pairs of rows: real frames at several steps, and below them what the network "
-                 "dreams under the same keys.")
+             alt="Pairs of rows: real frames at several steps, and below them what the "
+                 "network dreams under the same keys.")
 
 # %% [markdown]
 # STRIP_PROSE
@@ -566,14 +577,15 @@ wm.viz.strip(rows, [f"step {k}" for k in ahead],
 # in *real* frames is the ceiling; what a copy of the last frame gives is the floor.
 
 # %%
-from wmlearn.chapters.ch05_gamengen.judge import HudReader, gradient, in_place, train_finder
+from wmlearn.chapters.ch05_gamengen.judge import HudReader, in_place, train_finder
 
 every = data.clips("train", count=min(3000, 20 * len(store)), length=1, seed=7)
 hud = HudReader(every.frames[:, 0], every.state[:, 0])
 finder = train_finder(every.frames[:, 0], every.state[:, 0], size["finder"])
 right, count = in_place(finder, real[:, 0], clips.state[:, n])
-print(f"monsters of real frames found: {right.sum():.0f} of {count.sum():.0f};", "bullets read:",
-      f"{(hud.read(real[:, 0])['ammo'] == clips.state[:, n, 0]).float().mean():.0%}")
+bullets = (hud.read(real[:, 0])["ammo"] == clips.state[:, n, 0].round()).float().mean()
+print(f"in real frames: {right.sum():.0f} of {count.sum():.0f} monsters found, "
+      f"bullets read rightly in {bullets:.0%}")
 
 # %% [markdown]
 # Now the dream, beside floor and ceilings, on the clips above:
@@ -586,7 +598,7 @@ lines = ["| step | | monsters in their place | bullets right | health right |",
 for k in [k for k in ahead if k in (1, 8, 32)]:
     state = clips.state[:, n + k - 1]
     for name, frames in (("dream", dream[:, k - 1]), ("autoencoder", kept[k]),
-                         ("real", real[:, k - 1]), ("copy", dreams["copy last frame"][:, k - 1])):
+                         ("real", real[:, k - 1]), ("copy", clips.frames[:, n - 1])):
         right, count = in_place(finder, frames, state)
         read = hud.read(frames)
         correct = [(read[word] == state[:, column].round()).float().mean()
@@ -604,11 +616,13 @@ Markdown("\n".join(lines))
 # is grain.
 
 # %%
+from wmlearn.chapters.ch05_gamengen.judge import gradient
+
 base_size = gradient(real).mean()
 for k in sorted({min(32, size["horizon"]), size["horizon"]}):
     print(f"dream, step {k}: {gradient(dream[:, k - 1]).mean() / base_size:.2f}")
-encoded = gradient(torch.stack(list(kept.values()), 1)).mean() / gradient(real[:, at]).mean()
-print(f"autoencoder: {encoded:.2f}")
+encoded = gradient(torch.stack(list(kept.values()), 1)).mean()
+print(f"autoencoder: {encoded / gradient(real[:, at]).mean():.2f}")
 
 # %% [markdown]
 # The paper fine-tunes the **decoder** alone at the end, to mend what Stable Diffusion's does to DOOM's
@@ -634,17 +648,18 @@ Markdown("\n".join(lines) + f"\n\n{shown['decoder']['frames']} frames of held-ou
 # the status bar, too.
 
 # %%
-from wmlearn.data.clip import Clip
-
 longest = sorted(data.splits["val"], key=lambda i: store.lengths[i])[-2:]
 begin = store.clip([(i, 0) for i in longest], n)
-keys = [torch.from_numpy(store[i].actions[n:].copy()) for i in longest]
-keys = torch.stack([k.repeat(-(-size["free"] // len(k)))[: size["free"]] for k in keys])
-free = rollout_batches(world, Clip(begin.frames, begin.actions), 0, keys)
-shots = [max(1, round(size["free"] * share)) for share in (0.002, 0.03, 0.17, 0.33, 0.5, 0.67, 0.83, 1)]
-wm.viz.strip({f"dream {i + 1}": free[i, [k - 1 for k in shots]] for i in range(len(free))},
-             [f"step {k}" for k in shots],
-             alt="Two dreams of 600 steps, eight frames of each.")
+keys = []
+for i in longest:
+    played = torch.from_numpy(store[i].actions[n:].copy())
+    keys.append(played.repeat(1 + size["free"] // len(played))[: size["free"]])
+free = rollout_batches(world, begin, 0, torch.stack(keys))
+eighth = size["free"] // 8
+shots = [1, *(k * eighth for k in range(1, 9))]
+rows = {f"dream {i + 1}": free[i, [k - 1 for k in shots]] for i in range(len(free))}
+wm.viz.strip(rows, [f"step {k}" for k in shots],
+             alt="Two dreams of 600 steps, nine frames of each.")
 
 # %% [markdown]
 # FREE_PROSE
@@ -686,17 +701,19 @@ def row(name, label, more=()):
     """A line of the table on sampling."""
     found = table[name]
     cells = [f"{found[f'psnr {k}']['value']:.1f}" for k in (8, 32)]
-    cells += [Estimate(**found["monsters 8"]).format(2), Estimate(**found["ammo 8"]).format(2)]
+    cells += [Estimate(**found[f"{what} 8"]).format(2) for what in ("monsters", "ammo")]
     cells += [f"{found['sharpness']:.2f}", f"{found['flicker']:.2f}", *more]
     return f"| {label} | " + " | ".join(cells) + " |"
 
 
-head = ("PSNR at 8 | at 32 | monsters at 8 | bullets at 8 | sharpness at 32 | flicker")
+head = "PSNR at 8 | at 32 | monsters at 8 | bullets at 8 | sharpness at 32 | flicker"
 lines = [f"| steps | {head} | frames/s here |", "|" + "---|" * 8]
 for k in (1, 2, 3, 4, 8):
-    lines.append(row(f"steps {k}", k, [f"{speed_of(system.world({'num_steps': k})):.0f}"]))
+    speed = speed_of(system.world({"num_steps": k}))
+    lines.append(row(f"steps {k}", k, [f"{speed:.0f}"]))
 lines += [row(name, name, ["–"]) for name in ("autoencoder", "copy")]
-Markdown("\n".join(lines) + f"\n\n{table['clips']} clips; intervals by drawing episodes again.")
+note = f"{table['clips']} clips; intervals by drawing episodes again."
+Markdown("\n".join(lines) + "\n\n" + note)
 
 # %% [markdown]
 # STEPS_PROSE
@@ -753,19 +770,22 @@ def cell(name, digits=2):
     value = metrics.get(name)
     if value is None:
         return "–"
-    return Estimate(**value).format(digits) if isinstance(value, dict) else f"{value:.{digits}f}"
+    if not isinstance(value, dict):
+        return f"{value:.{digits}f}"
+    return Estimate(**value).format(digits)
 
 
-lines = ["| own steps | | PSNR (dB) | monsters in place | bullets right | health right |",
-         "|---|---|---|---|---|---|"]
+lines = ["| own steps | | PSNR (dB) | monsters in place | bullets | health right |"]
+lines += ["|" + "---|" * 6]
 for h in (1, 8, 32, 64):
     for name in ("dream", "copy", "real"):
         lines.append(f"| {h} | {name} | {cell(f'psnr {h} {name}', 1)} | "
                      f"{cell(f'monsters {h} {name}')} | {cell(f'ammo {h} {name}')} | "
                      f"{cell(f'health {h} {name}')} |")
-Markdown("\n".join(lines) + f"\n\nSharpness over real after 32 own steps {cell('sharpness 32')}, "
-         f"after 100 {cell('sharpness 100')}; change where the engine stands still, over real: "
-         f"{cell('flicker')}.")
+Markdown("\n".join(lines) + f"""\n
+Sharpness over real after 32 own steps {cell("sharpness 32")}, after 100
+{cell("sharpness 100")}; change where the engine stands still, over real:
+{cell("flicker")}.""")
 
 # %% [markdown]
 # CARD_PROSE
@@ -783,15 +803,16 @@ Markdown("\n".join(lines) + f"\n\nSharpness over real after 32 own steps {cell('
 
 # %%
 ranking = shown["ranking"]
-lines = ["| decisions of the player (rest random) | return in the dream | in the engine |",
-         "|---|---|---|"]
+lines = ["| the player's own decisions | return in the dream | in the engine |"]
+lines += ["|---|---|---|"]
 for name, both in ranking["returns"].items():
-    means = [mean_estimate(torch.tensor(both[side])).format(2) for side in ("dream", "engine")]
-    lines.append(f"| {name.split()[0]} | {means[0]} | {means[1]} |")
+    means = [mean_estimate(torch.tensor(both[side])) for side in ("dream", "engine")]
+    cells = [name.split()[0], *(mean.format(2) for mean in means)]
+    lines.append("| " + " | ".join(cells) + " |")
 rank, bias = (Estimate(**ranking[name]).format(2) for name in ("spearman", "bias"))
-Markdown("\n".join(lines) + f"\n\nRank correlation {rank}, bias {bias} ({ranking['episodes']} "
-         f"episodes a side of at most {ranking['steps']} steps; intervals by drawing episodes "
-         "again).")
+Markdown("\n".join(lines) + f"""\n
+Rank correlation {rank}, bias {bias} ({ranking["episodes"]} episodes a side of at most
+{ranking["steps"]} steps; intervals by drawing episodes again).""")
 
 # %% [markdown]
 # RANK_PROSE
@@ -824,8 +845,8 @@ print(study.result())
 
 # %%
 longer = min(56, size["horizon"])
-study_long = Study(real[:count, :longer], dream[:count, :longer], seed=int(time.time()) + 1,
-                   file=runs / "study.jsonl")
+study_long = Study(real[:count, :longer], dream[:count, :longer],
+                   seed=int(time.time()) + 1, file=runs / "study.jsonl")
 study_long.widget()
 
 # %% [markdown]
@@ -861,13 +882,14 @@ presses = {"nothing": 0, "turn left": 1, "turn right": 2, "attack": 3}
 def explore(steps, noise, key):
     started = time.perf_counter()
     chosen = system.world({"num_steps": steps, "context_noise": noise})
-    state, generator = chosen.reset(clips[:1].time(0, n)), torch.Generator().manual_seed(0)
-    frames = []
+    state, frames = chosen.reset(state0), []
+    generator = torch.Generator().manual_seed(0)
     for _ in range(8):
         state, step = chosen.step(state, torch.tensor([presses[key]]), generator)
         frames.append(step.frame[0])
     print(f"{125 * (time.perf_counter() - started):.0f} ms a frame")  # 1000 / 8
-    return wm.viz.counterfactual_strip({key: torch.stack(frames)}, clips.frames[0, n - 1])
+    begin = clips.frames[0, n - 1]
+    return wm.viz.counterfactual_strip({key: torch.stack(frames)}, begin)
 
 
 _ = interact(explore, steps=IntSlider(3, 1, 8), key=Dropdown(options=list(presses)),
@@ -914,8 +936,9 @@ for name, part in parts.items():
 # one. What ours took stands in its card:
 
 # %%
-print(f"{card['frames']:,} frames, {card['steps']:,} steps of the denoiser after",
-      " and ".join(f"{steps:,} of the {part}" for part, steps in card["steps_before"].items()))
+steps = card["steps_before"] | {"denoiser": card["steps"]}
+words = ", ".join(f"{count:,} of the {part}" for part, count in steps.items())
+print(f"{card['frames']:,} frames; training steps: {words};")
 print(card["hardware"])
 
 # %% [markdown]
