@@ -46,6 +46,7 @@ FREE = 600  # own steps of free play: 34 s at 17.5 frames a second
 SECOND = 17  # frames
 SHORT = 28  # frames of the paper's short clips, 1.6 s
 PARTS = ["ranking", "sampling", "short_cut", "decoder", "tell"]
+JUDGING = 200  # steps of a judge's training
 SHARE = 0.25  # decisions at random in free play
 
 
@@ -126,8 +127,10 @@ def short_cut(system: GameNGen, store: EpisodeStore, readers, count: int) -> dic
     for name, places in zip(("shot", "other"), moments, strict=True):
         clip = store.clip(places, n + steps)
         episodes = torch.tensor([episode for episode, _ in places])
-        for kind, frames in (("engine", clip.frames[:, n:]),
-                             ("dream", rollout_batches(world, clip, 0))):  # fmt: skip
+        real = clip.frames[:, n:]
+        dream = rollout_batches(world, clip, 0)
+        kinds = {"engine": real, "autoencoder": through_autoencoder(system, real), "dream": dream}
+        for kind, frames in kinds.items():
             share = mean_estimate(appears(readers[1], frames), episodes)
             found[f"{name} {kind}"] = plain(share) | {"moments": len(places)}
     return found
@@ -176,7 +179,7 @@ def can_one_tell(system: GameNGen, store: EpisodeStore, player: Path, dreams: in
     clip = store.clip(places, n + SHORT)
     episode = torch.tensor([number for number, _ in places])
     right, groups = told_apart(
-        clip.frames[:, n:], rollout_batches(world, clip, 0), episode % 2 == 1, episode, 300
+        clip.frames[:, n:], rollout_batches(world, clip, 0), episode % 2 == 1, episode, JUDGING
     )
     found = {"short": plain(mean_estimate(right, groups)) | {"pairs": len(right)}}
     print(found, flush=True)
@@ -190,7 +193,7 @@ def can_one_tell(system: GameNGen, store: EpisodeStore, player: Path, dreams: in
         half = [i for i in numbers if i % 2 == number % 2]
         places += draw_windows(store.lengths, half, SECOND + n, windows, 100 + number)
     real = store.clip(places, SECOND + n).frames[:, n:]
-    right, groups = told_apart(real, late, dream % 2 == 1, dream, 300)
+    right, groups = told_apart(real, late, dream % 2 == 1, dream, JUDGING)
     order = torch.arange(len(late))  # of the answers: first the odd half, which is tested first
     last = torch.cat([order[dream % 2 == 1], order[dream % 2 == 0]]) % windows == windows - 1
     found["late"] = plain(mean_estimate(right, groups)) | {"pairs": len(right)}
