@@ -652,9 +652,9 @@ wm.viz.strip(rows, [f"step {k}" for k in shots],
              alt="Two dreams of 600 steps, nine frames of each.")
 
 # %% [markdown]
-# It is DOOM to the end: wall, floor, gun and flash stay, under a faint pattern of stripes. But little
-# happens. Where there should be monsters that come nearer there are smudges, and the bullets go down in jumps,
-# up again once, and then stay at zero. With a player at the keys ([`tables.py`](../wmlearn/chapters/ch05_gamengen/tables.py)), who chose a
+# It is DOOM to the end: wall, floor, gun and flash stay as sharp as they were. But little happens. Where
+# there should be monsters that come nearer there are smudges, and once the bullets are spent the number
+# stays. With a player at the keys ([`tables.py`](../wmlearn/chapters/ch05_gamengen/tables.py)), who chose a
 # quarter of the decisions at random:
 
 # %%
