@@ -788,8 +788,7 @@ film = np.concatenate([store[held[i]].frames[:30] for i in (0, 12, 33)])
 shots = split(film)
 print("cuts found at", [shot.begin for shot in shots[1:]], "(true: 30, 60)")
 for shot in shots:
-    print(f"frames {shot.begin} on: {caption(shot).caption}, "
-          f"{keep(shot) or 'kept'}")
+    print(f"frames {shot.begin} on: {caption(shot).caption}, {keep(shot) or 'kept'}")
 wm.viz.curves({"change, motion left out": change(film)}, xlabel="frame",
               ylabel="8-bit levels")
 
