@@ -786,8 +786,7 @@ for name, got, mark, ok in marks:
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# The first line is of a busy machine, where two threads wait for each other; on one thread the work of a video
-# was 1.6 seconds (`seconds` in the card), which is within the mark. There is nothing of the report's to set
+# The first line counts the work of both cores; the wait is about half of it (section 5). There is nothing of the report's to set
 # beside these figures: it publishes films and no numbers.
 #
 # # 8 · Is it a world simulator? The debate
