@@ -786,8 +786,8 @@ for name, got, mark, ok in marks:
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# The first line counts the work of both cores; the wait is about half of it (section 5). There is nothing of the report's to set
-# beside these figures: it publishes films and no numbers.
+# The first line counts the work of both cores; the wait is about half of it (section 5).
+# There is nothing of the report's to set beside these figures: it publishes films and no numbers.
 #
 # # 8 · Is it a world simulator? The debate
 #
