@@ -220,7 +220,7 @@ class Needs:
         """What ``world`` lacks, in words; empty where it will do."""
         lacks = []
         if self.discrete and not isinstance(world.action_space, gymnasium.spaces.Discrete):
-            lacks.append(f"Discrete actions (this world's are {world.action_space})")
+            lacks.append(f"Discrete actions (this world's are {type(world.action_space).__name__})")
         if self.rewards and not world.predicts_reward:
             lacks.append("rewards (this world predicts none)")
         if self.frames and isinstance(world, FeatureWorld):

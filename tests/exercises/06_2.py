@@ -92,7 +92,6 @@ WRONG = [
     ("not_divided", (noisy, not_divided, levels), "not divided by t"),
     ("jumps", (noisy, jumps, levels), "jumps to the estimate"),
     ("halfway", (noisy, halfway, levels), "with the velocity v"),
-    ("always_half", (noisy, always_half, levels), "with the velocity v"),
     ("not_a_number", (noisy, not_a_number, levels), "0 / 0 is NaN"),
     (
         "given_are_replaced",
@@ -146,4 +145,8 @@ def levels_with_numpy(steps, frames, given, shift):
 RIGHT = [
     ("lerp and loops", (noisy_by_lerp, euler_by_velocity, levels_by_loops)),
     ("in_double", (noisy_in_double, euler_in_double, levels_with_numpy)),
+]
+
+ALSO = [
+    ("always_half", (noisy, always_half, levels), "with the velocity v"),
 ]
