@@ -234,6 +234,16 @@ time.sleep(60)
 
 @needs_doom
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the guard needs /proc")
+def test_no_place_for_the_engines_settings_gets_a_sentence(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(OSError, match="name another place in TMPDIR"):
+        envs.make("doom/basic")
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_doom
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the guard needs /proc")
 def test_nothing_stays_behind_whenever_the_process_is_killed(tmp_path):
     code = "from wmlearn.envs import make; import vizdoom; print(flush=True); make('doom/basic')"
     known = {
