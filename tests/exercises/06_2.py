@@ -53,6 +53,23 @@ def given_are_replaced(z, x_hat, t, t_next):
     return x_hat + wide(t_next / t.clamp(min=1e-8)) * (z - x_hat)
 
 
+def given_as_in_the_first(z, x_hat, t, t_next):
+    given, out = t[0] == 0, given_are_replaced(z, x_hat, t, t_next)
+    out[:, given] = z[:, given]
+    return out
+
+
+def given_in_any(z, x_hat, t, t_next):
+    given, out = (t == 0).any(0), given_are_replaced(z, x_hat, t, t_next)
+    out[:, given] = z[:, given]
+    return out
+
+
+def given_in_all(z, x_hat, t, t_next):
+    given = (t == 0).all(0)[:, None, None, None]
+    return torch.where(given, z, not_a_number(z, x_hat, t, t_next))
+
+
 def halfway(z, x_hat, t, t_next):
     return x_hat + 0.25 * (z - x_hat)
 
@@ -97,6 +114,11 @@ WRONG = [
         "given_are_replaced",
         (noisy, given_are_replaced, levels),
         "not become the network's estimate",
+    ),
+    (
+        "given_as_in_the_first",
+        (noisy, given_as_in_the_first, levels),
+        "each sample has its own given frames",
     ),
     ("rising", (noisy, euler, rising), "the levels rise"),
     ("not_shifted", (noisy, euler, not_shifted), "evenly spaced"),
@@ -148,5 +170,7 @@ RIGHT = [
 ]
 
 ALSO = [
+    ("given_in_any", (noisy, given_in_any, levels), "each sample has its own given frames"),
+    ("given_in_all", (noisy, given_in_all, levels), "each sample has its own given frames"),
     ("always_half", (noisy, always_half, levels), "with the velocity v"),
 ]
