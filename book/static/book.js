@@ -53,6 +53,11 @@
   // Sphinx calls the references a list; its entries have to say that they are in it.
   document.querySelectorAll(".citation-list > .citation").forEach((entry) => entry.setAttribute("role", "listitem"));
 
+  // On a phone a figure made for a wide page keeps a size at which its words can be read.
+  const widen = (img) => { if (img.naturalWidth > 700 && img.closest(".cell_output")) img.classList.add("wide"); };
+  document.querySelectorAll(".cell_output img").forEach((img) => { if (img.complete) widen(img); });
+  document.addEventListener("load", ({ target }) => { if (target.tagName === "IMG") { widen(target); reachable(); } }, true);
+
   // Wide outputs scroll by themselves: let the keyboard reach them.
   const reachable = () => document.querySelectorAll(".cell_output, .wm-scroll, .wm-flow, pre, .pst-scrollable-table-container, mjx-container[display=true]")
     .forEach((box) => { if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0; });

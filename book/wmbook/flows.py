@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
+_COLUMN, _ROW = 206, 74  # from middle to middle
 _WIDTH, _HEIGHT, _LINE = 156, 34, 17  # of a box of one line, and of each further line
+_LETTER = 8.0  # width of a letter, at most
 _KINDS = {
     "real": ("var(--wm-real)", "1.8", ""),
     "dream": ("var(--wm-dream)", "1.8", ""),
@@ -19,7 +21,7 @@ class Box:
     """A box of the figure.
 
     Attributes:
-        x, y: its middle, in units of a column (192) and a row (74).
+        x, y: its middle, in units of a column and a row.
         text: lines, parted by newlines.
         kind: ``real``, ``dream``, ``net`` (something that is trained) or ``data``.
         wide: width in units of the usual one.
@@ -33,12 +35,13 @@ class Box:
 
     @property
     def middle(self) -> tuple[float, float]:
-        return 90 + 192 * self.x, 40 + 74 * self.y
+        return 90 + _COLUMN * self.x, 40 + _ROW * self.y
 
     @property
     def half(self) -> tuple[float, float]:
-        lines = self.text.count("\n")
-        return _WIDTH * self.wide / 2, (_HEIGHT + _LINE * lines) / 2
+        lines = self.text.split("\n")
+        room = min(_LETTER * max(map(len, lines)) + 16, _COLUMN - 28)
+        return max(_WIDTH * self.wide, room) / 2, (_HEIGHT + _LINE * (len(lines) - 1)) / 2
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Flow:
         return (
             f'<figure class="wm-flow"><svg viewBox="{size}" role="img" '
             f'aria-label="{escape(self.alt)}" '
-            f'style="min-width: {0.72 * (right - left):.0f}px" font-family="inherit" '
+            f'style="min-width: {0.72 * (right - left):.0f}px; max-width: {right - left:.0f}px" font-family="inherit" '
             f'font-size="13.5">'
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
             'markerHeight="7" '
@@ -109,17 +112,26 @@ class Flow:
             side = 1 if by > ay else -1
             p, q = (ax, ay + side * a.half[1]), (bx, by - side * b.half[1])
             path = f"M{p[0]:.0f} {p[1]:.0f}L{q[0]:.0f} {q[1]:.0f}"
-        middle = ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2 - 5)
-        label = (
-            f'<text x="{middle[0]:.0f}" y="{middle[1]:.0f}" text-anchor="middle" '
-            f'font-size="12">{escape(word)}</text>'
-            if word
-            else ""
-        )
+        label = self._label(word, p, q)
         return (
             f'<path d="{path}" fill="none" stroke="var(--wm-quiet)" stroke-width="1.5" '
             f'marker-end="url(#tip)"/>{label}'
         )
+
+    @staticmethod
+    def _label(word: str, p: tuple[float, float], q: tuple[float, float]) -> str:
+        """Words beside an arrow: right of one that goes up or down, over another, one a line."""
+        if not word:
+            return ""
+        x, y = (p[0] + q[0]) / 2, (p[1] + q[1]) / 2
+        if p[0] == q[0]:
+            return f'<text x="{x + 8:.0f}" y="{y + 4:.0f}" font-size="12">{escape(word)}</text>'
+        lines = word.split()
+        spans = "".join(
+            f'<tspan x="{x:.0f}" y="{y - 6 - 13 * (len(lines) - 1 - i):.0f}">{escape(line)}</tspan>'
+            for i, line in enumerate(lines)
+        )
+        return f'<text text-anchor="middle" font-size="12">{spans}</text>'
 
 
 FLOWS = {

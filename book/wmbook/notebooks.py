@@ -7,7 +7,7 @@ import re
 from html import escape
 from pathlib import Path
 
-from wmbook import films, terms
+from wmbook import cards, films, terms
 from wmbook.links import rewrite
 from wmbook.places import place
 
@@ -32,7 +32,7 @@ def stage(path: Path, source: str, folder: Path) -> Path:
             cell["source"] = _lower_headings(text, keep_first=first) if several else text
             first = first and not re.search(r"^# ", text, flags=re.MULTILINE)
             continue
-        named = re.findall(r"""\b(?:load|load_world)\(\s*["']([a-z0-9-]+)["']""", text)
+        named = [name for name in cards.named(text) if films.find(name)]
         world = named[0] if named else world
         if text.startswith("# Setup:"):
             cell["metadata"].setdefault("tags", []).append("hide-input")

@@ -64,31 +64,32 @@ def _memory(row: dict) -> str:
     )
 
 
+_MARKS = dict(zip(_TIERS, ("circle", "square", "diamond", "star"), strict=True))
+
+
 def figure() -> str:
     """Memory of the optimizer against clips seen, a line for each system from tier to tier."""
     drawn = figures.base(
-        xaxis=dict(title="clips seen in training", type="log"),
-        yaxis=dict(title="memory for the optimizer (MB)", type="log"),
+        height=580,
+        xaxis=dict(title="clips seen in training", type="log", dtick=1),
+        yaxis=dict(title="memory for the optimizer (MB)", type="log", dtick=1),
     )
     names = list(dict.fromkeys(row["system"] for row in rows()))
-    for name, hue, dash in zip(names, figures.HUES * 2, figures.DASHES * 2, strict=False):
+    for name, hue, dash in zip(names, figures.HUES * 3, figures.DASHES * 3, strict=False):
         own = [row for row in rows() if row["system"] == name]
         drawn.add_scatter(
             x=[row["samples"] for row in own],
             y=[row["megabytes"] for row in own],
-            mode="lines+markers+text",
-            text=[row["tier"] for row in own],
-            textposition=["top center", "top center", "bottom center", "top center"][: len(own)],
+            mode="lines+markers",
             name=name,
             line=dict(color=hue, dash=dash, width=2),
-            marker=dict(size=10, symbol=["circle", "square", "diamond", "star"][: len(own)]),
+            marker=dict(size=11, symbol=[_MARKS[row["tier"]] for row in own]),
             customdata=[
-                [f"{row['parameters'] / 1e6:.1f} M", f"{row['steps']:,}", row["batch"]]
+                [row["tier"], f"{row['parameters'] / 1e6:.1f} M", f"{row['steps']:,}", row["batch"]]
                 for row in own
             ],
-            hovertemplate="%{fullData.name}, %{text}<br>%{customdata[0]} parameters, %{y:.3g} "
-            "MB<br>"
-            "%{customdata[1]} steps of %{customdata[2]} clips<extra></extra>",
+            hovertemplate="%{fullData.name}, %{customdata[0]}<br>%{customdata[1]} parameters, "
+            "%{y:.3g} MB<br>%{customdata[2]} steps of %{customdata[3]} clips<extra></extra>",
         )
     first, last = rows()[0], max(rows(), key=lambda row: row["megabytes"])
     alt = (
@@ -103,5 +104,7 @@ def figure() -> str:
         (r["system"], r["tier"], f"{r['parameters'] / 1e6:.1f} M", _memory(r), f"{r['samples']:,}")
         for r in rows()
     ]
-    title = "One code, other numbers: from the laptop to the pod. Hover for parameters and steps."
+    marks = ", ".join(f"{mark} {tier}" for tier, mark in _MARKS.items())
+    title = f"One code, other numbers, from the laptop to the pod ({marks}). Hover for parameters "
+    title += "and steps; click a name to hide it, twice to see it alone."
     return figures.show(drawn, alt, header, data, title)
