@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from wmbook import cards, figures
+from wmbook import cards, figures, films, results
 from wmbook import rows as wmrows
 from wmbook.cards import estimate
 from wmbook.places import ROOT
@@ -29,8 +29,9 @@ def horizon_figure() -> str:
     header = ("World", "Frames ahead", "Dream", "Copy of the last frame", "Other actions")
     alt = f"PSNR falls with the horizon. {says}."
     title = "PSNR against horizon: solid the dream, dotted a copy of the last frame. "
-    title += "Hover for the values; click a name to hide it."
-    return figures.show(figures.horizon_curves(worlds), alt, header, rows, title)
+    title += "Hover for the values; click a name to hide it, a pale one to show it."
+    twins = [name for name, _ in worlds if films.find(name) is None]
+    return figures.show(figures.horizon_curves(worlds, twins), alt, header, rows, title)
 
 
 def _error_left(name: str) -> tuple[float, float | None, float | None, str] | None:
@@ -76,6 +77,28 @@ def comparison_figure() -> str:
     header = ("World", "Minutes of training", "On", "Error left, 8 frames ahead", "Error of")
     title = "Error left 8 frames ahead, in units of what copying leaves (dotted line). "
     title += "Filled: trained on two CPU cores; open: on a GPU."
+    return figures.show(figure, alt, header, rows, title)
+
+
+def fidelity_figure() -> str:
+    """Utility against the error that is left, a point for each world of which both are known."""
+    points, rows = [], []
+    for name in cards.names():
+        left, found = _error_left(name), results.utility_share(name)
+        if left and found:
+            share, what = found
+            hover = f"{name}<br>{left[0]:.2f} of a copy's {left[3]}<br>{what}: {share:.2f}"
+            points.append(dict(x=left[0], y=share, name=name, hover=hover))
+            rows.append((name, f"{left[0]:.2f}", left[3], f"{share:.2f}", what))
+    figure = figures.scatter(
+        points, "error left, 8 frames ahead (1 = as a copy; less is better)",
+        "utility (0 = chance, 1 = best)", log=False,
+    )  # fmt: skip
+    figure.update_yaxes(range=[min(0, *(p["y"] for p in points)) - 0.05, 1.05])
+    alt = "Utility against the error left, a point for each world; they lie on no line. "
+    alt += " ".join(f"{p['name']}: error {p['x']:.2f}, utility {p['y']:.2f}." for p in points)
+    header = ("World", "Error left", "Error of", "Utility", "What is asked")
+    title = "Worlds that err alike are of very different use. Hover to see what each was asked."
     return figures.show(figure, alt, header, rows, title)
 
 

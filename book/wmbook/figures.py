@@ -20,8 +20,11 @@ HUES = (
     "#3d9aa8",
     "#8c6d5a",
     "#6b7a99",
+    "#7d6be0",
+    "#9c9a2f",
+    "#d4729f",
 )  # not real's, not dream's
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")  # with 7 hues: 35 pairs
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "8px,3px")
 
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "hexagon", "cross", "x")
@@ -68,7 +71,7 @@ def base(height: int = 520, **layout) -> go.Figure:
     figure.layout.template = go.layout.Template()
     figure.update_layout(
         height=height,
-        margin=dict(l=60, r=20, t=20, b=125),
+        margin=dict(l=60, r=20, t=20, b=150),
         legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom", x=0),
         hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)",
@@ -79,12 +82,15 @@ def base(height: int = 520, **layout) -> go.Figure:
     return figure
 
 
-def horizon_curves(worlds: Sequence[tuple[str, Sequence]]) -> go.Figure:
+def horizon_curves(
+    worlds: Sequence[tuple[str, Sequence]], folded: Sequence[str] = ()
+) -> go.Figure:
     """PSNR against horizon for several worlds, each with its own copy-last-frame baseline.
 
     Args:
         worlds: name, and the rows of its curve: frames ahead, and the estimates of the dream and of
             the copy (``value``, ``low`` and ``high``).
+        folded: names that are shown only after a click on them in the legend.
     """
     ticks = [1, 2, 4, 8, 16, 32, 64]
     figure = base(
@@ -107,6 +113,7 @@ def horizon_curves(worlds: Sequence[tuple[str, Sequence]]) -> go.Figure:
                 name=label,
                 legendgroup=name,
                 showlegend=column == 1,
+                visible="legendonly" if name in folded else True,
                 line=dict(color=hue, dash=dash, width=width),
                 hovertemplate="%{fullData.name}<br>%{x} ahead: %{y:.1f} dB "
                 "[%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",

@@ -181,6 +181,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "comparison_table": results.comparison,
     "comparison_figure": charts.comparison_figure,
     "fidelity_table": results.fidelity,
+    "fidelity_figure": charts.fidelity_figure,
     "purposes": systems.purposes,
     "tier_table": tiers.table,
     "tier_figure": tiers.figure,

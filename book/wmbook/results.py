@@ -271,7 +271,7 @@ def _control_cell(name: str) -> str:
         own = estimate(metrics["landscape_distance"], "", 2)
         chance = metrics["landscape_distance_chance"]
         return f"energy's minimum off by {own.html()}<br>chance {chance:.2f}"
-    return _DASH
+    return "<br>".join(rows.cell(name, "control")) or _DASH
 
 
 def _utility_cell(name: str) -> str:
@@ -296,6 +296,32 @@ def _utility_cell(name: str) -> str:
             f"{row['name']} {estimate(row['value']).html()}" for row in utility["returns"]
         )
     return "<br>".join(rows.cell(name, "utility")) or _DASH
+
+
+def utility_share(name: str) -> tuple[float, str] | None:
+    """How far a world carries on the way from chance, 0, to the best possible, 1; and at what."""
+    found = cards.evaluation(name) or {}
+    metrics = cards.card(name).get("metrics", {})
+    if "reach" in metrics:
+        return metrics["reach"][0], "picture goals reached"
+    if score := found.get("latent_actions"):
+        chance = 1 / len(score["classes"])
+        return (score["recall"]["value"] - chance) / (1 - chance), "actions told apart"
+    for row in rows.of(name):
+        if row.get("share"):
+            return row["own"].value, row["cell"]
+    return _return_share(name)
+
+
+def _return_share(world: str) -> tuple[float, str] | None:
+    """Of a world in which a policy was trained that ships: random is 0, the script is 1."""
+    for name in cards.names():
+        policy = cards.card(name)
+        inside = world in re.findall(r"[a-z0-9-]+", policy.get("note", ""))
+        if inside and "script" in policy.get("metrics", {}):
+            own, random, script = (policy["metrics"][key] for key in ("return", "random", "script"))
+            return (own - random) / (script - random), "return of a policy trained in it"
+    return None
 
 
 def fidelity() -> str:
