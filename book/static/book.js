@@ -32,7 +32,7 @@
   const roomy = (plot, spec, made) => {
     const names = spec.data.filter((t) => t.showlegend !== false && t.name).map((t) => t.name.length);
     if (!names.length || spec.layout.scene) return made;
-    const columns = Math.max(1, Math.floor((plot.clientWidth - 20) / (60 + 7.2 * Math.max(...names))));
+    const columns = Math.max(1, Math.floor((plot.clientWidth - 80) / (75 + 8 * Math.max(...names))));
     const bottom = 70 + 23 * Math.ceil(names.length / columns);
     const small = plot.clientWidth < 600;
     return { ...made, height: (small ? 330 : 400) + bottom,

@@ -72,7 +72,9 @@ def base(height: int = 520, **layout) -> go.Figure:
     figure.update_layout(
         height=height,
         margin=dict(l=60, r=20, t=20, b=150),
-        legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom", x=0),
+        legend=dict(
+            orientation="h", yref="container", y=0.02, yanchor="bottom", x=0, tracegroupgap=0
+        ),
         hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -82,9 +84,7 @@ def base(height: int = 520, **layout) -> go.Figure:
     return figure
 
 
-def horizon_curves(
-    worlds: Sequence[tuple[str, Sequence]], folded: Sequence[str] = ()
-) -> go.Figure:
+def horizon_curves(worlds: Sequence[tuple[str, Sequence]], folded: Sequence[str] = ()) -> go.Figure:
     """PSNR against horizon for several worlds, each with its own copy-last-frame baseline.
 
     Args:
@@ -94,11 +94,11 @@ def horizon_curves(
     """
     ticks = [1, 2, 4, 8, 16, 32, 64]
     figure = base(
-        xaxis=dict(title="frames ahead", type="log", tickvals=ticks, ticktext=list(map(str, ticks))),
+        xaxis=dict(title="frames ahead", type="log", tickvals=ticks, ticktext=ticks),
         yaxis=dict(title="PSNR (dB)"),
     )
     for (name, curve), hue, symbol in zip(worlds, HUES * 3, SYMBOLS * 3, strict=False):
-        sparse = len(curve) < curve[-1][0]  # measured at some horizons only: their places are marked
+        sparse = len(curve) < curve[-1][0]  # some horizons only: marked
         for column, label, dash, width in (
             (1, name, "solid", 2.5),
             (2, f"copy: {name}", "dot", 1.5),
@@ -122,7 +122,7 @@ def horizon_curves(
 
 
 def scatter(points: Sequence[dict], xaxis: str, yaxis: str, log: bool = True) -> go.Figure:
-    """Points: ``x``, ``y``, ``name``, ``hover``; ``low``, ``high`` of y where there are; ``open``."""
+    """Points: ``x``, ``y``, ``name``, ``hover``, perhaps ``low`` and ``high`` of y, and ``open``."""
     figure = base(xaxis=dict(title=xaxis, type="log" if log else "linear"), yaxis=dict(title=yaxis))
     for point, hue, symbol in zip(points, HUES * 3, SYMBOLS * 3, strict=False):
         symbol += "-open" * bool(point.get("open"))

@@ -71,7 +71,8 @@ class Flow:
         return (
             f'<figure class="wm-flow"><svg viewBox="{size}" role="img" '
             f'aria-label="{escape(self.alt)}" '
-            f'style="min-width: {0.72 * (right - left):.0f}px; max-width: {right - left:.0f}px" font-family="inherit" '
+            f'style="min-width: {0.72 * (right - left):.0f}px; max-width: {right - left:.0f}px" '
+            f'font-family="inherit" '
             f'font-size="13.5">'
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
             'markerHeight="7" '

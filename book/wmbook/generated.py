@@ -184,5 +184,6 @@ PARTS: dict[str, Callable[..., str]] = {
     "fidelity_figure": charts.fidelity_figure,
     "purposes": systems.purposes,
     "tier_table": tiers.table,
+    "tier_hardware": tiers.hardware,
     "tier_figure": tiers.figure,
 }

@@ -223,18 +223,18 @@ def commands() -> str:
 def comparison() -> str:
     """One row a world: fidelity, control, utility, cost."""
     lines = [
-        "| World | Fidelity, 8 frames ahead | Over a copy | Does what it is told | What was reached "
-        "with it | Parameters | Frames/s | Trained |",
+        "| World | Fidelity, 8 frames ahead | Over a copy | Does what it is told "
+        "| What was reached with it | Parameters | Frames/s | Trained |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in cards.names():
         speed, minutes = cards.speed(name), cards.minutes(name)
+        shown = _DASH if speed is None else f"{speed:.0f}"
         own, over = _fidelity_cells(name)
         trained = f"{minutes:.0f} min, {cards.device(name)}" if minutes else cards.device(name)
         lines.append(
             f"| {link(name)} | {own} | {over} | {_control_cell(name)} | {_utility_cell(name)} "
-            f"| {cards.parameters(name) / 1e6:.1f} M | {_DASH if speed is None else f'{speed:.0f}'} "
-            f"| {trained} |"
+            f"| {cards.parameters(name) / 1e6:.1f} M | {shown} | {trained} |"
         )
     return "\n".join(lines)
 
@@ -326,7 +326,8 @@ def _return_share(world: str) -> tuple[float, str] | None:
 
 def fidelity() -> str:
     """The part of the comparison that the page on fidelity shows, column by column of the map."""
-    lines = ["| Column of the map | World | Fidelity | Over a copy | Utility |", "|---|---|---|---|---|"]
+    head = "| Column of the map | World | Fidelity | Over a copy | Utility |"
+    lines = [head, "|---|---|---|---|---|"]
     spaces = {entry.name: entry.space for entry in SYSTEMS if entry.name}
     found = []
     for name in cards.names():

@@ -1,4 +1,4 @@
-"""Rows of tables that ``book/rows.toml`` finds in the cards of systems with a judgment of their own."""
+"""Rows of tables that ``book/rows.toml`` finds in cards of systems with a judgment of their own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def of(name: str) -> list[dict]:
             continue
         own = _measure(name, line, line["value"])
         if own is not None:
-            others = [(label, _measure(name, line, path)) for label, path in line.get("beside", ())]
+            others = [
+                (label, _measure(name, {**line, **({"digits": digits[0]} if digits else {})}, path))
+                for label, path, *digits in line.get("beside", ())
+            ]
             others = [(label, value) for label, value in others if value is not None]
             found.append({**line, "own": own, "others": others})
     return found

@@ -14,11 +14,16 @@ _TIERS = ("laptop", "colab", "node", "pod")
 
 @cache
 def measured() -> dict[str, tuple[float, float]]:
-    """Clips a second and peak GiB of a system's step at tier colab, as the benchmarks' page says."""
+    """Clips a second and peak GiB of each system's step at tier colab, on the benchmarks' page."""
     text = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
-    table = text.partition("| System, colab tier |")[2].partition("\n\n")[0]
-    cells = [[c.strip() for c in line.strip("|").split("|")] for line in table.strip().split("\n")[2:]]
-    return {row[0]: (float(row[2]), float(row[4])) for row in cells}
+    head, _, table = text.partition("| System, colab tier |")[2].partition("\n")
+    names = [name.strip() for name in head.split("|")]
+    clips, peak = names.index("Clips/s"), names.index("Peak GiB")
+    found = {}
+    for line in table.partition("\n\n")[0].strip().split("\n")[1:]:
+        first, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        found[first] = float(cells[clips]), float(cells[peak])
+    return found
 
 
 def _rate(row: dict) -> tuple[float, float] | None:
@@ -30,7 +35,7 @@ def _time(row: dict) -> str:
     if row["minutes"]:
         return f"at most {row['minutes']:g} minutes"
     if rate := _rate(row):
-        return f"{row['samples'] / rate[0] / 3600:.1f} hours on an H200"
+        return f"{row['samples'] / rate[0] / 3600:.1f} h on an H200, {rate[1]:g} GiB"
     return "–"
 
 
@@ -64,20 +69,24 @@ def rows() -> tuple[dict, ...]:
 
 def table() -> str:
     lines = [
-        "| System | Tier | For | Parameters | Optimizer | Peak, measured | Frames | Joint batch | "
-        "Steps | Clips | Time | Pixels |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| System | Tier | Parameters | Optimizer | Frames | Joint batch | Steps | Clips | Time | "
+        "Pixels |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows():
-        rate = _rate(row)
         lines.append(
-            f"| {row['system']} | `{row['tier']}` | {row['hardware']} | "
-            f"{row['parameters'] / 1e6:.1f} M "
-            f"| {_memory(row)} | {f'{rate[1]:g} GiB' if rate else '–'} | {row['frames']:,} "
-            f"| {row['batch']:,} | {row['steps']:,} | {row['samples'] / 1e6:.3g} M | {_time(row)} "
-            f"| {row['size']}² × {row['length']} |"
+            f"| {row['system']} | `{row['tier']}` | {row['parameters'] / 1e6:,.1f} M "
+            f"| {_memory(row)} | {row['frames']:,} | {row['batch']:,} | {row['steps']:,} "
+            f"| {row['samples'] / 1e6:.3g} M | {_time(row)} | {row['size']}² × {row['length']} |"
         )
     return "\n".join(lines)
+
+
+def hardware() -> str:
+    """What each tier is for, as a list."""
+    from wmlearn.recipes.tiers import TIERS
+
+    return "\n".join(f"- `{tier}`: {TIERS[tier].hardware}" for tier in _TIERS)
 
 
 def _memory(row: dict) -> str:

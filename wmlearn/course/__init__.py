@@ -16,7 +16,17 @@ from pathlib import Path
 from wmlearn.course.footer import footer
 from wmlearn.systems import ELSEWHERE, SPACES, SUPERVISION, SYSTEMS, System
 
-__all__ = ["ELSEWHERE", "SPACES", "SUPERVISION", "SYSTEMS", "System", "footer", "loop", "table", "world_map"]
+__all__ = [
+    "ELSEWHERE",
+    "SPACES",
+    "SUPERVISION",
+    "SYSTEMS",
+    "System",
+    "footer",
+    "loop",
+    "table",
+    "world_map",
+]
 
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
