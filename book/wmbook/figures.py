@@ -122,7 +122,7 @@ def horizon_curves(worlds: Sequence[tuple[str, Sequence]], folded: Sequence[str]
 
 
 def scatter(points: Sequence[dict], xaxis: str, yaxis: str, log: bool = True) -> go.Figure:
-    """Points: ``x``, ``y``, ``name``, ``hover``, perhaps ``low`` and ``high`` of y, and ``open``."""
+    """Points: ``x``, ``y``, ``name``, ``hover``, also ``low``, ``high`` and ``open``."""
     figure = base(xaxis=dict(title=xaxis, type="log" if log else "linear"), yaxis=dict(title=yaxis))
     for point, hue, symbol in zip(points, HUES * 3, SYMBOLS * 3, strict=False):
         symbol += "-open" * bool(point.get("open"))

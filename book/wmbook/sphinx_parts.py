@@ -24,7 +24,7 @@ def setup(app: Sphinx) -> dict:
 
 
 def _parts(app: Sphinx) -> None:
-    """The films, the drawings and plotly's installed script, which pages load from the site itself."""
+    """Films, drawings and plotly's installed script: pages load them from the site itself."""
     drawings = Path(app.outdir) / "figures"
     drawings.mkdir(parents=True, exist_ok=True)
     for path in (places.ROOT / "assets/figures").glob("chapter-*.svg"):

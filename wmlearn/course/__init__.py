@@ -16,17 +16,7 @@ from pathlib import Path
 from wmlearn.course.footer import footer
 from wmlearn.systems import ELSEWHERE, SPACES, SUPERVISION, SYSTEMS, System
 
-__all__ = [
-    "ELSEWHERE",
-    "SPACES",
-    "SUPERVISION",
-    "SYSTEMS",
-    "System",
-    "footer",
-    "loop",
-    "table",
-    "world_map",
-]
+__all__ = ["SPACES", "SUPERVISION", "SYSTEMS", "System", "footer", "loop", "table", "world_map"]
 
 _NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -97,7 +87,8 @@ def _chapter(system: System) -> str:
 
 def _table() -> str:
     lines = [
-        "| System | Predicts | From | Prediction space | Learns from | For | Cost | Caveat | Chapter |",
+        "| System | Predicts | From | Prediction space | Learns from | For | Cost | Caveat "
+        "| Chapter |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for s in SYSTEMS:
