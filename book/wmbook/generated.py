@@ -44,7 +44,7 @@ def fill(text: str) -> str:
 
 def pages() -> dict[str, str]:
     """Whole pages, by their file's name."""
-    return {**systems.pages(), **api.pages(), "licence.md": _license()}
+    return {**systems.pages(), **api.pages(), "licenses.md": _license()}
 
 
 @cache
@@ -138,7 +138,7 @@ def _toctrees() -> str:
         "references",
         "Measured": "results comparison tiers checkpoints clips",
         "Make and teach": "own_world instructors threat_model contributing api/index changelog "
-        "licence",
+        "licenses",
     }
     return "\n\n".join(
         f"```{{toctree}}\n:hidden:\n:caption: {caption}\n{chr(10).join(pages.split())}\n```"
@@ -158,7 +158,7 @@ def _license() -> str:
         "[mathjax/LICENSE](mathjax/LICENSE)", "in its folder"
     )
     return (
-        "# Licences\n\nCode and weights are Apache-2.0 (the file `LICENSE` of the repository), "
+        "# Licenses\n\nCode and weights are Apache-2.0 (the file `LICENSE` of the repository), "
         "text and figures "
         f"CC BY 4.0:\n\n```text\n{text}\n```\n\n## Parts of others\n\n{table}"
     )

@@ -35,7 +35,7 @@ def _time(row: dict) -> str:
     if row["minutes"]:
         return f"at most {row['minutes']:g} minutes"
     if rate := _rate(row):
-        return f"{row['samples'] / rate[0] / 3600:.1f} h on an H200, {rate[1]:g} GiB"
+        return f"{row['samples'] / rate[0] / 3600:.1f} h on an H200, {rate[1]:g}\u00a0GiB"
     return "–"
 
 
@@ -77,9 +77,14 @@ def table() -> str:
         lines.append(
             f"| {row['system']} | `{row['tier']}` | {row['parameters'] / 1e6:,.1f} M "
             f"| {_memory(row)} | {row['frames']:,} | {row['batch']:,} | {row['steps']:,} "
-            f"| {row['samples'] / 1e6:.3g} M | {_time(row)} | {row['size']}² × {row['length']} |"
+            f"| {_count(row['samples'])} | {_time(row)} "
+            f"| {row['size']}²\u00a0×\u00a0{row['length']} |"
         )
     return "\n".join(lines)
+
+
+def _count(clips: int) -> str:
+    return f"{clips / 1e6:.3g}\u00a0M" if clips >= 1_000_000 else f"{clips:,}"
 
 
 def hardware() -> str:

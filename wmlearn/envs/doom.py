@@ -30,7 +30,7 @@ HUD_STATE = (
     *(f"enemy{i}_{part}" for i in range(MAX_ENEMIES) for part in ("x", "y", "width", "height")),
 )  # fmt: skip
 """What ``info["state"]`` holds with ``hud=True``. ``angle`` is in degrees. An enemy in view has its
-centre and size in units of the picture (0 left or top, 1 right or bottom), the tallest first; where
+center and size in units of the picture (0 left or top, 1 right or bottom), the tallest first; where
 there are fewer enemies, zeros."""
 # of the screen of 320 x 240, with hud: the window that is shown, and ammunition and health
 _VIEW_ROWS, _VIEW_COLUMNS = slice(32, 176), slice(64, 256)

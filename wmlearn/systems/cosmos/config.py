@@ -88,7 +88,7 @@ class CosmosConfig:
         sampler: how frames are drawn.
         play_latents: how many latents the world remembers.
         action_low, action_high: the space of an action, each of ``denoiser.action_dim`` numbers.
-        gradient_weight: of differences between neighbouring pixels in the tokenizer's loss, which
+        gradient_weight: of differences between neighboring pixels in the tokenizer's loss, which
             blurring makes large (ours; the paper has a perceptual and a Gram-matrix loss).
         squared_weight: of squared errors in it (ours).
         rare_colors: rare colors count more in its absolute errors (see ``rare_color_weights``), or
