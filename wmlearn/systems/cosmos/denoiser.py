@@ -88,7 +88,7 @@ class Denoiser(nn.Module):
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """What a sequence costs, and the squared error of F alone: ``[B]`` each.
+        """Loss of a sequence, and the squared error of F alone: ``[B]`` each.
 
         The error is weighed as exp(-u) error + u with the learned u(sigma): every noise level then
         asks for the same share of the gradient (Karras et al. 2024, equation 21).

@@ -32,7 +32,7 @@ PREDICTIONS = {
 
 
 class SoraNetwork(nn.Module, WorldModel):
-    """Autoencoder of frames, encoder of words, and a transformer that takes noise off videos.
+    """Autoencoder of frames, encoder of words, and a transformer that denoises videos.
 
     Args:
         config: all numbers.

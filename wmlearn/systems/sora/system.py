@@ -31,7 +31,7 @@ LEAST_LEVEL = 0.1  # of the flow's weight 1 / t^2
 
 
 class Sora(Turns, SoraNetwork, L.LightningModule):
-    """Autoencoder of frames, encoder of words, and a transformer that takes noise off videos.
+    """Autoencoder of frames, encoder of words, and a transformer that denoises videos.
 
     Args:
         config: all numbers.
@@ -81,14 +81,14 @@ class Sora(Turns, SoraNetwork, L.LightningModule):
         return losses
 
     def autoencoder_errors(self, frames: Tensor, normal: Tensor) -> Tensor:
-        """What frames uint8 ``[B, C, H, W]`` cost the autoencoder: [B]; normal [B, c, h, w]."""
+        """Autoencoder loss of frames uint8 ``[B, C, H, W]``: [B]; normal [B, c, h, w]."""
         x = to_float(frames)
         drawn, latents = self.autoencoder(x, normal)
         errors = reconstruction_errors(drawn.float(), x, torch.ones_like(x[:, :1]))
         return errors + self.config.kl_weight * latents.kl() / normal[0].numel()
 
     def video_errors(self, x: Tensor, numbers: Tensor, noise: SampleNoise) -> Tensor:
-        """What videos cost the transformer, each apart: ``[B]``.
+        """Transformer loss of each video: ``[B]``.
 
         Args:
             x: ``[B, T, c, h, w]``, scaled latents.
