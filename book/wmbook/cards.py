@@ -190,16 +190,3 @@ def device(name: str) -> str:
     hardware = card(name).get("hardware", "") if name in names() else ""
     found = re.findall(r"\b(?:[AHLV]\d{2,3}|B200|T4|P100|RTX \w+|TPU)\b", hardware)
     return " and ".join(dict.fromkeys(found)) or "CPU"
-
-
-def speed(name: str) -> float | None:
-    """Frames per second of one world, one at a time, on one processor core."""
-    cost, metrics = (evaluation(name) or {}).get("cost"), {}
-    if name in names():
-        metrics = card(name).get("metrics", {})
-    if cost:
-        return cost["frames_per_second"]
-    for key in ("frames_a_second", "frames per second (processor time, one core)"):
-        if isinstance(metrics.get(key), int | float):
-            return metrics[key]
-    return None

@@ -46,7 +46,10 @@ def _error_left(name: str) -> tuple[float, float | None, float | None, str] | No
         return metrics["l1_8"][0] / metrics["l1_8_copy"][0], None, None, "L1 of features"
     for row in wmrows.of(name) if name in cards.names() else ():
         if row.get("part") == "fidelity" and row["others"]:
-            return row["own"].value / row["others"][0][1].value, None, None, row["what"]
+            own, copy = row["own"].value, row["others"][0][1].value
+            if row["own"].unit == "dB":
+                return 10 ** ((copy - own) / 10), None, None, "squared error of pixels"
+            return own / copy, None, None, row["what"]
     return None
 
 

@@ -152,8 +152,6 @@ def _from_card(card: dict) -> Iterator[Row]:
 def _cost(name: str, cost: dict | None) -> Iterator[Row]:
     if cost is None:
         size = f"{cards.parameters(name) / 1e6:.2f} M parameters"
-        if (speed := cards.speed(name)) is not None:
-            yield "speed", f"{speed:.1f} frames/s, one at a time", "one processor core"
         yield "size", size, _DASH
         return
     speed = f"{cost['frames_per_second']:.1f} frames/s, one at a time"
@@ -228,7 +226,10 @@ def comparison() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in cards.names():
-        speed, minutes = cards.speed(name), cards.minutes(name)
+        minutes, cost = cards.minutes(name), (cards.evaluation(name) or {}).get("cost")
+        speed = cost["frames_per_second"] if cost else None
+        if speed is None and (row := rows.speed(name)):
+            speed = row.value
         shown = _DASH if speed is None else f"{speed:.0f}"
         own, over = _fidelity_cells(name)
         trained = f"{minutes:.0f} min, {cards.device(name)}" if minutes else cards.device(name)

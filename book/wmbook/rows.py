@@ -33,6 +33,11 @@ def of(name: str) -> list[dict]:
     return found
 
 
+def speed(name: str) -> Measure | None:
+    """Frames per second on one processor core, where a line says so."""
+    return next((row["own"] for row in of(name) if row.get("part") == "speed"), None)
+
+
 def cell(name: str, part: str) -> list[str]:
     """What one column of the comparison says of a checkpoint, as HTML."""
     found = []
@@ -46,15 +51,19 @@ def cell(name: str, part: str) -> list[str]:
 
 def _measure(name: str, line: dict, path: str) -> Measure | None:
     """The number at a place of the card, or None where the card does not have it."""
-    value = _chapter(name) if line.get("file") == "chapter" else cards.card(name).get("metrics")
+    value = _beside(name, line["file"]) if "file" in line else cards.card(name).get("metrics")
     for step in path.split("/"):
-        if not isinstance(value, dict) or step not in value:
+        if isinstance(value, list) and step.startswith("horizon="):  # of rows, that of a horizon
+            wanted = int(step.removeprefix("horizon="))
+            value = next((row for row in value if row.get("horizon") == wanted), None)
+        elif isinstance(value, dict):
+            value = value.get(step)
+        else:
             return None
-        value = value[step]
     return estimate(value, line.get("unit", ""), line.get("digits", 1))
 
 
 @cache
-def _chapter(name: str) -> dict:
-    path = cards.CHECKPOINTS / name / "chapter.json"
+def _beside(name: str, file: str) -> dict:
+    path = cards.CHECKPOINTS / name / file
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -47,7 +47,10 @@ def test_every_line_of_rows_toml_finds_its_number():
 
     found = {(row["what"], label) for name in cards.names() for row in rows.of(name)
              for label in (None, *(label for label, _ in row["others"]))}  # fmt: skip
+    shipped = {cards.card(name)["system"] for name in cards.names()}
     for row in rows._lines():
+        if not shipped & set(row["systems"]):
+            continue  # its system ships no checkpoint yet
         for label in (None, *(part[0] for part in row.get("beside", ()))):
             assert (row["what"], label) in found, f"no card has {row['value']!r}, {label}"
 
