@@ -272,7 +272,7 @@ def three_worlds() -> dict:
         for row in range(len(clip)):
             feet = [f"{domain}: {kind}"] * length
             if names:
-                done = clip.actions[row, CONTEXT - 1 : -1].tolist()
+                done = clip.actions[row, CONTEXT - 1 :][:length].tolist()
                 feet = [f"{domain}: {_key(names[number])}" for number in done]
             panels = {"real": (clip.frames[row, CONTEXT:], REAL), "dream": (dreamed[row], DREAM)}
             parts.append(_film(panels, feet))
