@@ -10,7 +10,10 @@ from wmlearn.data.checkup import checkup
 from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
 
 
-def record(path, count=20, steps=59, still=0.0, taken=(0, 1, 2), space=Discrete(3)):
+THREE = Discrete(3)
+
+
+def record(path, count=20, steps=59, still=0.0, taken=(0, 1, 2), space=THREE):
     writer = EpisodeWriter(path, space, (3, 8, 8), action_names=["noop", "left", "right"])
     rng = np.random.default_rng(0)
     for _ in range(count):
