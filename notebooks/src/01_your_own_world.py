@@ -123,7 +123,8 @@ gymnasium.register("Walk-v0", Walk, max_episode_steps=50)
 # episodes too short to follow, a picture in which nothing moves.
 
 # %%
-walk = wm.record("Walk-v0", folder / "walk", frames=frames, size=32)
+plain = dict(frames=frames, size=32, progress=False)
+walk = wm.record("Walk-v0", folder / "walk", **plain)
 print(checkup(walk))
 
 # %% [markdown]
@@ -190,7 +191,7 @@ wm.play(walked.system, env="Walk-v0")
 
 # %%
 game = "minigrid:MiniGrid-Empty-Random-6x6-v0"
-careless = wm.record(game, folder / "careless", frames=frames, size=32)
+careless = wm.record(game, folder / "careless", **plain)
 print(checkup(careless))
 
 # %% [markdown]
@@ -206,7 +207,7 @@ def walker(frame):
     return int(rng.choice([0, 1, 2, 2]))
 
 
-grid = wm.record(game, folder / "grid", frames=frames, size=32, policy=walker)
+grid = wm.record(game, folder / "grid", policy=walker, **plain)
 print(checkup(grid))
 
 # %% [markdown]
@@ -259,11 +260,11 @@ def make_film(path, count, rate=10):
 make_film(FILM, frames)
 
 # %% [markdown]
-# A film is cut into episodes, so that some can be held out (`scene_cut=0.25` also cuts where the picture
-# jumps). `fps` thins it out: between two frames something should happen, but not too much.
+# A film is cut into episodes, here of 75 frames, so that some can be held out (`scene_cut=0.25` also cuts
+# where the picture jumps). `fps` thins it out: between two frames something should happen, but not too much.
 
 # %%
-film = wm.record(str(FILM), folder / "film", frames=frames, size=32)
+film = wm.record(str(FILM), folder / "film", episode_frames=75, **plain)
 print(checkup(film))
 
 # %% [markdown]
@@ -286,9 +287,9 @@ film_strip(watched, film)
 # how often each code was seen under each. **Look for** a column of its own for each direction.
 
 # %%
-def codes_and_keys(world, store, count=200):
+def codes_and_keys(world, store):
     """How often each code was seen under each key, [codes, keys]."""
-    clip = store.clip([(e, t) for e in range(4) for t in range(0, 40)], 2)
+    clip = store.clip([(e, t) for e in range(4) for t in range(40)], 2)
     table = np.zeros((world.action_space.n, 3), int)
     np.add.at(table, (world.infer_actions(clip)[:, 0].numpy(), clip.actions[:, 0].numpy()), 1)
     return table

@@ -239,7 +239,8 @@ def summary(
 
 def _about(minutes: float) -> str:
     if minutes < 1:
-        return f"{max(1, round(60 * minutes))} seconds"
+        seconds = max(1, round(60 * minutes))
+        return f"{seconds} second{'s' * (seconds > 1)}"
     if minutes < 90:
         return f"{minutes:.1f} minutes" if minutes < 9.95 else f"{minutes:.0f} minutes"
     return f"{minutes / 60:.1f} hours"
