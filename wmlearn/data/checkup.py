@@ -98,9 +98,9 @@ def _changes(frames: np.ndarray) -> np.ndarray:
 def _actions(store: EpisodeStore, taken: np.ndarray) -> tuple[str, list[str]]:
     """How often each was taken, and those that hardly were."""
     space = store.action_space
-    counts = np.bincount(taken - int(space.start), minlength=int(space.n))
+    counts = np.bincount(taken, minlength=int(space.n))
     shares = counts / max(counts.sum(), 1)
-    names = store.info["action_space"].get("names") or [str(space.start + i) for i in range(space.n)]
+    names = store.info["action_space"].get("names") or list(map(str, range(space.n)))
     rare = [name for name, share in zip(names, shares, strict=True) if share < RARE]
     words = ", ".join(f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True))
     if not rare:

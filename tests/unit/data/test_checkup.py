@@ -9,7 +9,6 @@ from gymnasium.spaces import Box, Discrete
 from wmlearn.data.checkup import checkup
 from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
 
-
 THREE = Discrete(3)
 
 
