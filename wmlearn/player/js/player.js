@@ -35,7 +35,8 @@ function makeMeter() {
     role: "img", "aria-label": "Chart of the PSNR between real and dream over time",
   });
   const context = canvas.getContext("2d");
-  let values = [];
+  let values = [], theme = "";
+  const themeOf = (style) => [style.color, style.borderTopColor, style.caretColor].join();
   function draw() {
     const ratio = window.devicePixelRatio || 1;
     const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -45,6 +46,7 @@ function makeMeter() {
       canvas.height = Math.round(height * ratio);
     }
     const style = getComputedStyle(canvas);
+    theme = themeOf(style);
     const [low, high] = CHART_RANGE;
     const left = 24;
     const y = (value) =>
@@ -82,6 +84,7 @@ function makeMeter() {
   return {
     node: make("div", "wm-meter", {}, head, canvas),
     draw,
+    follow() { if (themeOf(getComputedStyle(canvas)) !== theme) draw(); }, // light or dark, by now
     tell(value) {
       number.textContent = value === null ? "–" : value >= EQUAL ? "equal" : `${value.toFixed(1)} dB`;
     },
@@ -101,13 +104,10 @@ function render({ model, el }) {
   let playing = false, closed = false, pending = null, shown = null, drawn = 0;
   let sinceAck = 0, heard = 0, games = 0, animation = 0, waiting = 0, told = 0, rate = 0;
   const pressed = [], buttons = []; // in the order of pressing
-  function send(message) {
-    try {
-      model.send(message);
-    } catch { // the kernel was restarted: the widget has no other end any more
-      setState({ playing: false, closed: true, note: "The kernel is gone: run this cell again." });
-    }
-  }
+  const link = watchKernel(model, () => { // the widget has no other end any more
+    setState({ playing: false, closed: true, note: KERNEL_GONE });
+  });
+  const send = (message) => { if (!closed || message.type === "ready") link.send(message); };
 
   // ---- what is on the page
   const names = config.real ? ["real", "dream"] : ["dream"];
@@ -246,6 +246,7 @@ function render({ model, el }) {
     if (action.key) node.append(make("kbd", "", { textContent: keyLabel(action.key) }));
     const down = () => (playing ? press(buttons, held) : send({ type: "step", pressed: [held] }));
     const up = () => release(buttons, held);
+    node.addEventListener("contextmenu", (event) => event.preventDefault()); // a finger that rests
     node.addEventListener("pointerdown", (event) => { if (event.button === 0) down(); });
     for (const kind of ["pointerup", "pointerleave", "pointercancel", "blur"]) {
       node.addEventListener(kind, up);
@@ -314,13 +315,13 @@ function render({ model, el }) {
     else if (message.type === "gif") download(message.name, buffers[0]);
   }
   function download(name, bytes) {
-    const link = make("a", "", {
+    const anchor = make("a", "", {
       href: URL.createObjectURL(new Blob([bytes], { type: "image/gif" })), download: name,
     });
-    root.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    root.append(anchor);
+    anchor.click();
+    anchor.remove();
+    setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
     say(`Saved the last seconds as ${name}.`);
   }
 
@@ -332,6 +333,7 @@ function render({ model, el }) {
     root.dataset.fps = rate.toFixed(1);
     lastDrawn = drawn;
     lastTime = now;
+    if (config.real) meter.follow();
   }, 1000);
 
   // ---- life and death
@@ -360,6 +362,7 @@ function render({ model, el }) {
     clearTimeout(saying);
     cancelAnimationFrame(animation);
     model.off("msg:custom", onMessage);
+    link.stop();
     document.removeEventListener("visibilitychange", onHidden);
     window.removeEventListener("pagehide", pause);
     window.removeEventListener("resize", onResize);
