@@ -69,9 +69,10 @@ wm.play(world, context=starts, names=latents, keys=digits)
 # the eight does. Section 5.3 has the answer.
 #
 # While you press nothing, the player holds the latent that was seen where nothing moved. And it ends
-# a dream that no longer looks like any recording: *the dream has left what it knows*. With this small
-# world that happens soon when a key is held on where it does not fit, such as "up" at the top of a
-# jump; `wm.play(..., guard=False)` shows what comes then.
+# a dream that no longer looks like any recording: *the dream has left what it knows*. That comes when a
+# key is held on where it does not fit, such as "up" at the top of a jump. Without the guard
+# (`wm.play(..., guard=False)`), after 20 seconds of random keys half of 30 dreams are in their world,
+# 50 % [33, 67]; the others show a sky without ground, out of which many find back (section 6.3).
 #
 # Everything below is sized by one table. A tier changes its numbers, never the code.
 

@@ -260,7 +260,10 @@ def test_keys_move_the_picture(square, tmp_path):
 
 def test_a_restart_marks_the_meter_and_wipes_nothing(square):
     page = square
-    facts = lambda: page.evaluate("() => ({ ...document.querySelector('.wm-chart').dataset })")
+
+    def facts():
+        return page.evaluate("() => ({ ...document.querySelector('.wm-chart').dataset })")
+
     page.locator(".wm-stage").focus()
     for _ in range(3):
         before = int(page.evaluate("() => document.querySelector('.wm-player').dataset.step"))

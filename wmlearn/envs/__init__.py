@@ -78,9 +78,9 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
     Args:
         env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
             ``doom/defend-the-center-hud`` (also ``-endless``: nobody dies), ``atari/<game>``
-            (``atari/breakout``), ``procgen/coinrun``, ``ninja``, ``jumper`` or ``climber`` (each also ``-hard``, with
-            backgrounds), ``metaworld/<task>`` (``metaworld/door-open``), ``fetch/reach``,
-            ``fetch/push``, ``driving/car-racing``, ``driving/car-racing-keys``,
+            (``atari/breakout``), ``procgen/coinrun``, ``ninja``, ``jumper`` or ``climber`` (each
+            also ``-hard``, with backgrounds), ``metaworld/<task>`` (``metaworld/door-open``),
+            ``fetch/reach``, ``fetch/push``, ``driving/car-racing``, ``driving/car-racing-keys``,
             ``babyai/go-to-local``, or any Gymnasium id that renders pixels (``CartPole-v1``;
             ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.
