@@ -185,9 +185,9 @@ def test_links_are_rewritten_for_the_book():
     from wmbook.links import rewrite
 
     text = "[a](../notebooks/04_diamond.ipynb#x) `[b](c.md)` [d](../tests/book/test_site.py) "
-    text += "![e f g](../assets/figures/real_and_dream.png)"
+    text += "![e f g](../assets/figures/start_here.png)"
     assert rewrite(text, "book/fidelity.md", "fidelity.md") == (
-        "[a](chapters/04_diamond.ipynb#x) `[b](c.md)` d ![e f g](figures/real_and_dream.png)"
+        "[a](chapters/04_diamond.ipynb#x) `[b](c.md)` d ![e f g](figures/start_here.png)"
     )
 
 

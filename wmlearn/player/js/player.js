@@ -2,7 +2,7 @@
 // is drawn at the browser's own pace and every sixth is acknowledged.
 
 const ACK_EVERY = 6;
-const CHART_LENGTH = 300; // steps of PSNR that are shown
+const CHART_LENGTH = 600; // steps of PSNR that are shown, of this game and of those before it
 const CHART_RANGE = [5, 45]; // dB
 const EQUAL = 58.92; // dB, the PSNR of a copy: an error below the rounding of bytes is none
 const CALM = 200; // milliseconds between two changes of numbers and chart
@@ -28,14 +28,16 @@ function makeSide(name, shape, shownWidth) {
   };
 }
 
-// The divergence meter: PSNR of the dream against the real frame, over the last steps.
+// The divergence meter: PSNR of the dream against the real frame, over the last steps. A restart does
+// not wipe it: an upright line (null among the values) stands where a new game began.
 function makeMeter() {
   const number = make("span", "wm-number", { textContent: "–" });
   const canvas = make("canvas", "wm-chart", {
     role: "img", "aria-label": "Chart of the PSNR between real and dream over time",
   });
   const context = canvas.getContext("2d");
-  let values = [], theme = "";
+  const values = [];
+  let theme = "";
   const themeOf = (style) => [style.color, style.borderTopColor, style.caretColor].join();
   function draw() {
     const ratio = window.devicePixelRatio || 1;
@@ -69,12 +71,24 @@ function makeMeter() {
     context.strokeStyle = style.caretColor;
     context.lineWidth = 1.75;
     context.lineJoin = "round";
+    const x = (index) => left + (index / (CHART_LENGTH - 1)) * (width - left);
     context.beginPath();
     values.forEach((value, index) => {
-      const x = left + (index / (CHART_LENGTH - 1)) * (width - left);
-      context[index ? "lineTo" : "moveTo"](x, y(value));
+      if (value === null) return;
+      context[index && values[index - 1] !== null ? "lineTo" : "moveTo"](x(index), y(value));
     });
     context.stroke();
+    context.strokeStyle = style.color;
+    context.lineWidth = 1;
+    context.setLineDash([2, 2]);
+    context.beginPath();
+    values.forEach((value, index) => {
+      if (value !== null) return;
+      context.moveTo(Math.round(x(index)) + 0.5, 4);
+      context.lineTo(Math.round(x(index)) + 0.5, height - 4);
+    });
+    context.stroke();
+    context.setLineDash([]);
   }
   const head = make("div", "wm-meter-head", {},
     make("span", "", {
@@ -89,10 +103,11 @@ function makeMeter() {
       number.textContent = value === null ? "–" : value >= EQUAL ? "equal" : `${value.toFixed(1)} dB`;
     },
     push(step, value) {
-      if (step === 0) values = [];
-      if (value === null || step === 0) return;
-      values.push(value);
+      if (step === 0 ? !values.length || values.at(-1) === null : value === null) return;
+      values.push(step === 0 ? null : value);
       if (values.length > CHART_LENGTH) values.shift();
+      canvas.dataset.games = 1 + values.filter((one) => one === null).length;
+      canvas.dataset.steps = values.length;
     },
   };
 }
