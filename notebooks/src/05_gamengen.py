@@ -99,9 +99,43 @@ began = time.monotonic()
 # an agent learn the game and record it **while it learns**: from clumsy to skilled. The play behind the
 # world above was made so, with PPO on the real engine
 # ([`record_agent.py`](../wmlearn/chapters/ch05_gamengen/record_agent.py)), and more of it was played by
-# the finished player, and at random. The authors compared: 25.06 dB on the next frame after an agent's
-# play and 24.42 dB after random play; after three seconds 19.02 and 16.84 dB. For this notebook a script
-# and random keys take turns, which needs a minute instead of many; the last episodes are held out.
+# the finished player, and at random.
+#
+# Does it matter? The authors compared: 25.06 dB on the next frame after an agent's play and 24.42 dB after
+# random play; after three seconds 19.02 and 16.84 dB. We trained small twins of the world above on equally
+# many frames of either kind and asked both for held-out play of the *agent*
+# ([`ablations.py`](../wmlearn/chapters/ch05_gamengen/ablations.py)). Like all tables of this chapter that took
+# longer than a reader waits, it lies beside the checkpoint.
+
+# %%
+shown = json.loads((wm.hub.find(NAME) / "chapter.json").read_text())
+twins = shown["ablations"]
+
+
+def told(found, digits=1):
+    """A stored figure with its interval."""
+    return Estimate(**{k: found[k] for k in ("value", "low", "high")}).format(digits)
+
+
+def pair_table(pair, first, second):
+    """Two kinds of twins and how far the first is ahead, in dB, at some own steps."""
+    lines = [f"| own steps | {first} | {second} | ahead by |", "|---|---|---|---|"]
+    for h in pair["first"]:
+        cells = [told(pair[side][h]) for side in ("first", "second", "ahead")]
+        lines.append(f"| {h} | " + " | ".join(cells) + " |")
+    seeds = ", ".join(f"{value:+.1f}" for value in pair["ahead by seed"])
+    return "\n".join(lines) + f"""\n\nPSNR in dB, {twins["clips"]} clips of
+{twins["episodes"]} episodes; {twins["steps"]:,} steps of {twins["batch"]} windows each, of
+{twins["frames"]:,} frames. Ahead after 64 steps, seed by seed: {seeds} dB."""
+
+
+Markdown(pair_table(twins["play"], "agent's play", "random play"))
+
+# %% [markdown]
+# PLAYTEXT
+#
+# For this notebook a script and random keys take turns, which needs a minute instead of many; the last
+# episodes are held out.
 
 # %%
 from wmlearn.data.datamodule import ClipDataModule
@@ -465,11 +499,46 @@ Markdown("\n".join(lines) + f"\n\nPSNR of the next frame, {len(some)} held-out c
 # What it is *told* matters little here. With sixteen frames of the past it can see for itself how noisy
 # they are; the paper's network got the number as an embedding, ours has the same one.
 #
+# ## 4.2 · With and without
+#
 # The paper shows a world that was trained without noise beside one with it: without, the picture falls
-# apart after 20 to 30 steps of its own. The shipped world has one cure more: a third to half of each batch
-# were dreams with a past of its **own** making, up to sixteen steps long, whose next frame was
-# the real one ([`ship_denoiser.py`](../wmlearn/chapters/ch05_gamengen/ship_denoiser.py)). A twin of it without
-# noise on the past was not trained.
+# apart after 20 to 30 steps of its own. Here are twins of ours: narrower than the shipped world, a past of
+# eight frames, equally many steps on the same windows; half of them with noise on the past, half without.
+# **Predict**: after how many own steps do the two part?
+
+# %%
+both = twins["noise"]["curves"]
+wm.viz.curves({"with noise": both[0], "without": both[1],
+               "copy last frame": twins["copy curve"]},
+              xlabel="own steps", ylabel="PSNR (dB)",
+              colors={"with noise": wm.viz.DREAM, "copy last frame": wm.viz.NEUTRAL})
+
+# %%
+Markdown(pair_table(twins["noise"], "with noise", "without"))
+
+# %% [markdown]
+# In pictures, of the first seed. **Look for** where the lowest row of each three leaves the hall.
+
+# %%
+from safetensors.torch import load_file
+
+from wmlearn.chapters.ch05_gamengen.ablations import AT, PICTURE_FILE
+
+pictures, rows = load_file(wm.hub.find(NAME) / PICTURE_FILE), {}
+names = {"real": "real", "with noise": "noise 0.7", "without": "noise 0.0"}
+for i in range(2):
+    rows |= {f"{name} {i + 1}": pictures[key][i] for name, key in names.items()}
+wm.viz.strip(rows, [f"step {h}" for h in AT],
+             colors={f"real {i + 1}": wm.viz.REAL for i in range(2)},
+             alt="Two groups of three rows: real frames, dreams of the twin with noise on "
+                 "its past, and dreams of the twin without.")
+
+# %% [markdown]
+# NOISETEXT
+#
+# The shipped world has one cure more: a third to half of each batch were dreams with a past of its **own**
+# making, up to sixteen steps long, whose next frame was the real one
+# ([`ship_denoiser.py`](../wmlearn/chapters/ch05_gamengen/ship_denoiser.py)).
 #
 # # 5 · Train one
 #
@@ -615,11 +684,10 @@ print(f"autoencoder: {encoded / gradient(real[:, at]).mean():.2f}")
 # The paper fine-tunes the **decoder** alone at the end, to mend what Stable Diffusion's does to DOOM's
 # status bar. The shipped world's last training was of the decoder alone, too: on latents with a little
 # noise, with a loss that asks for as much texture as the real picture has. What it changed takes longer to
-# measure than a reader waits; like all tables from here on that say so, it was measured beforehand on held-out
-# play, by [`tables.py`](../wmlearn/chapters/ch05_gamengen/tables.py), and lies beside the checkpoint:
+# measure than a reader waits; like most tables from here on it was measured beforehand on held-out
+# play, by [`tables.py`](../wmlearn/chapters/ch05_gamengen/tables.py):
 
 # %%
-shown = json.loads((wm.hub.find(NAME) / "chapter.json").read_text())
 lines = ["| decoder | PSNR | sharpness | bullets right |", "|---|---|---|---|"]
 for name in ("before", "after"):
     found = shown["decoder"][name]
@@ -718,11 +786,24 @@ Markdown("\n".join(lines) + "\n\n" + note)
 #
 # ## 6.4 · The past: how long, how trusted?
 #
-# The paper trained a network for each length of the past and found a curve that is nearly flat after four:
-# 20.94 dB with 1 frame, 22.03 with 2, 22.26 with 4, 22.26 with 8, 22.28 with 16. We ask another question,
-# which needs no training: what does the *shipped* world lose when, at play, all but the last frames are
-# hidden from it (replaced by the oldest that is left)? And what when noise is put on its past, and it is
-# told so?
+# The paper trained a network for each length of the past and found a curve that is nearly flat after four
+# frames. Here it stands beside twins of ours, one for each length.
+
+# %%
+papers = {"1": 20.94, "2": 22.03, "4": 22.26, "8": 22.26, "16": 22.28}
+lines = ["| frames of the past | next frame | at 8 | at 32 | at 64 | the paper's |", "|" + "---|" * 6]
+for length, found in twins["contexts"].items():
+    cells = [told(found[str(h)]) for h in (1, 8, 32, 64)]
+    lines.append(f"| {length} | " + " | ".join(cells) + f" | {papers[length]} |")
+Markdown("\n".join(lines) + f"""\n\nPSNR in dB, one seed each, {twins["clips"]} clips; the
+paper's is of the next frame, at other sizes, on all of DOOM's levels.""")
+
+# %% [markdown]
+# CONTEXTTEXT
+#
+# Another question needs no training: what does the *shipped* world lose when, at play, all but the last
+# frames are hidden from it (replaced by the oldest that is left)? And what when noise is put on its past, and
+# it is told so?
 
 # %%
 lines = [f"| at play | {head} |", "|" + "---|" * 7]
@@ -758,6 +839,43 @@ Markdown("\n".join(lines) + f"\n\nShare with a monster within {cut['steps']} ste
 # every time, *whichever key* is pressed. These are the smudges of section 6. The world has learned that
 # monsters come, not where from; the mean of all the places where one may be is a smudge here and there.
 # It is not the decoder: real frames after encoder and decoder give nearly the engine's share again.
+#
+# ## 6.6 · Where do the monsters go?
+#
+# Before training more, it helps to know *what* loses them. Of the monsters that the engine shows some steps
+# ahead, how many does the finder see in their place: in real frames; after encoder and decoder; after a
+# single step from a *real* past; after own steps
+# ([`lost.py`](../wmlearn/chapters/ch05_gamengen/lost.py))?
+
+# %%
+lines = ["| own steps | monsters | real | decoded | one step | own steps | copy |",
+         "|" + "---|" * 7]
+for h, found in shown["lost"]["steps"].items():
+    cells = [told(found[k], 2) for k in ("real", "decoded", "one step", "own steps", "copy")]
+    lines.append(f"| {h} | {found['monsters']} | " + " | ".join(cells) + " |")
+Markdown("\n".join(lines) + f"\n\n{shown['lost']['clips']} held-out clips.")
+
+# %% [markdown]
+# LOSTTEXT
+#
+# And could they be known at all? The player of `defend-the-center` stands still and turns, up to seven
+# degrees a step. Its view is 90 degrees wide, so after eight steps much of it is what was behind it before. A
+# monster's *bearing* (the player's angle, less its place in the picture) changes little. Remember
+# the bearings of all monsters that were seen in so many frames, with the engine's own labels: how many of
+# those in view some steps later lie within six pixels of a remembered bearing?
+
+# %%
+lines = ["| own steps | of 1 frame | of 4 | of 16 | of 128 |", "|" + "---|" * 5]
+for h in ("1", "8", "32"):
+    few, many = shown["known"]["16"][h], shown["known"]["128"][h]
+    cells = [told(few[k], 2) for k in ("1", "4", "16")] + [told(many["128"], 2)]
+    lines.append(f"| {h} | " + " | ".join(cells) + " |")
+few, many = (shown["known"][k] for k in ("16", "128"))
+Markdown("\n".join(lines) + f"""\n\n{few["clips"]} clips of {few["episodes"]} episodes; the last
+column, for which there must be 128 frames before, {many["clips"]} of {many["episodes"]}.""")
+
+# %% [markdown]
+# KNOWNTEXT
 #
 # # 7 · Measure it
 #

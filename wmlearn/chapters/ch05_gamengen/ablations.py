@@ -6,7 +6,8 @@ Noise on the past in training, or none, with three seeds; an agent's play or ran
 many frames; a past of 1, 2, 4, 8 or 16 frames. All dream in the shipped autoencoder's latents, and
 none has dreams with a past of their own in its batches, unlike the shipped world: what keeps them
 on the road is noise alone. They are asked for held-out clips of the learning agent.
-``OUT/ablations.npz`` keeps the PSNR of every clip and step, ``OUT/ablations.json`` what was run.
+``OUT/ablations.npz`` keeps the PSNR of every clip and step, ``OUT/ablations.json`` what was run,
+``OUT/twins.safetensors`` some frames of the first two runs, with noise and without.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wmlearn import hub
@@ -36,6 +38,7 @@ from wmlearn.systems.gamengen.system import GameNGen
 OWN = 64  # steps of the dreams that are judged
 AT = (1, 8, 16, 32, 48, 64)
 WIDTHS = (48, 96)
+PICTURES, PICTURE_FILE = 3, "twins.safetensors"
 ENEMIES, BAR = 20.0, 3.0  # what errors around monsters and in the status bar count beside the rest
 
 
@@ -218,7 +221,7 @@ def main() -> None:
     clip = clip.to(args.device)
     real = clip.frames[:, n:]
     copied = psnr(clip.frames[:, n - 1 : n].expand_as(real), real).cpu()
-    runs, curves = [], []
+    runs, curves, shown = [], [], {"real": real[:PICTURES, [h - 1 for h in AT]].contiguous()}
     args.out.mkdir(parents=True, exist_ok=True)
     for twin in PLAN:
         begin = time.monotonic()
@@ -226,6 +229,9 @@ def main() -> None:
         denoiser = train_twin(config, data[twin.play], twin.seed, args.steps, args.batch)
         frames = dream(system, denoiser, clip, n)
         curves.append(psnr(frames, real).cpu())
+        if len(shown) < 3:
+            shown[f"noise {twin.noise}"] = frames[:PICTURES, [h - 1 for h in AT]].contiguous()
+            save_file({k: v.cpu() for k, v in shown.items()}, args.out / PICTURE_FILE)
         seconds = time.monotonic() - begin
         runs.append(asdict(twin) | {"steps": args.steps, "seconds": round(seconds, 1)})
         print(runs[-1], curves[-1].mean(0)[[0, 7, OWN - 1]].tolist(), flush=True)
