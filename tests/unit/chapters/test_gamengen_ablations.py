@@ -65,13 +65,13 @@ def test_a_twin_is_trained_and_dreams_beside_the_real_frames():
 
 
 def test_the_noise_of_a_twin_is_the_papers():
-    made = config_of(Twin(4, 0.0), SMOKE.denoiser)
-    assert (made.context_frames, made.context_noise, made.noise_power) == (4, 0.0, 1.0)
+    made = config_of(Twin(8, 0.0), SMOKE.denoiser)
+    assert (made.context_frames, made.context_noise, made.noise_power) == (8, 0.0, 1.0)
 
 
 def test_differences_are_taken_clip_by_clip_and_seed_by_seed():
     runs = [vars(t) for t in (Twin(), Twin(noise=0.0), Twin(seed=1), Twin(noise=0.0, seed=1),
-                              Twin(4), Twin(play="random"))]  # fmt: skip
+                              Twin(8), Twin(play="random"))]  # fmt: skip
     clips = torch.arange(6.0)[:, None].expand(6, 64)  # clips differ much, the difference does not
     curves = torch.stack([clips + lead for lead in (30, 27, 32, 28, 20, 25)])
     found = summary(runs, curves, clips, torch.tensor([0, 0, 1, 1, 2, 2]))
@@ -82,7 +82,7 @@ def test_differences_are_taken_clip_by_clip_and_seed_by_seed():
     assert noise["first"]["64"].value == pytest.approx(31 + 2.5)
     assert found["play"]["ahead"]["1"].value == 5.0 and found["play"]["ahead"]["1"].seeds == (0,)
     assert set(found["contexts"]) == {"4", "8"}
-    assert found["contexts"]["4"]["8"].value == pytest.approx(22.5)
+    assert found["contexts"]["8"]["8"].value == pytest.approx(22.5)
     assert found["episodes"] == 3 and len(found["copy curve"]) == 64
 
 

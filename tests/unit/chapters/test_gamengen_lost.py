@@ -65,6 +65,6 @@ def test_a_longer_memory_never_knows_less():
     )
     found = known(clips, 9, torch.arange(6), steps=(1, 8))
     for rows in found.values():
-        shares = [rows[past].value for past in (1, 4, 10)]
+        shares = [rows[past].value for past in (1, 4, 10)]  # ten frames are known
         assert shares == sorted(shares)
         assert rows["monsters"] > 0

@@ -73,7 +73,7 @@ def known(states: Tensor, now: int, episodes: Tensor, steps=(1, 8, 32)) -> dict:
     found = {}
     for h in steps:
         rows = {}
-        for past in (*PASTS, now + 1):
+        for past in sorted({min(past, now + 1) for past in PASTS}):
             right, count = to_be_known(states[:, : now + h + 1], now, past)
             rows[past] = share_in_place(right.numpy(), count.numpy(), episodes)
         found[h] = rows | {"monsters": int(count.sum())}

@@ -161,8 +161,8 @@ def twins(folder: Path) -> dict:
         curves, copied, episodes = (
             torch.from_numpy(kept[name]) for name in ("curves", "copy", "episodes")
         )
-    about = {k: facts[k] for k in ("batch", "frames")}
-    about |= {"steps": facts["runs"][0]["steps"], "runs": len(facts["runs"])}
+    about = {"batch": facts["batch"], "runs": len(facts["runs"])}
+    about |= {k: facts["runs"][0][k] for k in ("steps", "frames")}
     return about | plain(summary(facts["runs"], curves, copied, episodes))
 
 
