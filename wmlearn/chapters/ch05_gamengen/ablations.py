@@ -3,12 +3,13 @@
     python -m wmlearn.chapters.ch05_gamengen.ablations gamengen-doom runs/defend OUT --first 6
 
 Noise on the past in training, or none, with three seeds (the first six of ``PLAN``, each some four
-minutes of one core); an agent's play or random play, equally many frames; a past of 1, 2, 4, 8 or 16
-frames. All dream in the shipped autoencoder's latents, and none has dreams with a past of their own
-in its batches, unlike the shipped world: what keeps them on the road is noise alone. They are asked
-for held-out clips of the learning agent. ``OUT/ablations.npz`` keeps the PSNR of every clip and
-step, ``OUT/ablations.json`` what was run, ``OUT/twins.safetensors`` some frames of the first two
-runs, with noise and without.
+minutes of one core); an agent's play or random play, equally many frames; a past of 1, 2, 4, 8 or
+16 frames. All dream in the shipped autoencoder's latents, and none has dreams with a past of their
+own in its batches, unlike the shipped world: what keeps them on the road is noise alone. They are
+asked for held-out clips of the learning agent. ``OUT/ablations.npz`` keeps the PSNR of every clip
+and step, ``OUT/ablations.json`` what was run, ``OUT/twins.safetensors`` some frames of the first
+two runs, with noise and without.
+"""
 
 from __future__ import annotations
 
