@@ -2,7 +2,7 @@
 
     python -m wmlearn.chapters.ch05_gamengen.ablations gamengen-doom runs/defend OUT --first 6
 
-Noise on the past in training, or none, with three seeds (the first six of ``PLAN``, each some four
+Noise on the past in training, or none, with three seeds (the first six of ``PLAN``, each some three
 minutes of one core); an agent's play or random play, equally many frames; a past of 1, 2, 4, 8 or
 16 frames. All dream in the shipped autoencoder's latents, and none has dreams with a past of their
 own in its batches, unlike the shipped world: what keeps them on the road is noise alone. They are
@@ -226,9 +226,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--first", type=int, default=len(PLAN), help="only so many of the plan")
     parser.add_argument("--most", type=int, default=len(PLAN), help="new runs, then stop")
-    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--clips", type=int, default=32)
+    parser.add_argument("--clips", type=int, default=24)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
