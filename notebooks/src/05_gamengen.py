@@ -825,7 +825,8 @@ Markdown("\n".join(lines) + f"\n\nShare with a monster within {cut['steps']} ste
 lines = ["| own steps | monsters | real | decoded | one step | own steps | copy |",
          "|" + "---|" * 7]
 for h, found in shown["lost"]["steps"].items():
-    cells = [told(found[k], 2) for k in ("real", "decoded", "one step", "own steps", "copy")]
+    kinds = ("real", "decoded", "one step", "own steps", "copy")
+    cells = [told(found[k], 2) if found[k] else "–" for k in kinds]
     lines.append(f"| {h} | {found['monsters']} | " + " | ".join(cells) + " |")
 Markdown("\n".join(lines) + f"\n\n{shown['lost']['clips']} held-out clips.")
 

@@ -23,7 +23,7 @@ from wmlearn.world import World
 
 VIEW_ANGLE = 90.0  # degrees that the picture is wide
 PASTS = (1, 4, 16, 64, 128)  # frames of which bearings are remembered
-STEPS = (1, 2, 4, 8, 16, 32)
+STEPS = (1, 8, 32)
 
 
 def bearings(state: Tensor) -> tuple[Tensor, Tensor]:

@@ -136,7 +136,7 @@ def sampling(system: GameNGen, store: EpisodeStore, readers, clips: int, student
 def where_lost(system: GameNGen, store: EpisodeStore, finder, clips: int) -> dict:
     """Monsters in place after encoder and decoder, one step, own steps (see ``lost``)."""
     world, n = system.world(), system.config.denoiser.context_frames
-    clip, episodes = draw_clips(store, n + max(LOST_AT), clips, 1)
+    clip, episodes = draw_clips(store, n + max(LOST_AT), clips, 11)
     dream = rollout_batches(world, clip, 0)
     return {"clips": clips, "steps": plain(lost(world, system, clip, dream, episodes, finder))}
 
