@@ -65,6 +65,8 @@ class SoraConfig:
         dim, layers, heads: of the transformer.
         factorized: attention over space and time in turn, or over all tokens.
         adaln, adaln_rank: see ``VideoTransformerConfig``.
+        frame_features: numbers, sines and cosines of a frame's place in the video, that its
+            condition holds; 0: a frame knows only how far it is from others.
         text: the word encoder.
         prediction: what the network is asked for: the clean latent, the flow, v or the noise.
         flow_loss: the loss weighs errors of the clean latent as those of the flow (divided by t^2);
@@ -95,6 +97,7 @@ class SoraConfig:
     factorized: bool = True
     adaln: Literal["full", "shared"] = "shared"
     adaln_rank: int = 16
+    frame_features: int = 0
     text: TextConfig = field(default_factory=TextConfig)
     prediction: Literal["x", "flow", "v", "eps"] = "x"
     flow_loss: bool = False
@@ -141,6 +144,7 @@ class SoraConfig:
             heads=self.heads,
             factorized=self.factorized,
             text_dim=self.text.dim,
+            conditioning_dim=self.frame_features,
             adaln=self.adaln,
             adaln_rank=self.adaln_rank,
         )

@@ -155,9 +155,7 @@ class Sora(Turns, L.LightningModule, WorldModel):
         z = prediction.path.mix(x, eps, level)
         hidden = noise.uniform(batch, 1) < config.text.drop
         text, mask = self.words(numbers)
-        output = self.transformer(
-            z, prediction.c_noise(level), text=text, text_mask=mask & ~hidden
-        ).float()
+        output = self._network(z, level, text, mask & ~hidden)
         errors = (output - prediction.target(x, eps, level)).square().mean((2, 3, 4))
         if config.flow_loss:
             errors = errors / level.clamp(min=LEAST_LEVEL).square()
@@ -182,8 +180,18 @@ class Sora(Turns, L.LightningModule, WorldModel):
         self, z: Tensor, level: Tensor, text: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """The estimate of the clean latents ``[B, T, c, h, w]``; level ``[B, T]``."""
-        output = self.transformer(z, self.prediction.c_noise(level), text=text, text_mask=mask)
-        return self.prediction.x_hat(output.float(), z, level)
+        return self.prediction.x_hat(self._network(z, level, text, mask), z, level)
+
+    def _network(
+        self, z: Tensor, level: Tensor, text: Tensor | None, mask: Tensor | None
+    ) -> Tensor:
+        """What the transformer says, float32 ``[B, T, c, h, w]``; arguments as of ``denoise``."""
+        when = None
+        if self.config.frame_features:
+            numbers = torch.arange(z.shape[1], device=z.device)
+            when = frame_features(numbers, self.config.frame_features).expand(len(z), -1, -1)
+        level = self.prediction.c_noise(level)
+        return self.transformer(z, level, text=text, text_mask=mask, conditioning=when).float()
 
     @torch.no_grad()
     def sample(
@@ -316,6 +324,17 @@ class Sora(Turns, L.LightningModule, WorldModel):
         from wmlearn.systems.sora.world import SoraWorld
 
         return SoraWorld(self, sampler)
+
+
+def frame_features(numbers: Tensor, count: int) -> Tensor:
+    """Sines and cosines of frame numbers ``[T]``: ``[T, count]``, float32.
+
+    Waves of 64 frames at the longest, three to an octave: within a video of 16 frames the longest
+    ones rise all the way, so that a product with a speed says how far something has come.
+    """
+    waves = 2 ** (torch.arange(count // 2, device=numbers.device) / 3) / 64
+    angles = 2 * math.pi * numbers[:, None] * waves
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 def _one_each(frames: Tensor, noise: SampleNoise) -> Tensor:
