@@ -116,3 +116,19 @@ def test_the_cards_figures_are_plain_json():
     real = measure.scene("bar", 90)
     counts, after = measure.hidden_frames(real)
     assert (counts > 0).any() and (after.any(1) | (counts == 0)).all()
+
+
+def test_each_kind_of_error_counts_alike():
+    balance = ship.Balance(torch.device("cpu"), keep=0.0)
+    given, level = torch.tensor([3, 3, 0, 0]), torch.tensor([0.95, 0.97, 0.95, 0.97])
+    errors = torch.tensor([0.01, 0.03, 0.5, 1.5], requires_grad=True)
+    loss = balance(errors, given, level)
+    loss.backward()
+    assert loss.item() == pytest.approx(1.0)
+    assert torch.allclose(errors.grad, torch.tensor([12.5, 12.5, 0.25, 0.25]), atol=1e-3)
+
+
+def test_half_of_the_clips_come_from_three_frames_with_more_noise():
+    given, level = ship.kinds(1000, torch.device("cpu"))
+    assert (given == 3).sum() == 500 and ((given > 0) & (given < 3)).sum() == 140
+    assert level[:250].mean() > level[250:].mean() + 0.1 and 0 < level.min() and level.max() < 1
