@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from wmlearn.chapters.ch06_sora import figures, measure, ship
+from wmlearn.chapters.ch06_sora import ablations, figures, measure, ship, vjepa_judge
 from wmlearn.envs.scenes import draw
 from wmlearn.envs.scenes.violations import pass_through, recolor, vanish
 from wmlearn.systems.sora.recipe import SMOKE
 from wmlearn.systems.sora.system import Sora
+from wmlearn.systems.vjepa.config import PredictorConfig
 
 CONFIG = replace(SMOKE, frames=8, image_size=(64, 64), given_most=3)
 
@@ -132,3 +133,43 @@ def test_half_of_the_clips_come_from_three_frames_with_more_noise():
     given, level = ship.kinds(1000, torch.device("cpu"))
     assert (given == 3).sum() == 500 and ((given > 0) & (given < 3)).sum() == 140
     assert level[:250].mean() > level[250:].mean() + 0.1 and 0 < level.min() and level.max() < 1
+
+
+def test_the_choices_train_and_are_judged(monkeypatch):
+    """Every choice, at the smallest size: it trains, goes on from given frames, and is judged."""
+    monkeypatch.setattr(ship, "CHUNK", 4)
+    monkeypatch.setattr(ablations, "BATCH", 4)
+    shipped = Sora(replace(CONFIG, frames=16, image_size=(64, 64))).eval()
+    films = ablations.films(shipped, "one", 4, 1, 0)
+    assert films.frames.shape[1] == films.latents.shape[1] == 16
+    real = measure.scene("one", 2, 5)
+    configs = ablations.choices(shipped.config)
+    assert list(configs).count("x") == 1 and configs[ablations.SURPRISE] is None
+    for name in ("noise", "pixels"):
+        config = replace(configs[name], dim=32, layers=1, heads=2)
+        system, steps = ablations.trained(config, shipped, films, 0.1)
+        row = ablations.judged(system, real)
+        assert steps >= 1 and set(row["position"]) == {4, 8, 15}
+        assert ("by level" in row) == (name == "noise")
+
+
+def test_a_vjepa_is_surprised_by_what_it_did_not_expect():
+    small = replace(
+        vjepa_judge.CONFIG,
+        encoder=replace(vjepa_judge.CONFIG.encoder, patch_size=16, dim=24, depth=1, heads=2),
+        predictor=PredictorConfig(dim=24, depth=1, heads=2),
+    )
+    real = measure.scene("hit", 4, 0)
+    system, steps = vjepa_judge.train(real.frames, 0.1, 2, small)
+    seen, rest = vjepa_judge.beginning(system, 2, 3)
+    assert seen.shape == (2, 3 * 16) and rest.shape == (2, 5 * 16)
+    assert torch.equal(torch.cat([seen, rest], 1)[0], torch.arange(8 * 16))
+    gap = vjepa_judge.surprise(system, real.frames, 3)
+    changed = real.frames.clone()
+    changed[:, 7:] = 255
+    assert steps >= 1 and gap.shape == (4,) and torch.isfinite(gap).all()
+    assert not torch.equal(gap, vjepa_judge.surprise(system, changed, 3))
+    changed[:, 7:] = real.frames[:, 7:]
+    assert torch.equal(gap, vjepa_judge.surprise(system, changed, 3))
+    found = vjepa_judge.preferences(system, real, 3)
+    assert set(found) >= {"vanishes", "jumps"} and found["jumps"].n <= 4

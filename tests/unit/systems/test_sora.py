@@ -195,7 +195,7 @@ def test_a_run_starts_from_the_parts_that_fit():
 
 
 def test_a_frame_is_told_its_number_only_where_asked_for():
-    """Sines and cosines; a world without them becomes one with them, and gives the same at first."""
+    """A world without them becomes one with them, and gives the same at first."""
     waves = frame_features(torch.arange(16), 8)
     assert waves.shape == (16, 8)
     assert_close(waves[0], torch.tensor([0.0] * 4 + [1.0] * 4))

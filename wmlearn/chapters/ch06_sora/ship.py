@@ -82,12 +82,14 @@ class Balance:
         return (errors * weight).mean()
 
 
-def kinds(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def kinds(
+    count: int, device: torch.device, share: float = THREE, share_fewer: float = FEWER
+) -> tuple[Tensor, Tensor]:
     """How many frames are given ``[count]``, int64; and the noise levels of the rest, ``[count]``.
 
     The first ones get three frames, in fixed number; then come those with one or two.
     """
-    three, fewer = round(count * THREE), round(count * FEWER)
+    three, fewer = round(count * share), round(count * share_fewer)
     rows = torch.arange(count, device=device)
     some = torch.randint(1, GIVEN, (count,), device=device)
     given = torch.where(rows < three, GIVEN, some * (rows < three + fewer))
@@ -95,21 +97,26 @@ def kinds(count: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return given, logit.sigmoid()
 
 
-def make(job: tuple[int, tuple[int, int], SoraConfig]) -> tuple[np.ndarray, np.ndarray]:
+def make(job: tuple[int, str, tuple[int, int], SoraConfig]) -> tuple[np.ndarray, np.ndarray]:
     """States ``[CHUNK, T, S]`` and words ``[CHUNK, SAYINGS, L]`` of one seed."""
-    seed, size, config = job
+    seed, family, size, config = job
     rng = np.random.default_rng([19, seed])
-    state, touched = simulate(sample_scenes(CHUNK, rng, size=size), config.frames)
+    state, touched = simulate(sample_scenes(CHUNK, rng, family, size=size), config.frames)
     vocabulary = Vocabulary(config.text.words, config.text.length)
     said = [captions(state, touched, rng, OUTCOME) for _ in range(SAYINGS)]
     return state, np.stack([vocabulary.encode(texts).numpy() for texts in said], axis=1)
 
 
 def simulate_all(
-    count: int, size: tuple[int, int], config: SoraConfig, processes: int, seed: int
+    count: int,
+    size: tuple[int, int],
+    config: SoraConfig,
+    processes: int,
+    seed: int,
+    family: str = "all",
 ) -> tuple[Tensor, Tensor]:
     """The same for at least ``count`` clips, by several processes."""
-    jobs = [(seed + k, size, config) for k in range(-(-count // CHUNK))]
+    jobs = [(seed + k, family, size, config) for k in range(-(-count // CHUNK))]
     with get_context("fork").Pool(processes) as pool:
         parts = pool.map(make, jobs, chunksize=1)
     states, words = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
@@ -146,7 +153,7 @@ def train_autoencoder(system: Sora, states: Tensor, seconds: float, batch: int =
         )
         with torch.autocast(device.type, torch.bfloat16):
             loss = system.autoencoder_errors(frames, normal).mean()
-        _descend([optimizer], loss, model.parameters())
+        descend([optimizer], loss, model.parameters())
         step += 1
     system.measure_scale(draw(states[:32].flatten(0, 1).to(device)))
     return step
@@ -200,7 +207,7 @@ def train_video(
             levels = level[:, None] * free
             errors = system.errors_at(x, numbers, torch.randn_like(x), levels, hidden[:, None])
             loss = balance(errors, given, level)
-        _descend(both, loss, trained)
+        descend(both, loss, trained)
         step += 1
         share = max(0.002, 90 / (step + 100))
         with torch.no_grad():
@@ -213,7 +220,8 @@ def train_video(
     return average, step
 
 
-def _descend(steps: list[torch.optim.Optimizer], loss: Tensor, parameters) -> None:
+def descend(steps: list[torch.optim.Optimizer], loss: Tensor, parameters) -> None:
+    """One step of these optimizers, with the gradient clipped."""
     for optimizer in steps:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()
