@@ -138,18 +138,18 @@ def test_half_of_the_clips_come_from_three_frames_with_more_noise():
 def test_the_choices_train_and_are_judged(monkeypatch):
     """Every choice, at the smallest size: it trains, goes on from given frames, and is judged."""
     monkeypatch.setattr(ship, "CHUNK", 4)
-    monkeypatch.setattr(ablations, "BATCH", 4)
-    shipped = Sora(replace(CONFIG, frames=16, image_size=(64, 64))).eval()
+    shipped = ablations.of_size(Sora(CONFIG), (32, 32), 8)
+    assert shipped.config.image_size == (32, 32)
     films = ablations.films(shipped, "one", 4, 1, 0)
-    assert films.frames.shape[1] == films.latents.shape[1] == 16
-    real = measure.scene("one", 2, 5)
+    assert films.frames.shape[1] == films.latents.shape[1] == 8
+    real = measure.scene("one", 2, 5, frames=8, size=(32, 32))
     configs = ablations.choices(shipped.config)
     assert list(configs).count("x") == 1 and configs[ablations.SURPRISE] is None
     for name in ("noise", "pixels"):
         config = replace(configs[name], dim=32, layers=1, heads=2)
-        system, steps = ablations.trained(config, shipped, films, 0.1)
+        system, steps = ablations.trained(config, shipped, films, 0.1, 4)
         row = ablations.judged(system, real)
-        assert steps >= 1 and set(row["position"]) == {4, 8, 15}
+        assert steps >= 1 and set(row["position"]) == {4, 7}
         assert ("by level" in row) == (name == "noise")
 
 

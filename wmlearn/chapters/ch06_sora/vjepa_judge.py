@@ -8,6 +8,7 @@ and the L1 distance to the features that the rest really has is the surprise.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -83,8 +84,9 @@ def train(
     device, system = frames.device, VJEPA(config).to(frames.device)
     parameters = [*system.encoder.parameters(), *system.predictor.parameters()]
     optimizer = torch.optim.AdamW(parameters, 1e-3, betas=(0.9, 0.98), weight_decay=0.04)
-    rng, began, step = np.random.default_rng(0), time.monotonic(), 0
-    while (passed := (time.monotonic() - began) / seconds) < 1:
+    clock = time.process_time if device.type == "cpu" else time.monotonic
+    rng, began, step = np.random.default_rng(0), clock(), 0
+    while (passed := (clock() - began) / seconds) < 1:
         rise, fall = min(1, (step + 1) / 30), 1 if passed < 0.4 else max(0.01, (1 - passed) / 0.6)
         optimizer.param_groups[0]["lr"] = 1e-3 * rise * fall
         rows = torch.randint(len(frames), (batch,), device=device)
@@ -111,7 +113,8 @@ def train(
 
 def train_and_judge(frames: Tensor, pairs: Scene, seconds: float, batch: int) -> dict:
     """A row of the ablation."""
-    system, steps = train(frames, seconds, batch)
+    shape = replace(CONFIG.encoder, image_size=frames.shape[-1], frames=frames.shape[1])
+    system, steps = train(frames, seconds, batch, replace(CONFIG, encoder=shape))
     row: dict = {"steps": steps, "seconds": seconds}
     for past in PAST:
         row[f"likelihood, {2 * past} frames"] = preferences(system, pairs, past)
