@@ -114,6 +114,11 @@ def test_the_cards_figures_are_plain_json():
     assert len(found["velocity"]) == 4 and set(found["copied"]) == {"4", "8", "15"}
     shown = figures.plain(parts["unseen two"](system))["shown"]
     assert shown["color"][3] == 4, "two prompts of two bodies"
+    by_level = figures.plain(parts["likelihood by level"](system))
+    assert all(set(row) == set(map(str, figures.LEVELS)) for row in by_level.values()) and by_level
+    where = figures.plain(parts["where from"](system))
+    assert set(where) == {"real", "autoencoded", "1 steps", "2 steps", "5 steps", "10 steps"}
+    assert where["real"]["velocity"][0] < 0.3, "true videos are at the floor"
     real = measure.scene("bar", 90)
     counts, after = measure.hidden_frames(real)
     assert (counts > 0).any() and (after.any(1) | (counts == 0)).all()

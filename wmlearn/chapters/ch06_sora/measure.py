@@ -318,6 +318,13 @@ def surprise(
     return torch.cat(parts)
 
 
+def broken(real: Scene, violation: Violation, at: int = 7) -> tuple[Tensor, Tensor]:
+    """The videos with a law broken from frame ``at`` on, uint8; and bool ``[N]``, which differ."""
+    wrong = torch.from_numpy(violation(real.state.numpy(), at))
+    frames = draw(wrong, tuple(real.frames.shape[-2:]))
+    return frames, (frames.int() - real.frames.int()).abs().amax((1, 2, 3, 4)) > 40
+
+
 def preference(
     system: Sora, real: Scene, violation: Violation, at: int = 7, **options: int
 ) -> tuple[Estimate, Tensor]:
@@ -326,12 +333,10 @@ def preference(
     Pairs whose two videos are alike (bodies that never meet cannot go through each other) are left
     out.
     """
-    wrong = torch.from_numpy(violation(real.state.numpy(), at))
-    broken = draw(wrong, tuple(real.frames.shape[-2:]))
-    differs = (broken.int() - real.frames.int()).abs().amax((1, 2, 3, 4)) > 40
+    wrong, differs = broken(real, violation, at)
     if not differs.any():
         raise ValueError("In none of these scenes does the violation change anything: take others.")
-    gap = surprise(system, broken[differs], **options)
+    gap = surprise(system, wrong[differs], **options)
     gap = gap - surprise(system, real.frames[differs], **options)
     return mean_estimate((gap > 0).double()), gap
 

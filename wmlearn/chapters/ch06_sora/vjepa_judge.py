@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wmlearn.chapters.ch06_sora.measure import Scene
-from wmlearn.envs.scenes import draw
+from wmlearn.chapters.ch06_sora.measure import Scene, broken
 from wmlearn.envs.scenes.violations import GROSS, SUBTLE
 from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.systems.vjepa.collapse import vicreg
@@ -59,10 +58,9 @@ def surprise(system: VJEPA, frames: Tensor, past: int) -> Tensor:
 
 def preferences(system: VJEPA, real: Scene, past: int, at: int = 7) -> dict[str, Estimate]:
     """Violation -> share of pairs in which the true video surprises less."""
-    found, size = {}, tuple(real.frames.shape[-2:])
+    found = {}
     for name, law in {**GROSS, **SUBTLE}.items():
-        wrong = draw(torch.from_numpy(law(real.state.numpy(), at)), size)
-        differs = (wrong.int() - real.frames.int()).abs().amax((1, 2, 3, 4)) > 40
+        wrong, differs = broken(real, law, at)
         if differs.any():
             gap = surprise(system, wrong[differs], past)
             gap = gap - surprise(system, real.frames[differs], past)

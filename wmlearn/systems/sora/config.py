@@ -73,7 +73,7 @@ class SoraConfig:
             otherwise all noise levels count alike.
         level_loc, level_scale: logit t ~ N(loc, scale^2); a higher loc trains more noise.
         given_share: share of training clips that get their first frames clean...
-        given_most: ...1 to so many of them.
+        given_least, given_most: ...between so many and so many of them.
         image_share: share of training steps that see single frames, as videos of one frame.
         sampler: how a video is drawn.
         kl_weight: of the latents' divergence from the standard normal, for each number.
@@ -104,6 +104,7 @@ class SoraConfig:
     level_loc: float = 1.5
     level_scale: float = 1.0
     given_share: float = 0.5
+    given_least: int = 1
     given_most: int = 3
     image_share: float = 0.125
     sampler: SamplerConfig = field(default_factory=SamplerConfig)

@@ -101,7 +101,8 @@ class Sora(Turns, SoraNetwork, L.LightningModule):
         level = draw(noise.normal(batch, 1)).expand(-1, frames)
         given = noise.uniform(batch, 1) < config.given_share
         most = min(config.given_most, frames - 1)
-        count = 1 + (noise.uniform(batch, 1) * most).floor() if most else torch.zeros_like(level)
+        least = min(config.given_least, most)
+        count = least + (noise.uniform(batch, 1) * (most - least + 1)).floor()
         free = ~(given & (torch.arange(frames, device=x.device) < count))
         level = level * free  # what is given has no noise, and no loss
         eps = noise.normal(*x.shape)
