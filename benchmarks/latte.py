@@ -9,7 +9,7 @@ one map from the noise level for all layers, corrected by a table in each (PixAr
 layer is a block over space with words and a block over time, each with an MLP of its own; ours has
 one MLP for both. So that neither is smaller, layers are counted until the parameters agree: six of
 ours for four of Latte's, which gives ours half as many attentions again, and fewer MLPs. Forward,
-mean squared error, backward and AdamW; processor time of one thread, medians of runs that alternate.
+mean squared error, backward and AdamW; processor time of one thread, medians of runs in turn.
 """
 
 from __future__ import annotations
