@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from wmlearn import hub
 from wmlearn.chapters.ch06_sora import ablations, figures, measure, ship, vjepa_judge
 from wmlearn.envs.scenes import draw
 from wmlearn.envs.scenes.violations import pass_through, recolor, vanish
@@ -183,3 +184,13 @@ def test_a_vjepa_is_surprised_by_what_it_did_not_expect():
     assert torch.equal(gap, vjepa_judge.surprise(system, changed, 3))
     found = vjepa_judge.preferences(system, real, 3)
     assert set(found) >= {"vanishes", "jumps"} and found["jumps"].n <= 4
+
+
+def test_a_run_goes_on_from_a_checkpoint_that_knows_no_frame_numbers(tmp_path):
+    plain = Sora(CONFIG)
+    hub.save(tmp_path / "plain", plain, "sora", {"env": "scenes/all"})
+    told = ship.started(replace(CONFIG, frame_features=8), str(tmp_path / "plain"))
+    assert torch.equal(told.transformer.embed.weight, plain.transformer.embed.weight)
+    assert not told.transformer.conditioning.weight.any()
+    with pytest.raises(ValueError, match="other parts"):
+        ship.started(replace(CONFIG, layers=2), str(tmp_path / "plain"))

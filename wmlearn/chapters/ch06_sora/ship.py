@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -220,6 +220,19 @@ def train_video(
     return average, step
 
 
+def started(config: SoraConfig, checkpoint: str) -> Sora:
+    """A system with a trained one's weights; what only it has begins at zero.
+
+    Raises:
+        ValueError: more than the frames' numbers is new.
+    """
+    system = Sora(config)
+    missing, unexpected = system.load_state_dict(hub.load(checkpoint).state_dict(), strict=False)
+    if unexpected or any("transformer.conditioning" not in name for name in missing):
+        raise ValueError(f"{checkpoint} has other parts than this configuration.")
+    return system
+
+
 def descend(steps: list[torch.optim.Optimizer], loss: Tensor, parameters) -> None:
     """One step of these optimizers, with the gradient clipped."""
     for optimizer in steps:
@@ -235,6 +248,9 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder to write to")
     parser.add_argument("--minutes", type=float, default=60.0, help="default: %(default)s")
     parser.add_argument("--init", help="checkpoint to go on from: its autoencoder stays as it is")
+    parser.add_argument(
+        "--frame-features", type=int, default=32, help="0: no frame is told its number"
+    )
     parser.add_argument("--clips", type=int, default=48_000, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=64, help="default: %(default)s")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="default: %(default)s")
@@ -242,13 +258,13 @@ def main() -> None:
     args = parser.parse_args()
 
     began, end = time.monotonic(), 60 * args.minutes
-    config = SHIPPED
+    config = replace(SHIPPED, frame_features=args.frame_features)
     states, words = simulate_all(args.clips, SQUARE, config, args.processes, 0)
     wide = simulate_all(max(CHUNK, args.clips // 12), WIDE, config, args.processes, 100_000)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
-    system = (hub.load(args.init) if args.init else Sora(config)).to(device)
+    system = (started(config, args.init) if args.init else Sora(config)).to(device)
     steps = 0 if args.init else train_autoencoder(system, states, AUTOENCODER * end)
     system.autoencoder.requires_grad_(False)
     square, wide = (
