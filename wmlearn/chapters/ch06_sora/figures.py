@@ -120,17 +120,26 @@ def _likelihood(sora: Sora, count: int) -> dict[str, Estimate]:
 
 
 def _where_from(sora: Sora, count: int) -> dict[str, Any]:
-    """Velocity errors of true videos, of the autoencoder's, and of drawn ones by steps."""
+    """Velocity errors of true videos, of the autoencoder's, and of drawn ones by steps: over
+    all drawn frames, and of the first one.
+    """
     real = measure.scene("one", count)
     with torch.no_grad():
         again = [sora.decode(sora.encode(part.to(sora.device))).cpu() for part in real.frames]
     again = torch.stack(again)
-    found = {"real": measure.motion(real, real.frames), "autoencoded": measure.motion(real, again)}
+    found = {"real": real.frames, "autoencoded": again}
     for steps in STEPS:
         first = real.frames[:, : measure.GIVEN]
-        drawn = measure.videos(sora, real.text, first, guidance=1.0, num_steps=steps)
-        found[f"{steps} steps"] = measure.motion(real, drawn)
-    return {name: {"velocity": m.velocity, "position": m.position} for name, m in found.items()}
+        found[f"{steps} steps"] = measure.videos(
+            sora, real.text, first, guidance=1.0, num_steps=steps
+        )
+    return {
+        name: {
+            "velocity": measure.motion(real, frames).velocity,
+            "first": measure.first_step(real, frames),
+        }
+        for name, frames in found.items()
+    }
 
 
 def _by_level(sora: Sora, count: int) -> dict[str, dict[float, Estimate]]:

@@ -153,6 +153,11 @@ def motion(real: Scene, drawn: Tensor, at: tuple[int, ...] = (4, 8, 15)) -> Moti
     )
 
 
+def first_step(real: Scene, drawn: Tensor) -> Estimate:
+    """Velocity error from the last given frame to the first drawn one, pixels a frame."""
+    return _mean(velocity_errors(track(drawn), real.truth)[:, GIVEN - 1 : GIVEN])
+
+
 def speeds(real: Scene, drawn: Tensor, until: int = 8) -> tuple[Tensor, Tensor]:
     """True and drawn speed of each body over free flight, pixels a frame: ``[M]`` each.
 
