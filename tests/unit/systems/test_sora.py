@@ -209,3 +209,17 @@ def test_a_frame_is_told_its_number_only_where_asked_for():
     assert_close(told.denoise(z, level), plain.denoise(z, level))
     told.transformer.conditioning.weight.data.normal_(0, 0.1)
     assert (told.denoise(z, level) - plain.denoise(z, level)).abs().max() > 1e-3
+
+
+def test_at_least_so_many_frames_are_given(monkeypatch):
+    system = Sora(replace(SMALL, given_share=1.0, given_least=2, given_most=3))
+    seen = {}
+
+    def network(z, level, text, text_mask, conditioning=None):
+        seen["given"] = (level == 0).sum(1)
+        return torch.zeros_like(z)
+
+    monkeypatch.setattr(system.transformer, "forward", network)
+    x, numbers = torch.randn(64, 6, 4, 8, 8), torch.ones(64, 24, dtype=torch.long)
+    system.video_errors(x, numbers, SampleNoise(0, 0, 64))
+    assert set(seen["given"].tolist()) == {2, 3}

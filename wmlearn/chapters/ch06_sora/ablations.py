@@ -1,4 +1,4 @@
-r"""The chapter's ablation: Sora's choices, each trained for the same seconds on the same clips.
+r"""Sora's choices as an ablation, each trained for the same seconds on the same clips.
 
     python -m wmlearn.chapters.ch06_sora.ablations --out choices.json
     python -m wmlearn.chapters.ch06_sora.ablations --side 32 --frames 8 --batch 16 --dim 64 \
@@ -193,13 +193,8 @@ def main() -> None:
     if not {SURPRISE, FAMILIES}.isdisjoint(names):
         every = films(shipped, "all", args.clips, args.processes, 500_000)
         pairs = measure.scene("hit", args.videos, **shape)
-    table, facts = (
-        {},
-        {
-            k: getattr(args, k)
-            for k in ("batch", "side", "frames", "dim", "layers", "clips", "seconds", "videos")
-        },
-    )
+    kept = ("batch", "side", "frames", "dim", "layers", "clips", "seconds", "videos")
+    table, facts = {}, {name: getattr(args, name) for name in kept}
     for name in names:
         config = all_choices[name]
         if config is None:

@@ -12,7 +12,8 @@ Three things are its own. Half of the clips get three frames, and half of those 
 rest: going on from what was seen is learned where noise hides the rest. An error counts relative to
 the usual one of its kind (:class:`Balance`), for else the clips from words alone, of which no one
 can know where things are, drown the others. And matrices are updated by Muon (Jordan et al. 2024),
-the rest by AdamW.
+the rest by AdamW. The checkpoint that comes with the course is older than these three; its card says
+how it was trained.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Balance:
     """Errors, each over the running mean of those of its kind.
 
     A kind is the number of given frames and the noise level's tenth. Each then counts alike,
-    however much of it cannot be known (the aim of the weights in Karras et al. 2024, section 2.1).
+    however much of it cannot be known (the aim of the learned weights in EDM2; Karras et al. 2024).
 
     Args:
         device: of the means.
