@@ -12,8 +12,8 @@ Three things are its own. Half of the clips get three frames, and half of those 
 rest: going on from what was seen is learned where noise hides the rest. An error counts relative to
 the usual one of its kind (:class:`Balance`), for else the clips from words alone, of which no one
 can know where things are, drown the others. And matrices are updated by Muon (Jordan et al. 2024),
-the rest by AdamW. The checkpoint that comes with the course is older than these three; its card says
-how it was trained.
+the rest by AdamW. The checkpoint that comes with the course is older than these three; its card
+says how it was trained.
 """
 
 from __future__ import annotations
