@@ -301,7 +301,8 @@ def codes_and_keys(world, store):
     """How often each code was seen under each key, [codes, keys]."""
     clip = store.clip([(e, t) for e in range(4) for t in range(40)], 2)
     table = np.zeros((world.action_space.n, 3), int)
-    np.add.at(table, (world.infer_actions(clip)[:, 0].numpy(), clip.actions[:, 0].numpy()), 1)
+    codes = world.infer_actions(clip)
+    np.add.at(table, (codes[:, 0].numpy(), clip.actions[:, 0].numpy()), 1)
     return table
 
 
