@@ -2,10 +2,10 @@
 
     python tools/lowest_versions.py [--folder FOLDER] [--torch INDEX] [tests ...]
 
-Makes a virtual environment with the lowest version of each direct dependency (their own dependencies
-are the newest that fit), refuses a bound that is lower than what was installed, since nobody tested
-that, and runs the tests; ``tests/unit``, the recordings and the command line by default. Needs uv.
-Run once before a release, and weekly (.github/workflows/lowest.yml).
+Makes a virtual environment with the lowest version of each direct dependency (their own
+dependencies are the newest that fit), refuses a bound that is lower than what was installed, since
+nobody tested that, and runs the tests: by default ``tests/unit``, the recordings and the command
+line. Needs uv. Run once before a release, and weekly (.github/workflows/lowest.yml).
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ RUN = RunConfig(max_steps=1000, max_minutes=5, validate_every=200)
     [
         (1000, "All 1,000 steps will take about 3.0 minutes"),
         (900, "about 900 of 1,000 steps in 5 minutes: nearly enough"),
+        (750, "about 750 of 1,000 steps in 5 minutes: not enough"),
         (41, "about 41 of 1,000 steps in 5 minutes: not enough"),
     ],
 )
@@ -35,7 +36,7 @@ def test_too_few_steps_come_with_three_choices(flags, mark):
     first, longer, smaller, ready = outlook(41, RUN, 117, "diamond", flags).splitlines()
     assert mark in longer and "goes on where it stopped" in longer
     assert "image_size" in smaller and "32" in smaller and "41" in smaller
-    assert "wm.load_world('diamond-d" in ready
+    assert "wm.load_world('diamond-doom-basic')" in ready
     assert "`wmlearn list`" in outlook(41, RUN, 117, "unheard-of")
 
 

@@ -25,7 +25,7 @@ def copy_notebooks(course: Path, mine: Path, fresh: Sequence[str] | None = None)
     Args:
         course: the folder of the course's notebooks.
         mine: the reader's folder; it is made.
-        fresh: names of notebooks (``04_diamond``) to start anew, or an empty list for all. The
+        fresh: names of notebooks (``00_start_here``) to start anew, or an empty list for all. The
             reader's own ones are moved to ``before/``, never deleted.
 
     Raises:

@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
         "--fresh",
         nargs="*",
         metavar="NAME",
-        help="start these notebooks anew, e.g. 04_diamond, or all; yours are kept in before/",
+        help="start these notebooks anew, e.g. 00_start_here, or all; yours are kept in before/",
     )
     parser.add_argument(
         "--folder", type=Path, help=f"where your copies are; default: {FOLDER}, beside the course's"

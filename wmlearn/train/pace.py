@@ -17,7 +17,7 @@ from wmlearn.recipes.tiers import get_tier
 
 TIMED = 5  # steps after the first, which is slower than the others
 PATIENCE = 15.0  # seconds of timing after which fewer steps will do
-ENOUGH = 0.7  # share of the steps from which on a run counts as nearly done
+ENOUGH = 0.9  # share of the steps from which on a run counts as done: last parts are trained last
 MEASUREMENTS = 4  # on the way, however short the run
 
 
@@ -134,15 +134,19 @@ def choices(
         f"  smaller:  {word('image_size', str(side))} or {word('batch_size', _half(run))}, or "
         f"{word('max_steps', str(fewer))}, a whole run of its own, in another folder"
     )
-    ready = prepared(system)
+    ready = prepared(system, run.env)
     shown = f"wm.load_world({ready[0]!r})" if ready else "`wmlearn list` names the checkpoints"
     lines.append(f"  prepared: {shown}, trained by the same code to its end")
     return lines
 
 
-def prepared(system: str) -> list[str]:
-    """Names of the checkpoints of this system that come with the course."""
-    return [name for name in list_checkpoints() if hub.read_card(name).get("system") == system]
+def prepared(system: str, env: str = "") -> list[str]:
+    """Names of the checkpoints of this system that come with the course; those of ``env`` first,
+    and the longest trained of each.
+    """
+    cards = {name: hub.read_card(name) for name in list_checkpoints()}
+    names = [name for name, card in cards.items() if card.get("system") == system]
+    return sorted(names, key=lambda n: (cards[n].get("env") != env, -cards[n].get("steps", 0)))
 
 
 @dataclass(frozen=True)
