@@ -526,7 +526,8 @@ wm.viz.strip(rows, [f"step {h}" for h in AT],
 # next frame, and stronger in the one after, until the gun itself dissolves and no flash answers the key. With noise,
 # grain is what the network has learned to remove: wall and floor go soft and a shadow gathers under the ceiling,
 # but gun, flash and numbers are there to the end. In decibels the difference is smaller than to the eye, since
-# both have lost the monsters, the light and the true numbers by then, and it is not the same for every seed:
+# both have lost the monsters, the light and the true numbers by then (from step 40 on, even with noise they are
+# no better than a copy), and it is not the same for every seed:
 
 # %%
 ahead = told(pair["ahead"]["64"])
