@@ -123,8 +123,8 @@ print(f"The shipped models saw {card['frames']} frames, {card['frames'] / 25 / 6
       "minutes of driving.")
 
 # %% [markdown]
-# One of the held-out clips, two seconds, one frame in eight. **Look for** what moves: everything but the
-# car.
+# One of the held-out clips, two seconds, one frame in eight: the hazard driver turns, and then stops. **Look
+# for** what moves: everything but the car.
 
 # %%
 one = store.clip([(held[3], 0)], 49)
