@@ -158,6 +158,7 @@ SYSTEMS = (
         "https://openai.com/index/video-generation-models-as-world-simulators/",
         caveat="A report by its makers, without details of model or data. No actions: you cannot "
         "play it.",
+        chapter="06_sora",
         use="generating video; an implicit world model",
         cost="not published",
         name="sora",
