@@ -13,9 +13,7 @@ from torch.testing import assert_close
 from wmlearn.chapters.ch08_cosmos import clean
 from wmlearn.chapters.ch08_cosmos.driving import DrivingProbe, drive_in_dream, road_meters
 from wmlearn.chapters.ch08_cosmos.learned import (
-    FREE,
     LinearPolicy,
-    centered_meters,
     dreamed_meters,
     features,
     learn,
@@ -84,15 +82,6 @@ def test_the_search_moves_to_the_best(system, monkeypatch):
     )
     policy, history = learn(probe_of(), lambda rng: starts(1), system.world(), 4, 40, 5)
     assert policy.weights[1, 5] > 2 and history[-1] > history[0] + 1 and len(history) == 4
-    some = learn(probe_of(), lambda rng: starts(1), system.world(), 2, 20, 5, free=FREE)[0]
-    assert not some.weights[FREE == 0].any() and some.weights[FREE == 1].all()
-
-
-def test_metres_count_less_away_from_the_middle():
-    read = torch.zeros(3, 25, 4)
-    read[..., 0] = 10  # metres a second
-    read[1, :, 1], read[2, :, 1] = 0.3, -0.9  # half way to the edge, and beyond
-    assert_close(centered_meters(read), torch.tensor([10.0, 5.0, 0.0]))
 
 
 def test_real_returns_are_the_environments():

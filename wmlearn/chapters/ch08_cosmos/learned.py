@@ -3,12 +3,8 @@
     python -m wmlearn.chapters.ch08_cosmos.learned cosmos-driving data/cars --out policy.json
 
 It sees what the probe reads off the last frames, five numbers and a constant, and acts once a
-chunk. Its return in the dream is the metres of road that it makes there, by the same probe, which
-count the less the farther it is from the middle. Its drives are short and begin anywhere in real
-ones: for a second the dream can be believed. By symmetry its steering follows what changes sign in
-a mirror, and its gas what does not; the brake, on which the dream's driver only stands, it has not.
-Only then it drives in the real CarRacing, on tracks of its own, beside random actions and the
-expert.
+chunk. Its return in the dream is the metres of road that it makes there, by the same probe. Only
+then it drives in the real CarRacing, on tracks of its own, beside random actions and the expert.
 
 Shapes: K policies, S beginnings, A = 3 numbers of an action, F = 6 numbers that a policy sees.
 """
@@ -27,14 +23,7 @@ import torch
 from torch import Tensor
 
 from wmlearn import hub
-from wmlearn.chapters.ch08_cosmos.driving import (
-    FRAMES_A_SECOND,
-    GAP,
-    ON_ROAD,
-    DrivingProbe,
-    load_probe,
-    road_meters,
-)
+from wmlearn.chapters.ch08_cosmos.driving import GAP, DrivingProbe, load_probe, road_meters
 from wmlearn.chapters.ch08_cosmos.measure import held_out, plain
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
@@ -45,8 +34,6 @@ from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.world import World
 
 FEATURES, ACTIONS = 6, 3
-FREE = torch.tensor([[0, 1, 1, 1, 0, 0], [1, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 0]]).float()
-"""Which weights are learned: steering by place, heading and curvature; gas by speed and bends."""
 _LOW, _HIGH = torch.tensor([-1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 0.7])
 
 
@@ -72,22 +59,9 @@ class LinearPolicy:
         return (features(read) @ self.weights.T).clamp(_LOW, _HIGH)
 
 
-def centered_meters(read: Tensor) -> Tensor:
-    """As ``road_meters``, but less the farther from the middle, down to nothing at ``ON_ROAD``."""
-    speed, lateral, heading, _ = read.unbind(-1)
-    share = (1 - lateral.abs() / ON_ROAD).clamp(min=0)
-    return ((speed * heading.cos()).clamp(min=0) * share).sum(-1) / FRAMES_A_SECOND
-
-
 @torch.inference_mode()
 def dreamed_meters(
-    weights: Tensor,
-    probe: DrivingProbe,
-    start: Clip,
-    world: World,
-    chunks: int,
-    seed: int = 0,
-    worth: Callable[[Tensor], Tensor] = road_meters,
+    weights: Tensor, probe: DrivingProbe, start: Clip, world: World, chunks: int, seed: int = 0
 ) -> Tensor:
     """Metres of road that each of many linear policies makes in the dream: ``[K]``.
 
@@ -98,7 +72,6 @@ def dreamed_meters(
         world: the dream.
         chunks: that they drive.
         seed: of the dream; the same noise for all policies would be no fairer, as they part.
-        worth: what is summed up of the readings ``[B, T, 4]``: ``[B]``.
     """
     count, size = len(weights), len(start)
     rows = torch.arange(size).repeat(count)
@@ -111,7 +84,7 @@ def dreamed_meters(
         state, step = world.step(state, action.flatten(0, 1), generator)
         frames.append(step.frames)
         recent = torch.cat([recent, step.frames], dim=1)[:, -GAP - 1 :]
-    metres = worth(probe.read(torch.cat(frames, dim=1)))
+    metres = road_meters(probe.read(torch.cat(frames, dim=1)))
     return metres.view(count, size).mean(1)
 
 
@@ -125,8 +98,6 @@ def learn(
     chunks: int = 19,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
-    free: Tensor | None = None,
-    worth: Callable[[Tensor], Tensor] = road_meters,
 ) -> tuple[LinearPolicy, list[float]]:
     """Cross-entropy search for weights that make metres of road in the dream.
 
@@ -140,8 +111,6 @@ def learn(
         chunks: that a policy drives.
         seed: of the draws.
         say: called with a line of text for each round.
-        free: 0 or 1 ``[A, F]``: weights that stay 0, and those that are learned; None for all.
-        worth: see :func:`dreamed_meters`.
 
     Returns:
         The mean of the last elites, and the mean metres of each round's policies.
@@ -152,9 +121,7 @@ def learn(
     for number in range(rounds):
         noise = torch.randn(policies, ACTIONS, FEATURES, generator=generator)
         weights = mean + spread * noise
-        if free is not None:
-            weights = weights * free
-        metres = dreamed_meters(weights, probe, draw(rng), world, chunks, number, worth)
+        metres = dreamed_meters(weights, probe, draw(rng), world, chunks, number)
         best = weights[metres.topk(elites).indices]
         mean, spread = best.mean(0), best.std(0, correction=0).clamp(min=0.1)
         history.append(metres.mean().item())
@@ -210,9 +177,9 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="episodes: real beginnings are drawn from them")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--policies", type=int, default=16)
-    parser.add_argument("--starts", type=int, default=10)
-    parser.add_argument("--chunks", type=int, default=7)
+    parser.add_argument("--policies", type=int, default=32)
+    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--chunks", type=int, default=19)
     parser.add_argument("--steps", type=int, default=1, help="of the denoiser")
     parser.add_argument("--tracks", type=int, default=12)
     args = parser.parse_args()
@@ -224,15 +191,14 @@ def main() -> None:
     pool = draw_windows(store.lengths.tolist(), train, length, 2**31 - 1)
 
     def draw(rng: np.random.Generator) -> Clip:
-        """A third begin where episodes do, with a car that stands; what rolls needs no gas."""
-        standing = [(int(i), 0) for i in rng.choice(train, args.starts // 3)]
-        rest = [pool[i] for i in rng.choice(len(pool), args.starts - args.starts // 3)]
+        """Most begin where episodes do, with a car that stands: what rolls already needs no gas."""
+        standing = [(int(i), 0) for i in rng.choice(train, args.starts - args.starts // 3)]
+        rest = [pool[i] for i in rng.choice(len(pool), args.starts // 3)]
         return store.clip(standing + rest, length)
 
     policy, history = learn(
-        probe, draw, world, args.rounds, args.policies, chunks=args.chunks, say=print,
-        free=FREE, worth=centered_meters,
-    )  # fmt: skip
+        probe, draw, world, args.rounds, args.policies, chunks=args.chunks, say=print
+    )
     tracks = list(range(7000, 7000 + args.tracks))
     found = {
         "weights": policy.weights.tolist(),
