@@ -986,12 +986,12 @@ with wm.viz.style():
     plt.close(figure)
     for name, color in zip(drivers, (wm.viz.DREAM, wm.viz.NEUTRAL, wm.viz.REAL)):
         for w, style in ((0.0, "--"), (1.5, "-")):
-            axis.plot([(t + 1) / 25 for t in range(24)], speeds[w, name], style, color=color,
-                      label=f"{name}, w = {w:g}")
+            axis.plot([(t + 1) / 25 for t in range(24)], speeds[w, name], style,
+                      color=color, label=f"{name}, w = {w:g}")
     axis.set(xlabel="seconds", ylabel="speed (m/s)", ylim=(-5, 80))
     axis.legend(ncols=3, fontsize=8, loc="upper right")
-wm.viz.Figure(figure, "Dreamed speed over a second under gas, nothing and brake, with and "
-                      "without guidance by actions.")
+wm.viz.Figure(figure, "Dreamed speed over a second under gas, nothing and brake, "
+                      "with and without guidance by actions.")
 
 # %% [markdown]
 # The brake is obeyed at once, with guidance and without: after half a second both cars nearly stand. Gas and
