@@ -65,6 +65,9 @@ class SamplerConfig:
         sigma_min: the least noise before the last step.
         known_sigma: noise that the latents before get while dreaming, of which the network is
             told: what it drew itself is not quite right, and this much of it is not believed.
+        action_guidance: w of ``(1 + w) F(actions) - w F(usual)``, where *usual* are the actions
+            that led to the new latents replaced by the mean of those before: what an action changes
+            is made larger (ours; twice the passes, and 0 for none).
     """
 
     num_steps: int = 35
@@ -72,6 +75,7 @@ class SamplerConfig:
     sigma_max: float = 80.0
     sigma_min: float = 2e-3
     known_sigma: float = 1e-3
+    action_guidance: float = 0.0
 
 
 @dataclass(frozen=True)
