@@ -996,9 +996,9 @@ wm.viz.Figure(figure, "Dreamed speed over a second under gas, nothing and brake,
 # %% [markdown]
 # The brake is obeyed at once, with guidance and without: after half a second both cars nearly stand. Gas and
 # nothing are harder to tell apart: a car that does nothing goes on at its speed, as it should, but one on full
-# gas ends no faster, and $w = 1.5$ does not change that. So this is not what makes the ranks wrong, and the shipped
-# world is played with $w = 0$; what it has wrong is the road, which is where the car is. (The probe shakes by a
-# few meters a second, and these are four starts.)
+# gas ends no faster, and $w = 1.5$ does not change that. So a weak action alone does not
+# explain the ranks, and the shipped world is played with $w = 0$. (The probe shakes by a few meters a second, and
+# these are four starts.)
 #
 # *Can one learn to drive there?* A linear policy, 18 numbers, started at random, was improved by the
 # cross-entropy method ([chapter 12](12_vjepa2_ac.ipynb)) in the dream alone, for metres of road by the
