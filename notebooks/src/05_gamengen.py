@@ -487,6 +487,10 @@ wm.viz.curves({"with noise": both[0], "without": both[1],
               colors={"with noise": wm.viz.DREAM, "without": "#5b6abf",
                       "copy last frame": wm.viz.NEUTRAL})
 
+# %% [markdown]
+# At the first step noise costs a little, since the twin is less sure of its past; then the curve without it
+# falls faster. In numbers, with intervals over the clips:
+
 # %%
 def told(found, digits=1):
     """A stored figure with its interval."""
