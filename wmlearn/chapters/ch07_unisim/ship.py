@@ -3,7 +3,9 @@
     python -m wmlearn.chapters.ch07_unisim.record data/unisim.npz
     python -m wmlearn.chapters.ch07_unisim.ship data/unisim.npz --seconds 600 --out runs/unisim
 
-It is meant for a machine with an accelerator; everything is offline. Time is shared out as
+It is meant for a machine with an accelerator; everything is offline. ``--autoencoder RUN`` takes
+that of an earlier run and leaves this stretch out; ``--size core`` is what one core of a CPU
+can train in 40 minutes. Time is shared out as
 ``SHARES`` says. In OUT lie then the checkpoint (``model.safetensors``, ``card.json``), the policies
 (``mover``, ``reacher``, and their clones), ``log.json``, ``ablations.json`` and ``strip.png``. What
 it has at any moment is saved, so that a kill loses little. How the policies fare in the real worlds
@@ -27,12 +29,13 @@ from wmlearn.chapters.ch07_unisim import ablations, control, policies, train
 from wmlearn.chapters.ch07_unisim.mixture import DOMAINS, Mixture
 from wmlearn.chapters.ch07_unisim.record import Recording, load
 from wmlearn.files import write_whole
-from wmlearn.systems.unisim.config import UniSimConfig
+from wmlearn.systems.unisim.config import SimulatorConfig, UniSimConfig
 from wmlearn.systems.unisim.recipe import LAPTOP, SHIPPED, SMOKE
 from wmlearn.systems.unisim.system import UniSim
 
 SHARES = {"autoencoder": 0.22, "simulator": 0.46, "mover": 0.1, "reacher": 0.08, "ablations": 0.12}
-SIZES = {"smoke": SMOKE, "laptop": LAPTOP, "shipped": SHIPPED}
+CORE = replace(SHIPPED, simulator=SimulatorConfig(frames=8, dim=128, layers=4, heads=4))
+SIZES = {"smoke": SMOKE, "laptop": LAPTOP, "core": CORE, "shipped": SHIPPED}
 
 
 class Shipping:
@@ -82,6 +85,7 @@ def ship(
     device: str = "cpu",
     variants: dict[str, ablations.Variant] | None = None,
     clones: int = 1200,
+    autoencoder: UniSim | None = None,
 ) -> UniSim:
     """Trains and measures everything.
 
@@ -94,6 +98,7 @@ def ship(
         device: where it computes.
         variants: the ablations; by default ``ablations.VARIANTS``.
         clones: steps of the clones' training.
+        autoencoder: whose autoencoder to take; by default one is trained.
     """
     domains = tuple(d for d in DOMAINS if d.name in recordings)
     facts = {"tier": "node", "env": ", ".join(d.name for d in domains), "seed": 0}
@@ -103,7 +108,11 @@ def ship(
     run.facts["frames"] = len(mixture)
     sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in model.named_children()}
     run.log("data", {"frames": len(mixture), "spoken": len(mixture.spoken), "parameters": sizes})
-    train.train_autoencoder(model, mixture, run.time_for("autoencoder"), 2 * batch, run.log)
+    if autoencoder is None:
+        train.train_autoencoder(model, mixture, run.time_for("autoencoder"), 2 * batch, run.log)
+    else:
+        model.autoencoder.load_state_dict(autoencoder.autoencoder.state_dict())
+        model.color_weights.copy_(autoencoder.color_weights)
     latents, weights = train.encode_all(model, mixture)
     run.keep(model, 0)
     report = train.train_simulator(
@@ -187,10 +196,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--size", choices=SIZES, default="shipped")
+    parser.add_argument("--autoencoder", help="a checkpoint to take it from")
     args = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     recordings = {k: v for path in args.data for k, v in load(path).items()}
-    ship(recordings, args.out, args.seconds, SIZES[args.size], args.batch, device)
+    earlier = hub.load(args.autoencoder) if args.autoencoder else None
+    ship(
+        recordings, args.out, args.seconds, SIZES[args.size], args.batch, device,
+        autoencoder=earlier,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

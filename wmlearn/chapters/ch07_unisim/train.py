@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.chapters.ch07_unisim.mixture import DeviceNoise, Mixture
+from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.recipes.optim import adamw
 from wmlearn.systems.unisim.system import UniSim
 
@@ -137,7 +138,7 @@ def encode_all(model: UniSim, mixture: Mixture) -> tuple[Tensor, Tensor]:
         each = model.pixel_weights(frames, mixture.domain[first : first + 2000])
         pooled = F.avg_pool2d(each, model.config.autoencoder.factor)
         weights.append(F.max_pool2d(pooled, 3, stride=1, padding=1))
-    return torch.cat(latents), torch.cat(weights)
+    return torch.cat(latents).contiguous(), torch.cat(weights).contiguous()
 
 
 def train_simulator(
@@ -233,5 +234,5 @@ def spread_out(x, spread: int):
 
 
 def precision(device: torch.device):
-    """bfloat16 on a GPU."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    """bfloat16 where it is fast."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device))
