@@ -352,3 +352,21 @@ def test_tiers_have_runs_that_fit_their_models():
         run, config = RECIPE.preset(tier)
         assert 2 <= run.clip_frames <= config.simulator.frames
         assert run.image_size % (config.autoencoder.factor * config.simulator.patch) == 0
+
+
+def test_clips_in_turns_draw_every_other_frame():
+    turns = replace(CONFIG, simulator=replace(CONFIG.simulator, alternating=1.0, first_share=1.0))
+    level = training_levels(turns, SampleNoise(0, 0, 64), 64, 6)
+    drawn = level == 1
+    assert torch.equal(drawn[:, 1:], ~drawn[:, :-1]) and 0.2 < drawn[:, 0].float().mean() < 0.8
+    assert level[~drawn].max() <= turns.simulator.history_noise
+
+
+def test_what_changed_counts_more_and_a_frame_as_much_as_before(system):
+    config = replace(CONFIG, simulator=replace(CONFIG.simulator, change_weight=20.0))
+    latents = torch.randn(2, 1, 4, 8, 8).repeat(1, 3, 1, 1, 1)
+    latents[:, 2, :, 3, 5] += 2.0  # one place of 64 changes at the last frame
+    weight = type(system.simulator)(config).where_it_changed(latents)
+    assert torch.allclose(weight.mean((3, 4)), torch.ones(2, 3, 1), atol=1e-5)
+    assert torch.equal(weight[:, :2], torch.ones(2, 2, 1, 8, 8))
+    assert torch.allclose(weight[:, 2, 0, 3, 5] / weight[:, 2, 0, 0, 0], torch.tensor(21.0))

@@ -23,7 +23,7 @@ DOMAINS = (
     Domain("doom", "keys", ("noop", "left", "right", "attack")),
     Domain("passive", "none", ()),
 )
-SHARES = {"babyai": 0.38, "fetch": 0.25, "doom": 0.32, "passive": 0.05}
+SHARES = {"babyai": 0.5, "fetch": 0.13, "doom": 0.31, "passive": 0.06}
 """Of the clips in a batch. (The paper: weights .1 and .05 by hand, not tuned.)"""
 HELD_OUT = 0.05
 """Share of the episodes of each recording, the last ones, that is never trained on."""

@@ -34,7 +34,19 @@ from wmlearn.systems.unisim.recipe import LAPTOP, SHIPPED, SMOKE
 from wmlearn.systems.unisim.system import UniSim
 
 SHARES = {"autoencoder": 0.22, "simulator": 0.46, "mover": 0.1, "reacher": 0.08, "ablations": 0.12}
-CORE = replace(SHIPPED, simulator=SimulatorConfig(frames=8, dim=128, layers=4, heads=4))
+CORE = replace(
+    SHIPPED,
+    simulator=SimulatorConfig(
+        frames=8,
+        dim=128,
+        layers=4,
+        heads=4,
+        past_share=0.7,
+        first_share=0.9,
+        alternating=0.7,
+        change_weight=20.0,
+    ),
+)
 SIZES = {"smoke": SMOKE, "laptop": LAPTOP, "core": CORE, "shipped": SHIPPED}
 
 

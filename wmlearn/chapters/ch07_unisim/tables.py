@@ -51,7 +51,7 @@ def told(estimate: Estimate) -> dict:
     return {k: round(float(v), 4) for k, v in known.items() if v is not None}
 
 
-def controls(model: UniSim, mixture: Mixture, count: int = 96, passes: int = 2) -> dict:
+def controls(model: UniSim, mixture: Mixture, count: int = 64, passes: int = 1) -> dict:
     """PSNR under true and other actions, for each format and horizon."""
     found, _ = control.measure(model, mixture, count, {"num_steps": passes})
     return {
@@ -64,7 +64,7 @@ def controls(model: UniSim, mixture: Mixture, count: int = 96, passes: int = 2) 
 
 
 @torch.inference_mode()
-def what_is_said(model: UniSim, mixture: Mixture, count: int = 192) -> dict:
+def what_is_said(model: UniSim, mixture: Mixture, count: int = 96) -> dict:
     """PSNR of the next frame in one pass, by what the vector is told of the last action."""
     result = {}
     for number, domain in enumerate(model.config.domains):
@@ -123,7 +123,7 @@ def with_domain(actions: Actions, number: int) -> Actions:
 # --- policies -----------------------------------------------------------------------------------
 
 
-def movers(model: UniSim, policies: Path, episodes: int = 200, dreams: int = 200) -> dict:
+def movers(model: UniSim, policies: Path, episodes: int = 200, dreams: int = 100) -> dict:
     """BabyAI's policies: done in real rooms, and done inside by what the two models say."""
     acts = {"random": real.random_mover}
     readers = {}
@@ -181,13 +181,13 @@ def reachers(model: UniSim, policies: Path, episodes: int = 100) -> dict:
 
 
 @torch.inference_mode()
-def exploited(model: UniSim, starts: int = 24, most: int = 256, length: int = 8) -> dict:
+def exploited(model: UniSim, starts: int = 16, most: int = 64, length: int = 8) -> dict:
     """Best of N random ways in a dream by the reward; what the judge and the real room say of it.
 
     All three are steps that are left, at the end of the chosen way; a mean over starts.
     """
     world, rng = model.world({"num_steps": 1}), np.random.default_rng(0)
-    numbers = [1, 4, 16, 64, most]
+    numbers = [n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256) if n <= most]
     said = {name: np.zeros((starts, len(numbers))) for name in ("reward", "judge", "real")}
     for i in range(starts):
         room = Room(SEED + i)
@@ -213,7 +213,7 @@ def exploited(model: UniSim, starts: int = 24, most: int = 256, length: int = 8)
     return {"candidates": numbers, **columns}
 
 
-def impossible(model: UniSim, rooms: int = 150) -> dict:
+def impossible(model: UniSim, rooms: int = 80) -> dict:
     """How often something moves where nothing can, and where it should."""
     world, read, rng = model.world(), PoseReader.learn(), np.random.default_rng(1)
     groups: dict[str, list[tuple[Room, int]]] = {
@@ -251,7 +251,7 @@ def impossible(model: UniSim, rooms: int = 150) -> dict:
     return result
 
 
-def chained(model: UniSim, rooms: int = 100, each: int = 8, missions: int = 4) -> dict:
+def chained(model: UniSim, rooms: int = 64, each: int = 8, missions: int = 4) -> dict:
     """Sentence after sentence: the share of dreams whose triangle stands as in the real room."""
     world, read, rng = model.world(), PoseReader.learn(), np.random.default_rng(2)
     places = [Room(SEED + 3000 + i) for i in range(rooms)]
@@ -292,7 +292,7 @@ def things_kept(dreams: Tensor, rooms: list[Room]) -> list[float]:
     return kept
 
 
-def forgotten(model: UniSim, seeds: int = 24, turns: tuple[int, ...] = (2, 4, 8, 16)) -> dict:
+def forgotten(model: UniSim, seeds: int = 16, turns: tuple[int, ...] = (2, 4, 8, 16)) -> dict:
     """To the left for k steps and back again: PSNR in dB to the real frame at the end.
 
     Beside it, that of another episode's real frame at its end: what remains when all is forgotten.
