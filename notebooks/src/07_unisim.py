@@ -312,9 +312,9 @@ class AnyAction(nn.Module):
 # %%
 from wmlearn.chapters.ch07_unisim.mixture import DeviceNoise, Mixture
 
-mixture = Mixture(clips, system.config)
+mixture = Mixture(clips, system.config, all_held_out=("fetch", "doom", "passive"))
 generator = torch.Generator().manual_seed(0)
-batch = mixture.draw(16, 8, generator)
+batch = mixture.draw(16, 8, generator, held_out=True)
 theirs, config = system.simulator.actions, system.config
 ours = AnyAction(theirs.sentences, len(config.words_of("keys")), config.dimensions,
                  len(config.domains), config.action.dim)
@@ -592,10 +592,9 @@ Markdown(f"The autoencoder was trained for {card['autoencoder']['steps']:,} step
 # %%
 from wmlearn.chapters.ch07_unisim.control import CONTEXT, dream
 
-held = {"babyai": True, "fetch": False, "doom": False}  # of these two all is held out
 rows, draws = {}, torch.Generator().manual_seed(3)
-for name, held_out in held.items():
-    picked = mixture.draw(4, CONTEXT + 6, draws, held_out, {name: 1.0}, whole=True)
+for name in ("babyai", "fetch", "doom"):
+    picked = mixture.draw(4, CONTEXT + 6, draws, True, {name: 1.0}, whole=True)
     clip = mixture.clip(picked)
     rows[f"{name}, real"] = clip.frames[0, CONTEXT:]
     world = system.world({"domain": name})

@@ -85,6 +85,7 @@ class Mixture:
         recordings: by the name of their domain.
         config: its domains; recordings of others are left out.
         device: where to.
+        all_held_out: domains whose recording holds nothing that was trained on.
     """
 
     def __init__(
@@ -92,8 +93,10 @@ class Mixture:
         recordings: dict[str, Recording],
         config: UniSimConfig,
         device: torch.device | str = "cpu",
+        all_held_out: tuple[str, ...] = (),
     ) -> None:
         self.device, self.config = torch.device(device), config
+        self._all_held_out = all_held_out
         codes, parts, first = ActionCodes(config), [], 0
         for number, domain in enumerate(config.domains):
             recording = recordings[domain.name]
@@ -143,6 +146,8 @@ class Mixture:
             before = torch.zeros(count, dtype=torch.long)
         which = torch.full((count,), number)
         led = codes(before[:, None], which)
+        few = max(1, round(HELD_OUT * episodes))
+        first_held_out = 0 if domain.name in self._all_held_out else episodes - few
         said, mission = torch.full((count,), -1), torch.full((count,), -1)
         if domain.format == "language":
             said = said_steps(recording)
@@ -152,7 +157,7 @@ class Mixture:
             "domain": which,
             "end": first + ends[episode],
             "episode": episode,
-            "held_out": episode >= episodes - max(1, round(HELD_OUT * episodes)),
+            "held_out": episode >= first_held_out,
             "said": said,
             "reached": torch.from_numpy(recording.reached),
             "mission": mission,

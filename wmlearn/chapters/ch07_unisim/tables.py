@@ -344,6 +344,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("policies", type=Path)
     parser.add_argument("--data", type=Path, nargs="+", default=[])
+    parser.add_argument("--all_held_out", nargs="*", default=["fetch", "doom", "passive"],
+                        help="worlds of which DATA holds nothing that was trained on")  # fmt: skip
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(arguments)
@@ -357,7 +359,7 @@ def main(arguments: list[str] | None = None) -> None:
     }  # fmt: skip
     if args.data:
         recordings = {k: v for path in args.data for k, v in load(path).items()}
-        mixture = Mixture(recordings, model.config)
+        mixture = Mixture(recordings, model.config, all_held_out=tuple(args.all_held_out))
         tables["what is said"] = lambda: what_is_said(model, mixture)
         tables["control"] = lambda: controls(model, mixture)
     found = json.loads(args.out.read_text()) if args.out.is_file() else {}
