@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 import gymnasium
@@ -375,9 +376,8 @@ class WorldEnv(VectorEnv):
         self.single_action_space = world.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._draw = starts if callable(starts) else _drawer(starts)
-        self._state: Any = None
-        self._frames: np.ndarray | None = None
+        self._draw = starts if callable(starts) else partial(_any_of, starts)
+        self._state, self._frames = None, None
         self._generator = torch.Generator()
 
     def reset(
@@ -400,8 +400,8 @@ class WorldEnv(VectorEnv):
         if not self.action_space.contains(actions.astype(self.action_space.dtype)):
             raise ValueError(f"{actions!r} is not in the action space {self.action_space}.")
         self._state, step = self.world.step(self._state, torch.as_tensor(actions), self._generator)
-        frames, reward = _images(step.frame), step.reward.cpu().numpy().astype(np.float64)
-        terminated = step.terminated.cpu().numpy()
+        frames, terminated = _images(step.frame), step.terminated.cpu().numpy()
+        reward = step.reward.cpu().numpy().astype(np.float64)
         self._steps += 1
         truncated = (self._steps >= self.horizon) & ~terminated
         infos: dict[str, Any] = {}
@@ -420,16 +420,21 @@ class WorldEnv(VectorEnv):
             raise gymnasium.error.ResetNeeded("Call reset() before render().")
         return tuple(self._frames)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy."""
+        return {**self.__dict__, "_generator": self._generator.get_state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _generator=torch.Generator())
+        self._generator.set_state(state["_generator"])
+
     def _begin(self, count: int) -> tuple[Any, np.ndarray]:
         clip = self._draw(count, self.np_random)
         return self.world.reset(clip), _images(clip.frames[:, -1])
 
 
-def _drawer(clips: Clip) -> Callable[[int, np.random.Generator], Clip]:
-    def draw(count: int, rng: np.random.Generator) -> Clip:
-        return clips[torch.from_numpy(rng.integers(len(clips), size=count))]
-
-    return draw
+def _any_of(clips: Clip, count: int, rng: np.random.Generator) -> Clip:
+    return clips[torch.from_numpy(rng.integers(len(clips), size=count))]
 
 
 def _images(frames: Tensor) -> np.ndarray:

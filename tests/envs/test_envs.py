@@ -196,13 +196,18 @@ def test_engine_dies_with_its_process(tmp_path):
         pytest.skip("the guard needs /proc")
     code = """
 import gc, os, sys, time
+from pathlib import Path
 from wmlearn.envs import make
-from wmlearn.envs.doom import _child_processes
+
+def children():
+    files = Path("/proc/self/task").glob("*/children")
+    return {pid for file in files for pid in file.read_text().split()}
+
 closed = make("doom/basic"); closed.close(); closed.close()
 dropped = make("doom/basic"); del dropped; gc.collect()
-assert not _child_processes(), "an engine outlived close() or garbage collection"
+assert not children(), "an engine outlived close() or garbage collection"
 env = make("doom/basic"); env.reset(seed=0)
-print(*_child_processes(), flush=True)
+print(*children(), flush=True)
 time.sleep(60)
 """
     process = subprocess.Popen(
@@ -225,6 +230,45 @@ time.sleep(60)
         time.sleep(0.05)
     assert not any(map(_runs, children))
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_doom
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the guard needs /proc")
+def test_nothing_stays_behind_whenever_the_process_is_killed(tmp_path):
+    code = "from wmlearn.envs import make; import vizdoom; print(flush=True); make('doom/basic')"
+    known = {
+        **os.environ,
+        "PYTHONPATH": str(Path(envs.__file__).parents[2]),
+        "TMPDIR": str(tmp_path),
+    }
+    for delay in np.linspace(0, 0.4, 8):  # an engine takes about as long to start
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{code}; import time; time.sleep(60)"],
+            stdout=subprocess.PIPE,
+            cwd=tmp_path,
+            env=known,
+        )
+        process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+    def left() -> list:
+        lines = [(p, _command(p)) for p in Path("/proc").glob("[0-9]*")]
+        return [*tmp_path.iterdir(), *(p for p, line in lines if str(tmp_path) in line)]
+
+    deadline = time.monotonic() + 20
+    while left() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left() == []
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _runs(pid: int) -> bool:

@@ -9,12 +9,18 @@ from places import ROOT
 from test_exercises import hint_of, solved
 
 DIAMOND = solved(ROOT / "notebooks/exercises/04_diamond.ipynb")
+COSMOS = solved(ROOT / "notebooks/exercises/08_cosmos.ipynb")
 JEPA = solved(ROOT / "notebooks/exercises/11_vjepa.ipynb")
+UNISIM = solved(ROOT / "notebooks/exercises/07_unisim.ipynb")
 ARM = solved(ROOT / "notebooks/exercises/12_vjepa2_ac.ipynb")
 
 
 def test_the_loss_that_sees_the_future_is_refused():
     assert "a future frame leaks" in hint_of("04.4", DIAMOND["broken_loss"])
+
+
+def test_the_encoder_that_looks_ahead_is_refused():
+    assert "over the whole clip" in hint_of("08.3", COSMOS["broken_encode"])
 
 
 def test_the_leaking_loss_and_the_average_the_wrong_way_round_are_refused():
@@ -24,6 +30,10 @@ def test_the_leaking_loss_and_the_average_the_wrong_way_round_are_refused():
 
 def test_the_forgetful_planner_is_refused():
     assert "thrown away" in hint_of("12.4", ARM["broken_choose"])
+
+
+def test_the_reward_that_pays_for_walking_to_and_fro_is_refused():
+    assert "walks to and fro is paid" in hint_of("07.3", UNISIM["broken_rewards"])
 
 
 def test_coefficients():
@@ -69,6 +79,46 @@ def test_lambda_returns():
     )
 
 
+def test_haar_patches_of_a_picture():
+    from wmlearn.nn.causal_video import haar, inverse_haar
+
+    pictures = torch.randn(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    theirs = haar(pictures[:, None], 2)  # the picture is shown twice: half of it is differences
+    ours = COSMOS["haar"](pictures)
+    torch.testing.assert_close(ours / 2, theirs[:, 0, :12])
+    assert (theirs[:, 0, 12:] == 0).all()
+    torch.testing.assert_close(COSMOS["inverse"](ours), inverse_haar(theirs, 2)[:, 0])
+
+
+def test_the_causal_encoder():
+    from wmlearn.nn.causal_video import CausalConv
+
+    draw = torch.Generator().manual_seed(0)
+    video, weight = torch.randn(2, 7, 4, 3, 5, generator=draw), torch.randn(3, 4, 4, generator=draw)
+    layer = CausalConv(4, stride=2)
+    with torch.no_grad():
+        layer.weight.copy_(weight.permute(1, 2, 0)[..., None, None])
+        layer.bias.zero_()
+        axes = (2, 3, 4)
+        normalized = (video - video.mean(axes, keepdim=True)) / video.std(axes, keepdim=True)
+        torch.testing.assert_close(COSMOS["encode"](video, weight), layer(normalized))
+
+
+def test_deduplication_where_the_first_is_the_best():
+    import numpy as np
+
+    from wmlearn.data.curation import Shot, deduplicate, vector
+
+    rng = np.random.default_rng(0)
+    films = rng.integers(0, 256, (4, 6, 3, 24, 24))
+    copies = np.concatenate([films, films[::-1] + rng.normal(scale=3, size=films.shape)])
+    shots = [Shot(film.round().clip(0, 255).astype(np.uint8)) for film in copies]
+    vectors = torch.from_numpy(np.stack([vector(shot) for shot in shots]))
+    one, order = torch.zeros(8), -torch.arange(8.0)
+    ours = COSMOS["deduplicate"](vectors, one, order, 0.985)
+    assert ours.nonzero().flatten().tolist() == deduplicate(shots) == [0, 1, 2, 3]
+
+
 def test_rotary_positions():
     from wmlearn.nn.attention import rotate
     from wmlearn.systems.vjepa.rope import grid_positions, rope_table
@@ -93,6 +143,50 @@ def test_block_causal_mask():
     from wmlearn.systems.vjepa2_ac.predictor import block_causal_mask
 
     assert torch.equal(ARM["frame_mask"](4, 6), block_causal_mask(4, 6))
+
+
+def test_actions_of_all_formats():
+    from wmlearn.systems.unisim import ActionEncoder, Actions, Domain, UniSimConfig
+
+    config = UniSimConfig(domains=(
+        Domain("said", "language", ("go left", "go right", "wait")),
+        Domain("moved", "motion", (), 2),
+        Domain("pressed", "keys", ("noop", "fire")),
+    ))  # fmt: skip
+    torch.manual_seed(0)
+    encoder = ActionEncoder(config)
+    encoder.mix, encoder.domain = torch.nn.Identity(), None
+    with torch.no_grad():
+        encoder.keys.weight[-1] = 0.0  # no key: the library learns what stands for it
+    sentence, key = torch.tensor([[2, -1, -1, 0]]), torch.tensor([[-1, 1, -1, -1]])
+    motion, valid = torch.randn(1, 4, 2), torch.tensor([[[0, 0], [0, 0], [1, 1], [1, 0]]]).bool()
+    domain = torch.zeros(1, dtype=torch.long)
+    given = sentence[0], key[0], motion[0], valid[0]
+    tables = encoder.sentences(torch.arange(3)), encoder.keys.weight[:-1]
+    theirs = encoder(Actions(sentence, motion, valid, key, domain))[0]
+    torch.testing.assert_close(UNISIM["join"](*given, *tables), theirs)
+
+    withheld = Actions(sentence, motion, valid, key, domain).withheld(torch.tensor([True]))
+    mine = UNISIM["withhold"](*given, torch.ones(4, dtype=torch.bool))
+    parts = (withheld.sentence, withheld.key, withheld.motion, withheld.valid)
+    for ours, library in zip(mine, parts, strict=True):
+        assert torch.equal(ours, library[0])
+
+
+def test_steps_of_what_is_said():
+    from wmlearn.systems.unisim.steps import steps_of_what_is_said
+
+    said = torch.tensor([1, 1, 2, 2, 2, 2, 0, 0])
+    still = torch.tensor([0, 0, 0, 0, 1, 0, 0, 0]).bool()
+    frames = torch.cat([torch.zeros(1), (~still).cumsum(0)]).view(1, -1, 1, 1, 1).to(torch.uint8)
+    for done in (False, True):
+        ours = UNISIM["steps_left"](said, still, done)
+        for t in range(len(said)):  # the library asks about the first sentence of each clip
+            ended = torch.zeros(1, len(said) - t, dtype=torch.bool)
+            ended[0, -1] = done
+            real = torch.ones(1, len(said) - t + 1, dtype=torch.bool)
+            steps, shown = steps_of_what_is_said(frames[:, t:], said[None, t:], real, ended)
+            assert int(ours[t]) == (int(steps) if shown else -1)
 
 
 def test_teacher_forced_and_rollout_losses():

@@ -53,7 +53,7 @@ def written(tmp_path, text: str, delimiter: str, encoding: str, end: str = "\r\n
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_canvass_gradebook_comes_back_with_its_columns_and_ids(tmp_path, encoding, delimiter):
     roster = written(tmp_path, CANVAS, delimiter, encoding)
-    text = export(Course(tmp_path), NAME, "canvas", roster)
+    text = export(Course(tmp_path), NAME, "canvas", roster).text
     rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
     assert rows[0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "01_toy (777)"]
     assert rows[1] == ["    Points Possible", "", "", "", "", "5"]
@@ -69,14 +69,14 @@ def test_canvass_gradebook_comes_back_with_its_columns_and_ids(tmp_path, encodin
     # what was written can be read as a roster again
     again = tmp_path / "again.csv"
     again.write_text(text, encoding="utf-8")
-    assert export(Course(tmp_path), NAME, "canvas", again) == text
+    assert export(Course(tmp_path), NAME, "canvas", again).text == text
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("delimiter", [",", ";"])
 def test_moodles_worksheet_comes_back_with_its_grades_filled_in(tmp_path, encoding, delimiter):
     roster = written(tmp_path, MOODLE, delimiter, encoding)
-    text = export(Course(tmp_path), NAME, "moodle", roster)
+    text = export(Course(tmp_path), NAME, "moodle", roster).text
     before, after = read_table(roster), list(csv.reader(io.StringIO(text), delimiter=delimiter))
     assert after[0] == before.header
     for old, new, grade in zip(before.rows, after[1:], ["4.5", "0", "5", ""], strict=True):
@@ -85,19 +85,27 @@ def test_moodles_worksheet_comes_back_with_its_grades_filled_in(tmp_path, encodi
 
 def test_a_title_in_canvas_can_be_given(tmp_path):
     roster = written(tmp_path, CANVAS, ",", "utf-8")
-    text = export(Course(tmp_path), NAME, "canvas", roster, column="Toys (8)")
+    text = export(Course(tmp_path), NAME, "canvas", roster, column="Toys (8)").text
     assert text.splitlines()[0].endswith(",Section,Toys (8)")
+
+
+def test_somebody_who_left_the_course_does_not_hold_up_the_others(tmp_path):
+    roster = written(tmp_path, CANVAS.replace(",12,", ",77,"), ",", "utf-8")
+    made = export(Course(tmp_path), NAME, "canvas", roster)
+    assert made.left == ("12",)
+    points = {row[1]: row[-1] for row in csv.reader(io.StringIO(made.text))}
+    assert points["11"] == "4.5" and points["13"] == "5" and points["77"] == ""
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
-        ("canvas", CANVAS.replace(",12,", ",77,"), "has no line for: 12"),
         ("canvas", CANVAS.replace(",14,", ",12,"), "has several lines for 12"),
         ("canvas", "Name,Points\nada,3\n", "not a gradebook that Canvas exported"),
         ("moodle", MOODLE.replace("Grade,", "Mark,", 1), "not a grading worksheet"),
         ("moodle", MOODLE.replace("5,00", "10,00"), "set its maximum grade in Moodle to 5"),
         ("moodle", "", "holds no table"),
+        ("canvas", CANVAS.splitlines()[0] + "\nx,1,,,A,\n", "a line for none of the course's"),
     ],
 )
 def test_a_roster_that_does_not_fit_gets_a_sentence(tmp_path, kind, text, message):

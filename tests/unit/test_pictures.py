@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
 from wmlearn import envs
 from wmlearn.envs.pixels import PixelEnv, to_picture
@@ -115,3 +115,54 @@ def test_an_installed_package_is_suggested_and_an_unknown_option_refused():
         envs.make("Torch-Game-v0")
     with pytest.raises(ValueError, match="does not take these options"):
         envs.make("CartPole-v1", colour="red")
+
+
+class Joystick(gymnasium.Env):
+    """Shows what was pressed: one column of pixels for each part of the action."""
+
+    metadata = {"render_modes": ["rgb_array"]}
+    observation_space = Box(0, 255, (32, 36, 3), np.uint8)
+
+    def __init__(self, space: gymnasium.Space) -> None:
+        self.action_space = space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros((32, 36, 3), np.uint8), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        self.pressed = tuple(np.ravel(action).tolist())
+        return np.zeros((32, 36, 3), np.uint8), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    ("space", "parts"),
+    [
+        (MultiDiscrete([2, 3]), [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]),
+        (MultiDiscrete([2, 2], start=[5, -1]), [(5, -1), (5, 0), (6, -1), (6, 0)]),
+        (MultiDiscrete([[2], [2]]), [(0, 0), (0, 1), (1, 0), (1, 1)]),
+        (MultiBinary(2), [(0, 0), (0, 1), (1, 0), (1, 1)]),
+    ],
+    ids=["sizes", "starts", "table", "binary"],
+)
+def test_several_choices_are_recorded_as_one(space, parts):
+    gymnasium.register("Joystick-v0", entry_point=Joystick, kwargs={"space": space})
+    try:
+        env = PixelEnv("Joystick-v0", size=32)
+        assert env.action_space == Discrete(len(parts))
+        env.reset(seed=0)
+        for action, pressed in enumerate(parts):
+            env.step(action)
+            assert env.env.unwrapped.pressed == pressed
+    finally:
+        del gymnasium.registry["Joystick-v0"]
+
+
+def test_too_many_combinations_are_refused():
+    gymnasium.register("Joystick-v0", entry_point=Joystick, kwargs={"space": MultiBinary(9)})
+    try:
+        with pytest.raises(ValueError, match="at most 256 combinations"):
+            PixelEnv("Joystick-v0", size=32)
+    finally:
+        del gymnasium.registry["Joystick-v0"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import dataclass
 
 import gymnasium
@@ -100,6 +102,22 @@ def test_the_horizon_truncates():
     env.step(np.array([0]))
     _, _, terminated, truncated, _ = env.step(np.array([0]))
     assert truncated[0] and not terminated[0]
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))],
+    ids=["deepcopy", "pickle"],
+)
+def test_a_copy_dreams_on_as_the_original_does(diamond, copied):
+    env = WorldEnv(diamond, starts(size=32), num_envs=2, horizon=3)
+    copied(env)  # before the first reset, too
+    env.reset(seed=3)
+    env.step(np.array([1, 2]))
+    twin = copied(env)
+    for _ in range(4):  # over the end of an episode, which draws another start
+        ours, theirs = env.step(np.array([0, 1])), twin.step(np.array([0, 1]))
+        assert np.array_equal(ours[0], theirs[0]) and np.array_equal(ours[1], theirs[1])
 
 
 def test_same_seed_same_dream(diamond):

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import tempfile
 import weakref
-from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
@@ -173,7 +172,7 @@ class _Engine:
             raise ModuleNotFoundError(
                 f'doom/{scenario} needs ViZDoom: pip install "wmlearn[envs]".'
             ) from error
-        self._folder = tempfile.mkdtemp(prefix="wmlearn-vizdoom-")
+        self._folder, self._guard = _guarded_folder()
         self.game = game = vizdoom.DoomGame()
         game.load_config(os.path.join(vizdoom.scenarios_path, scenario.replace("-", "_") + ".cfg"))
         config = Path(self._folder, "vizdoom.ini")
@@ -194,35 +193,48 @@ class _Engine:
         game.set_window_visible(False)
         game.set_sound_enabled(False)
         game.set_labels_buffer_enabled(labels)
-        before = _child_processes()
         game.init()
-        self._guard = _clean_up_after_us(_child_processes() - before, self._folder)
 
     def close(self) -> None:
         self.game.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
         if self._guard is not None:
             self._guard.kill()
             self._guard.communicate()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _child_processes() -> set[str]:
-    """The ids of this process's children (Linux; elsewhere none)."""
-    pids: set[str] = set()
-    for file in Path("/proc/self/task").glob("*/children"):
-        with suppress(OSError):  # the thread has just ended
-            pids.update(file.read_text().split())
-    return pids
+_GUARD = """
+trap '' PIPE  # whoever asked may have died already
+folder=$(mktemp -d "$1/wmlearn-vizdoom-XXXXXX") || exit
+echo "$folder"
+read _  # the pipe closes when the process that holds it ends, even by kill -9
+for again in 1 2 3 4 5; do  # the engine may just be starting
+    for file in $(grep -lsF "$folder/" /proc/[0-9]*/cmdline); do
+        process=${file%/cmdline}
+        grep -qsx vizdoom "$process/comm" || continue
+        id=$(tr '\\0' '\\n' < "$file" | sed -n '/^+viz_instance_id$/{n;p;}')
+        kill -9 "${process#/proc/}"
+        [ -n "$id" ] && rm -f /dev/shm/ViZDoom*"$id"
+    done
+    sleep 0.5
+done
+rm -rf "$folder"
+"""
 
 
-def _clean_up_after_us(pids: set[str], folder: str) -> subprocess.Popen | None:
-    """A shell that waits on a pipe from us. The pipe closes even if we are killed (``kill -9``)."""
-    if not pids:
-        return None
-    script = """
-        folder=$1; shift; read _
-        for pid; do grep -qsx vizdoom /proc/$pid/comm && kill -9 $pid; done
-        rm -rf "$folder"
+def _guarded_folder() -> tuple[str, subprocess.Popen | None]:
+    """A new folder for an engine's settings, and a shell that outlives us to clean up.
+
+    The shell is there before the engine, makes the folder, and knows the engine by it: so nothing
+    stays behind whenever this process dies. Without /proc (not Linux) there is no such shell.
     """
-    command = ["sh", "-c", script, "sh", folder, *sorted(pids)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    if not Path("/proc/self/cmdline").exists():
+        return tempfile.mkdtemp(prefix="wmlearn-vizdoom-"), None
+    guard = subprocess.Popen(
+        ["sh", "-c", _GUARD, "sh", tempfile.gettempdir()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    return guard.stdout.readline().rstrip("\n"), guard

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from importlib.util import find_spec
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,6 +23,10 @@ def resize(frame: NDArray[np.uint8], size: int, height: int | None = None) -> ND
     if frame.shape[:2] == (height, size):
         return np.array(frame, dtype=np.uint8)
     return np.asarray(Image.fromarray(frame).resize((size, height), Image.Resampling.BOX))
+
+
+MOST_CHOICES = 256
+"""Combinations of several choices that are still recorded as one choice."""
 
 
 def pixel_space(size: int) -> Box:
@@ -121,12 +126,15 @@ class PixelEnv(gymnasium.Env):
                 )
             self.env = _gymnasium_make(env_id, render_mode="rgb_array", **kwargs)
         self.observation_space = pixel_space(size)
+        if isinstance(self.env.action_space, (MultiDiscrete, MultiBinary)):
+            self.env = OneChoice(self.env)
         self.action_space = self.env.action_space
         if not isinstance(self.action_space, (Discrete, Box)):
             self.env.close()
             raise ValueError(
-                f"{env_id} has actions of type {self.action_space}; only Discrete and Box actions "
-                "can be recorded. Flatten them in a wrapper of your own first."
+                f"{env_id} has actions of type {self.action_space}; only Discrete, Box, "
+                f"MultiDiscrete and MultiBinary ones of at most {MOST_CHOICES} combinations can "
+                "be recorded. Make them such in a wrapper of your own first."
             )
         self.action_names: list[str] | None = _action_names(self.env)
 
@@ -157,6 +165,28 @@ class PixelEnv(gymnasium.Env):
             picture = to_picture(self.env.render(), source=f"{self.env_id}: render()")
         self._frame = resize(picture, self._size)
         return self._frame
+
+
+class OneChoice(gymnasium.ActionWrapper):
+    """Several choices at once (MultiDiscrete, MultiBinary) as one choice of all combinations.
+
+    Choice 0 is the first option of each; the last part changes fastest. The space stays as it is
+    where there are more than ``MOST_CHOICES`` combinations.
+    """
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        space = env.action_space
+        several = isinstance(space, MultiDiscrete)
+        sizes = space.nvec if several else np.full(space.shape, 2)
+        self._start = space.start if several else np.zeros(space.shape, np.int64)
+        if math.prod(sizes.flatten().tolist()) <= MOST_CHOICES:
+            self._sizes = sizes
+            self.action_space = Discrete(int(sizes.prod()))
+
+    def action(self, action: int) -> NDArray:
+        parts = np.stack(np.unravel_index(action, self._sizes.flatten())).reshape(self._sizes.shape)
+        return (parts + self._start).astype(self.env.action_space.dtype)
 
 
 def _number(reward, env_id: str) -> float:

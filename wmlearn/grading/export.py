@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from wmlearn.grading.course import Course
@@ -13,10 +14,23 @@ FORMATS = ("plain", "canvas", "moodle")
 _CANVAS = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 
 
+@dataclass(frozen=True)
+class Exported:
+    """Points as CSV.
+
+    Attributes:
+        text: the table.
+        left: students of the gradebook who have no line in the roster, and so none in the table.
+    """
+
+    text: str
+    left: tuple[str, ...] = ()
+
+
 def export(
     course: Course, name: str, kind: str = "plain", roster: Path | None = None, column: str = ""
-) -> str:
-    """The gradebook's points of one assignment as CSV text, sorted by student.
+) -> Exported:
+    """The gradebook's points of one assignment, sorted by student, or as the roster is.
 
     Manual points count as soon as someone gave them; a row says how many parts still wait.
 
@@ -33,8 +47,8 @@ def export(
             the roster's column that begins with ``name``, or ``name``.
 
     Raises:
-        ValueError: if a student of the gradebook is not in the roster, or the roster has no
-            column to find students by.
+        ValueError: if no student of the gradebook is in the roster, one is in it twice, or it is
+            no such table.
     """
     if kind not in FORMATS:
         raise ValueError(f"There is no format {kind!r}; choose from {', '.join(FORMATS)}.")
@@ -45,14 +59,14 @@ def export(
             [s, name, *(_number(p) for p in parts), _number(sum(parts)), _number(maximum), str(n)]
             for s, parts, n in students
         ]
-        return table_text([header, *rows])
+        return Exported(table_text([header, *rows]))
     totals = {s: _number(sum(parts)) for s, parts, _ in students}
     if roster is None and kind == "moodle":
-        return table_text([["Username", name], *totals.items()])
+        return Exported(table_text([["Username", name], *totals.items()]))
     if roster is None:
         possible = ["    Points Possible", "", "", "", "", _number(maximum)]
         rows = [[s, "", "", s, "", p] for s, p in totals.items()]
-        return table_text([[*_CANVAS, column or name], possible, *rows])
+        return Exported(table_text([[*_CANVAS, column or name], possible, *rows]))
     table = read_table(roster)
     if kind == "moodle":
         return _worksheet(table, totals, roster, maximum)
@@ -61,13 +75,13 @@ def export(
 
 def _gradebook(
     table: Table, totals: dict[str, str], roster: Path, maximum: float, name: str, column: str
-) -> str:
+) -> Exported:
     """Canvas's own columns, up to the section, and the assignment's."""
     if "Section" not in table.header or not {*_CANVAS[1:4]} & {*table.header}:
         raise ValueError(f"{roster} is not a gradebook that Canvas exported: it has no ID column.")
     own = table.header.index("Section") + 1
     titles = [title for title in table.header[own:] if title.split(" (")[0] == name]
-    matched = _matched(table, totals, ("ID", "SIS User ID", "SIS Login ID"), roster)
+    matched, left = _matched(table, totals, ("ID", "SIS User ID", "SIS Login ID"), roster)
     possible = ["    Points Possible", *[""] * (own - 1), _number(maximum)]
     rows = [
         [*row[:own], matched.get(i, "")]
@@ -75,10 +89,11 @@ def _gradebook(
         if row[0].strip() and "Points Possible" not in row[0]
     ]
     title = column or (titles[0] if titles else name)
-    return table_text([[*table.header[:own], title], possible, *rows], table.delimiter)
+    text = table_text([[*table.header[:own], title], possible, *rows], table.delimiter)
+    return Exported(text, left)
 
 
-def _worksheet(table: Table, totals: dict[str, str], roster: Path, maximum: float) -> str:
+def _worksheet(table: Table, totals: dict[str, str], roster: Path, maximum: float) -> Exported:
     """Moodle's grading worksheet, each cell as it was but for the grades."""
     if "Grade" not in table.header:
         raise ValueError(
@@ -87,7 +102,7 @@ def _worksheet(table: Table, totals: dict[str, str], roster: Path, maximum: floa
         )
     grade = table.header.index("Grade")
     keys = ("Identifier", "Username", "ID number", "Email address")
-    matched = _matched(table, totals, keys, roster)
+    matched, left = _matched(table, totals, keys, roster)
     if "Maximum Grade" in table.header:
         most = {row[table.header.index("Maximum Grade")] for row in table.rows} - {""}
         if any(m.replace(",", ".").rstrip("0").rstrip(".") != f"{maximum:g}" for m in most):
@@ -97,13 +112,16 @@ def _worksheet(table: Table, totals: dict[str, str], roster: Path, maximum: floa
             )
     rows = [[*row[:grade], matched.get(i, row[grade]), *row[grade + 1 :]]
             for i, row in enumerate(table.rows)]  # fmt: skip
-    return table_text([table.header, *rows], table.delimiter)
+    return Exported(table_text([table.header, *rows], table.delimiter), left)
 
 
 def _matched(
     table: Table, totals: dict[str, str], columns: Sequence[str], roster: Path
-) -> dict[int, str]:
-    """The points of each row that is a student's. One column is tried after the other."""
+) -> tuple[dict[int, str], tuple[str, ...]]:
+    """The points of each row that is a student's, and who has no row.
+
+    One column is tried after the other.
+    """
     found: dict[int, str] = {}
     left = dict(totals)
     for title in columns:
@@ -116,9 +134,12 @@ def _matched(
                 if cells.count(cell) > 1:
                     raise ValueError(f"{roster} has several lines for {cell} ({title}).")
                 found[i] = left.pop(cell)
-    if left:
-        raise ValueError(f"{roster} has no line for: {', '.join(left)}.")
-    return found
+    if left and not found:
+        raise ValueError(
+            f"{roster} has a line for none of the course's students ({', '.join(left)}): "
+            "export the roster of this course."
+        )
+    return found, tuple(left)
 
 
 def _key(cell: str) -> str:

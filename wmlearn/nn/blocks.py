@@ -24,6 +24,12 @@ def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
 
 
+def padded(images: Tensor, unit: int) -> Tensor:
+    """``[N, C, H, W]`` with its last row and column repeated up to multiples of ``unit``."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % unit, 0, -height % unit), mode="replicate")
+
+
 def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=1)
 

@@ -226,6 +226,31 @@ def pair(value: Any, count: int, hint: str) -> tuple:
     return tuple(value)
 
 
+def filled(value: Any, **options: tuple[str, ...]) -> dict[str, Any]:
+    """The dictionary of a judgment, filled in; otherwise a hint.
+
+    Args:
+        value: what was returned.
+        options: the keys, each with the words of which it is one; none if it is to hold
+            something else.
+
+    Raises:
+        Hint: another form, or another word.
+        NotImplementedError: something is not filled in yet.
+    """
+    keys = [f'"{key}"' for key in options]
+    require(
+        isinstance(value, dict) and set(value) == set(options),
+        f"give a dictionary with the keys {', '.join(keys[:-1])} and {keys[-1]}.",
+    )
+    if any(given is None or given is ... or given == "" for given in value.values()):
+        raise NotImplementedError
+    for key, words in options.items():
+        known = not words or (isinstance(value[key], str) and value[key] in words)
+        require(known, f'"{key}" is one of {", ".join(words)}.')
+    return value
+
+
 def seeded(seed: int) -> torch.Generator:
     """The generator from which a check draws."""
     return torch.Generator().manual_seed(seed)

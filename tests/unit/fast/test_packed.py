@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
+from torch.utils.flop_counter import FlopCounterMode
 
 from wmlearn.fast import speed_up
 from wmlearn.fast.lstm import FastLSTM
@@ -83,3 +84,11 @@ def test_a_single_step_of_an_lstm_is_that_of_the_sequence(batch):
 def test_other_lstms_stay_as_they_are():
     for kind in (dict(num_layers=2), dict(bidirectional=True), dict(proj_size=3)):
         assert type(speed_up(nn.LSTM(6, 5, batch_first=True, **kind))) is nn.LSTM
+
+
+@torch.inference_mode()
+def test_its_arithmetic_can_be_counted():
+    twin = packed(nn.Conv2d(3, 4, 3, padding=1), torch.float32)
+    with FlopCounterMode(display=False) as counter:
+        twin(torch.ones(2, 3, 8, 8))
+    assert counter.get_total_flops() == 2 * (3 * 4 * 9) * 2 * 8 * 8

@@ -30,6 +30,59 @@ def clip(batch=4, frames=6, size=16, seed=0):
     )
 
 
+BOUNDS = ((-1.0, 1.0), (0.0, 1.0), (0.0, 3.0))
+
+
+def continuous() -> Diamond:
+    """With numbers as actions, and no weight at zero, where a new model's modulation begins."""
+    torch.manual_seed(0)
+    model = Diamond(SMALL.for_actions(0, BOUNDS))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def test_numbers_as_actions_reach_both_models_brought_to_the_same_range():
+    model = continuous()
+    low, high = torch.tensor(BOUNDS).T
+    given = clip()
+    actions = low + (high - low) * torch.rand(*given.actions.shape, 3)
+    sum(model.losses(replace(given, actions=actions)).values()).backward()
+    for part in (model.denoiser.inner_model, model.reward_end):
+        layer = part.action_embedding
+        assert (layer.weight.grad.abs().sum(0) > 0).all()
+        for numbers, unit in ((low, -1.0), (high, 1.0), ((low + high) / 2, 0.0)):
+            expected = torch.nn.functional.linear(torch.full((3,), unit), layer.weight, layer.bias)
+            assert_close(layer(numbers), expected)
+
+
+def test_a_world_of_numbers_as_actions_takes_them_and_obeys():
+    world = continuous().world()
+    assert world.action_space.shape == (3,)
+    assert world.action_space.high.tolist() == [1.0, 1.0, 3.0]
+    given = clip(batch=2, frames=2)  # shorter than the context: it stood still before
+    start = world.reset(replace(given, actions=torch.rand(2, 1, 3)))
+    frames = []
+    for gas in (0.0, 3.0):
+        action = torch.tensor([[0.0, 0.0, gas]]).expand(2, 3)
+        state, step = world.step(start, action, torch.Generator().manual_seed(0))
+        frames.append(step.frame)
+    assert (frames[0] != frames[1]).any()
+
+
+@pytest.mark.parametrize("side", [50, 33])
+def test_any_side_can_be_learned_and_dreamed(side):
+    config = replace(SMOKE, reward_end=replace(SMOKE.reward_end, image_size=side))
+    RECIPE.check_side(config, side)
+    model = Diamond(config)
+    assert all(loss.isfinite() for loss in model.losses(clip(size=side)).values())
+    world = model.world()
+    _, step = world.step(world.reset(clip(size=side)), torch.zeros(4, dtype=torch.long))
+    assert step.frame.shape == (4, 3, side, side)
+    with pytest.raises(ValueError, match="--image_size 16, or more"):
+        RECIPE.check_side(config, 15)
+
+
 @pytest.mark.parametrize("objective", ["edm", "ddpm"])
 def test_preconditioning_gives_unit_variance(objective):
     """Monte Carlo, with the offset noise: the network's input and target, at every sigma."""

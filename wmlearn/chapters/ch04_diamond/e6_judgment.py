@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wmlearn.teach.answers import Answer
-from wmlearn.teach.checks import exercise, require
+from wmlearn.teach.checks import exercise, filled, require
+
+_MEASURES = ("fidelity", "controllability", "utility", "cost")
 
 
 @exercise("04.6", "which world would you train in?")
@@ -17,17 +19,7 @@ def judgment(
     ``best``, ``deaf`` and ``still`` name the world to choose, the one that ignores actions, and
     the one that copies the last frame. ``seed`` changes nothing: there is nothing to draw.
     """
-    answer = choose()
-    measures = ("fidelity", "controllability", "utility", "cost")
-    require(
-        isinstance(answer, dict) and set(answer) == {"train_in", "because", "settled_by"},
-        'give a dictionary with the keys "train_in", "because" and "settled_by".',
-    )
-    if any(value in (None, "", ...) for value in answer.values()):
-        raise NotImplementedError
-    require(answer["train_in"] in ("A", "B", "C"), '"train_in" is "A", "B" or "C".')
-    for key in ("because", "settled_by"):
-        require(answer[key] in measures, f'"{key}" is one of {", ".join(measures)}.')
+    answer = filled(choose(), train_in=("A", "B", "C"), because=_MEASURES, settled_by=_MEASURES)
     yield "a choice and two reasons"
     require(
         answer["train_in"] != deaf,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wmlearn.teach.answers import Answer
-from wmlearn.teach.checks import exercise, require
+from wmlearn.teach.checks import exercise, filled, require
 
 _MEASURES = ("psnr", "raters", "closed loop")
 
@@ -19,16 +19,7 @@ def whom_to_believe(
     ``best``, ``pretty`` and ``still`` name the world to choose, the one that looks best and pays
     wrongly, and the one that copies the last frame. ``seed`` changes nothing.
     """
-    answer = choose()
-    require(
-        isinstance(answer, dict) and set(answer) == {"test_in", "because", "fooled"},
-        'give a dictionary with the keys "test_in", "because" and "fooled".',
-    )
-    if any(value in (None, "", ...) for value in answer.values()):
-        raise NotImplementedError
-    require(answer["test_in"] in ("A", "B", "C"), '"test_in" is "A", "B" or "C".')
-    for key in ("because", "fooled"):
-        require(answer[key] in _MEASURES, f'"{key}" is one of {", ".join(_MEASURES)}.')
+    answer = filled(choose(), test_in=("A", "B", "C"), because=_MEASURES, fooled=_MEASURES)
     yield "a choice and two reasons"
     require(
         answer["test_in"] != pretty,

@@ -15,7 +15,9 @@ class DenoiserConfig:
     """The diffusion model of the next frame.
 
     Attributes:
-        num_actions: size of the discrete action space.
+        num_actions: size of a discrete action space.
+        action_bounds: of a Box, the lowest and highest value of each number; ``num_actions`` then
+            is 0.
         image_channels: C of a frame.
         context_frames: n, past frames (and actions) that condition the next one.
         cond_channels: width of the vector that carries noise level and actions.
@@ -41,6 +43,7 @@ class DenoiserConfig:
     """
 
     num_actions: int = 4
+    action_bounds: tuple[tuple[float, float], ...] = ()
     image_channels: int = 3
     context_frames: int = 4
     cond_channels: int = 256
@@ -87,7 +90,9 @@ class RewardEndConfig:
     """The CNN-LSTM that predicts the reward's class and the episode's end.
 
     Attributes:
-        num_actions: size of the discrete action space.
+        num_actions: size of a discrete action space.
+        action_bounds: of a Box, the lowest and highest value of each number; ``num_actions`` then
+            is 0.
         image_channels: C of a frame.
         image_size: H = W of a frame.
         lstm_dim: width of the LSTM.
@@ -101,6 +106,7 @@ class RewardEndConfig:
     """
 
     num_actions: int = 4
+    action_bounds: tuple[tuple[float, float], ...] = ()
     image_channels: int = 3
     image_size: int = 64
     lstm_dim: int = 512
@@ -150,12 +156,15 @@ class DiamondConfig:
     max_grad_norm: float = 1.0
     seed: int = 0
 
-    def for_actions(self, num_actions: int) -> DiamondConfig:
+    def for_actions(
+        self, num_actions: int, action_bounds: tuple[tuple[float, float], ...] = ()
+    ) -> DiamondConfig:
         """The same numbers for another action space."""
+        new = {"num_actions": num_actions, "action_bounds": action_bounds}
         return replace(
             self,
-            denoiser=replace(self.denoiser, num_actions=num_actions),
-            reward_end=replace(self.reward_end, num_actions=num_actions),
+            denoiser=replace(self.denoiser, **new),
+            reward_end=replace(self.reward_end, **new),
         )
 
 

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.nn.blocks import FourierFeatures, conv3x3, group_norm
+from wmlearn.nn.actions import action_embedding
+from wmlearn.nn.blocks import FourierFeatures, conv3x3, group_norm, padded
 from wmlearn.nn.diffusion import LogNormal, expand_to
 from wmlearn.nn.masked import masked_mean
 from wmlearn.nn.unet import UNet
@@ -31,8 +32,11 @@ class InnerModel(nn.Module):
         super().__init__()
         n, p, cond = config.context_frames, config.patch_size, config.cond_channels
         pixels = config.image_channels * p * p
+        self.unit = p * 2 ** (len(config.channels) - 1)  # the U-Net halves at all levels but one
         self.noise_embedding = FourierFeatures(cond)
-        self.action_embedding = nn.Embedding(config.num_actions, cond // n)
+        self.action_embedding = action_embedding(
+            cond // n, config.num_actions, config.action_bounds
+        )
         self.cond_projection = nn.Sequential(
             nn.Linear(cond, cond), nn.SiLU(), nn.Linear(cond, cond)
         )
@@ -45,12 +49,13 @@ class InnerModel(nn.Module):
         nn.init.zeros_(self.conv_out.weight)
 
     def forward(self, noisy: Tensor, c_noise: Tensor, context: Tensor, actions: Tensor) -> Tensor:
-        """Takes [B, C, H, W], [B], [B, n * C, H, W] and int64 [B, n]; gives [B, C, H, W]."""
+        """Takes [B, C, H, W], [B], [B, n * C, H, W] and actions [B, n, ...]; gives [B, C, H, W]."""
         action_embedding = self.action_embedding(actions).flatten(1)
         cond = self.cond_projection(self.noise_embedding(c_noise) + action_embedding)
-        x = self.conv_in(self.to_patches(torch.cat([context, noisy], dim=1)))
+        x = self.conv_in(self.to_patches(padded(torch.cat([context, noisy], dim=1), self.unit)))
         x = self.unet(x, cond)
-        return self.to_pixels(self.conv_out(F.silu(self.norm_out(x))))
+        frame = self.to_pixels(self.conv_out(F.silu(self.norm_out(x))))
+        return frame[..., : noisy.shape[-2], : noisy.shape[-1]]
 
 
 class Denoiser(nn.Module):
@@ -88,7 +93,7 @@ class Denoiser(nn.Module):
             noisy: [B, C, H, W], the noisy frame, or the noisy change.
             sigma: [B], its noise level.
             context: [B, n, C, H, W], past frames.
-            actions: [B, n] int64; the last one is the action taken now.
+            actions: [B, n, ...]; the last one is the action taken now.
         """
         level = self.noise_level(sigma)
         output = self.inner_output(noisy, level, context, actions)
@@ -110,7 +115,7 @@ class Denoiser(nn.Module):
 
         Args:
             frames: [B, n + k, C, H, W] in [-1, 1].
-            actions: [B, n + k - 1] int64.
+            actions: [B, n + k - 1, ...].
             noise: draws standard normal noise of a given shape.
             real: bool [B, n + k], false for frames that are padding and shall not be learned.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
-import gymnasium
 import numpy as np
+from gymnasium.spaces import Box, Discrete
 
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.recipes.recipe import Recipe
@@ -92,25 +91,22 @@ class DiamondRecipe(Recipe):
         steps = 400_000 * 32 // batch
         return RunConfig.for_tier(tier, batch_size=batch, max_steps=steps, **paper), PAPER
 
-    def side_unit(self, config: DiamondConfig) -> int:
-        """The U-Net and the encoder halve the patches at each level but the first."""
+    def check_side(self, config: DiamondConfig, side: int) -> None:
+        """Any side from one patch of the lowest level on; the networks pad what does not fit."""
         networks = (config.denoiser, config.reward_end)
-        return math.lcm(*(n.patch_size * 2 ** (len(n.channels) - 1) for n in networks))
+        least = max(n.patch_size * 2 ** (len(n.channels) - 1) for n in networks)
+        if side < least:
+            raise ValueError(
+                f"diamond wants frames of {least} x {least} pixels or more; got {side}: take "
+                f"--image_size {least}, or more."
+            )
 
     def complete(self, config: DiamondConfig, run: RunConfig, store: EpisodeStore) -> DiamondConfig:
         """Fills in what the data decides: actions, image size, what each reward's sign is worth."""
-        space = store.action_space
-        if not isinstance(space, gymnasium.spaces.Discrete):
-            have = "no actions (a passive video)" if space is None else f"{space} actions"
-            raise ValueError(
-                f"DIAMOND learns from discrete actions, but {store.path} has {have}; record an "
-                "environment with a Discrete action space (some have an option for it: `wmlearn "
-                "record CarRacing-v3 --env_option continuous=false`)."
-            )
         channels, height, width = store.info["frame_shape"]
         if height != width:
             raise ValueError(f"DIAMOND wants square frames; {store.path} has {height} x {width}.")
-        config = config.for_actions(int(space.n))
+        config = config.for_actions(**_actions(store))
         length = config.denoiser.context_frames + config.autoregressive_steps
         if run.clip_frames < length:
             raise ValueError(
@@ -133,6 +129,21 @@ class DiamondRecipe(Recipe):
     def build(self, config: DiamondConfig) -> Diamond:
         """The paper's training, or a later round where the numbers ask for one."""
         return (LaterRound if LaterRound.is_meant_by(config) else Diamond)(config)
+
+
+def _actions(store: EpisodeStore) -> dict:
+    """What :meth:`DiamondConfig.for_actions` takes, of the data's action space."""
+    space = store.action_space
+    if isinstance(space, Discrete):
+        return {"num_actions": int(space.n)}
+    if isinstance(space, Box) and space.is_bounded() and len(space.shape) == 1:
+        bounds = zip(space.low.tolist(), space.high.tolist(), strict=True)
+        return {"num_actions": 0, "action_bounds": tuple(bounds)}
+    have = "no actions (a passive video)" if space is None else f"{space} actions"
+    raise ValueError(
+        f"DIAMOND learns from Discrete actions or a bounded Box of one dimension, but "
+        f"{store.path} has {have}: record an environment with such actions."
+    )
 
 
 def _reward_values(store: EpisodeStore) -> tuple[float, float, float]:

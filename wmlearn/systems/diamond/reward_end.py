@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.nn.blocks import conv3x3, init_lstm, res_blocks
+from wmlearn.nn.actions import action_embedding
+from wmlearn.nn.blocks import conv3x3, init_lstm, padded, res_blocks
 from wmlearn.nn.masked import masked_mean
 from wmlearn.nn.unet import Encoder
 from wmlearn.systems.diamond.config import RewardEndConfig
@@ -35,8 +36,9 @@ class RewardEnd(nn.Module):
         cond = config.cond_channels
         self.encoder = Encoder(config.depths, config.channels, config.attention, cond)
         self.last_blocks = res_blocks([last] * 2, [last] * 2, cond, True)
-        self.action_embedding = nn.Embedding(config.num_actions, cond)
-        side = config.image_size // p // 2 ** (len(config.channels) - 1)
+        self.action_embedding = action_embedding(cond, config.num_actions, config.action_bounds)
+        self.unit = p * 2 ** (len(config.channels) - 1)
+        side = -(-config.image_size // self.unit)
         self.lstm = nn.LSTM(last * side * side, config.lstm_dim, batch_first=True)
         self.head = nn.Sequential(
             nn.Linear(config.lstm_dim, config.lstm_dim),
@@ -48,14 +50,14 @@ class RewardEnd(nn.Module):
     def forward(
         self, frames: Tensor, actions: Tensor, next_frames: Tensor, state: LSTMState | None = None
     ) -> tuple[Tensor, Tensor, LSTMState]:
-        """``frames``, ``next_frames`` [B, T, C, H, W], ``actions`` [B, T].
+        """``frames``, ``next_frames`` [B, T, C, H, W], ``actions`` [B, T, ...].
 
         Returns reward logits [B, T, 3], end logits [B, T, 2] and the LSTM's new state.
         """
-        batch, steps = actions.shape
+        batch, steps = actions.shape[:2]
         pairs = torch.cat([frames, next_frames], dim=2).flatten(0, 1)
-        cond = self.action_embedding(actions.flatten())
-        x, _ = self.encoder(self.conv_in(self.to_patches(pairs)), cond)
+        cond = self.action_embedding(actions.flatten(0, 1))
+        x, _ = self.encoder(self.conv_in(self.to_patches(padded(pairs, self.unit))), cond)
         for block in self.last_blocks:
             x = block(x, cond)
         x, state = self.lstm(x.reshape(batch, steps, -1), state)
@@ -72,7 +74,8 @@ class RewardEnd(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropies of the reward's class and of the end.
 
-        Args: ``frames`` [B, T + 1, C, H, W], ``actions``, ``rewards``, ``terminated`` [B, T];
+        Args: ``frames`` [B, T + 1, C, H, W], ``actions`` [B, T, ...], ``rewards`` and
+            ``terminated`` [B, T];
             ``real`` bool [B, T + 1], false for frames that are padding: no step from or to them
             is learned.
         """

@@ -29,7 +29,7 @@ def sample(
     Args:
         denoiser: D_theta.
         context: [B, n, C, H, W] past frames in [-1, 1].
-        actions: [B, n] int64, the last one is the action taken now.
+        actions: [B, n, ...], the last one is the action taken now.
         noise: [B, C, H, W] standard normal; the only randomness there is.
         config: steps, order and noise levels.
 

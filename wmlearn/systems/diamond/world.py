@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
+import numpy as np
 import torch
-import torch.nn.functional as F
+from gymnasium.spaces import Box, Discrete, Space
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
 from wmlearn.fast.packed import packed
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_float, to_uint8
-from wmlearn.systems.diamond.config import SamplerConfig
+from wmlearn.systems.diamond.config import DenoiserConfig, SamplerConfig
 from wmlearn.systems.diamond.sampler import sample
 from wmlearn.world import Step, World, choose_sampler
 
@@ -26,7 +26,7 @@ class DiamondState:
 
     Attributes:
         frames: uint8 ``[B, n, C, H, W]``, the last n frames.
-        actions: int64 ``[B, n - 1]``, the actions between them.
+        actions: ``[B, n - 1, ...]``, the actions between them.
         memory: the reward and termination model's LSTM state, each ``[B, D]``.
     """
 
@@ -48,7 +48,7 @@ class DiamondWorld(World):
         self.system = system.eval()
         self.sampler = choose_sampler(config.sampler, sampler)
         self.context_frames = config.denoiser.context_frames
-        self.action_space = gymnasium.spaces.Discrete(config.denoiser.num_actions)
+        self.action_space = action_space(config.denoiser)
         side = config.reward_end.image_size
         self.frame_shape = (config.denoiser.image_channels, side, side)
         self._reward_values = torch.tensor(config.reward_end.reward_values)
@@ -75,7 +75,8 @@ class DiamondWorld(World):
         frames, actions = context.frames.to(self.device), context.actions.to(self.device)
         missing = max(0, self.context_frames - frames.shape[1])
         frames = torch.cat([frames[:, :1].expand(-1, missing, -1, -1, -1), frames], dim=1)
-        actions = F.pad(actions, (missing, 0))
+        none = actions.new_zeros(len(actions), missing, *actions.shape[2:])
+        actions = torch.cat([none, actions], dim=1)
         floats = to_float(frames)
         *_, memory = self._reward_end(floats[:, :-1], actions, floats[:, 1:])
         n = self.context_frames
@@ -117,6 +118,14 @@ class DiamondWorld(World):
 
     def _precision(self):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast)
+
+
+def action_space(config: DenoiserConfig) -> Space:
+    """What the world takes: the space that its data was recorded with."""
+    if config.action_bounds:
+        low, high = np.array(config.action_bounds, np.float32).T
+        return Box(low, high, dtype=np.float32)
+    return Discrete(config.num_actions)
 
 
 def _batch_first(memory: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
