@@ -15,6 +15,8 @@ from torch import Tensor
 from wmlearn.data.clip import Clip
 from wmlearn.envs import make
 from wmlearn.envs.babyai import MOVES, BabyAIEnv
+from wmlearn.pixels import to_uint8
+from wmlearn.systems.unisim.system import UniSim
 from wmlearn.systems.unisim.world import UniSimWorld
 
 TILE = 8
@@ -60,17 +62,20 @@ class PoseReader:
     looks: Tensor
 
     @classmethod
-    def learn(cls, rooms: int = 12) -> PoseReader:
-        """From real rooms, where the pose is known."""
-        looks: dict[int, Tensor] = {}
+    @torch.inference_mode()
+    def learn(cls, model: UniSim, rooms: int = 24) -> PoseReader:
+        """From real rooms as the model's autoencoder draws them; the pose is known there."""
+        sums, counts = torch.zeros(4, 3, TILE, TILE), torch.zeros(4)
         for seed in range(rooms):
             room = Room(seed)
             for _ in range(4):
                 x, y, turn = room.pose
-                frame = torch.from_numpy(room.frame.copy()).permute(2, 0, 1).float()
-                looks[turn] = frame[:, TILE * y : TILE * (y + 1), TILE * x : TILE * (x + 1)]
+                frame = torch.from_numpy(room.frame.copy()).permute(2, 0, 1)[None]
+                frame = to_uint8(model.decode(model.encode(frame[None])[0]))[0].float()
+                sums[turn] += frame[:, TILE * y : TILE * (y + 1), TILE * x : TILE * (x + 1)]
+                counts[turn] += 1
                 room.say(0)
-        return cls(torch.stack([looks[turn] for turn in range(4)]))
+        return cls(sums / counts.view(4, 1, 1, 1))
 
     def __call__(self, frames: Tensor) -> Tensor:
         """uint8 ``[B, 3, 64, 64]`` -> int64 ``[B, 3]``: x, y and direction of the best match."""

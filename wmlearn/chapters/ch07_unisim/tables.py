@@ -1,6 +1,6 @@
 """The chapter's slower tables, measured once and stored beside the checkpoint.
 
-    python -m wmlearn.chapters.ch07_unisim.tables CHECKPOINT POLICIES --data FILES --out OUT.json
+    python -m wmlearn.chapters.ch07_unisim.tables CHECKPOINT --data FILES --out OUT.json
 
 Each table is a function that returns JSON values; one that fails is left out and named. Everything
 needs the simulators (``wmlearn[envs]``, ``[robots]``), and no accelerator.
@@ -26,7 +26,6 @@ from wmlearn.chapters.ch07_unisim.rooms import (
     PoseReader,
     Room,
     absent_mission,
-    clip_of,
     dream_along,
     some_missions,
 )
@@ -39,6 +38,7 @@ from wmlearn.pixels import to_uint8
 from wmlearn.systems.unisim.actions import Actions
 from wmlearn.systems.unisim.simulator import PATH
 from wmlearn.systems.unisim.system import UniSim
+from wmlearn.systems.unisim.world import UniSimWorld
 
 SEED = 20_000  # of real rooms
 FORWARD = MOVES.index("go forward")
@@ -51,7 +51,7 @@ def told(estimate: Estimate) -> dict:
     return {k: round(float(v), 4) for k, v in known.items() if v is not None}
 
 
-def controls(model: UniSim, mixture: Mixture, count: int = 64, passes: int = 1) -> dict:
+def controls(model: UniSim, mixture: Mixture, count: int = 48, passes: int = 1) -> dict:
     """PSNR under true and other actions, for each format and horizon."""
     found, _ = control.measure(model, mixture, count, {"num_steps": passes})
     return {
@@ -120,102 +120,157 @@ def with_domain(actions: Actions, number: int) -> Actions:
     return replace(actions, domain=torch.full_like(actions.domain, number))
 
 
-# --- policies -----------------------------------------------------------------------------------
-
-
-def movers(model: UniSim, policies: Path, episodes: int = 200, dreams: int = 100) -> dict:
-    """BabyAI's policies: done in real rooms, and done inside by what the two models say."""
-    acts = {"random": real.random_mover}
-    readers = {}
-    for name in ("mover-clone", "mover"):
-        file = policies / f"{name}.safetensors"
-        readers[name] = real.load_policy(file, model, "mover")
-        acts[name] = real.mover(model, readers[name])
-    result = {}
-    for name, act in acts.items():
-        row = {"real": told(real.play_babyai(act, episodes))}
-        row |= inside(model, readers.get(name), dreams)
-        result[name] = row
-    return result
+# --- acting ---------------------------------------------------------------------------------------
 
 
 @torch.inference_mode()
-def inside(model: UniSim, policy, count: int = 200, steps: int = 64, done: float = 0.5) -> dict:
-    """The share of dreams in which a model of steps to go said fewer than ``done`` at some step."""
-    world = model.world({"num_steps": 1})
-    rooms = [Room(SEED + 5000 + i) for i in range(count)]
-    mission = torch.tensor([room.env.mission for room in rooms])
-    generator = torch.Generator().manual_seed(0)
-    state = world.reset(clip_of(rooms))
-    reached = {"reward": torch.zeros(count), "judge": torch.zeros(count)}
-    odds = torch.ones(count, len(MOVES)) / len(MOVES)
-    for _ in range(steps):
-        if policy is not None:
-            odds = policy(state.latent, mission).softmax(1)
-        move = torch.multinomial(odds, 1, generator=generator)[:, 0]
-        state = world.imagine(state, move, generator)
-        for name in reached:
-            left = world.steps_to_go(state, mission, judge=name == "judge")
-            reached[name] = torch.maximum(reached[name], (left < done).float())
-    return {f"inside, by the {k}": told(mean_estimate(v)) for k, v in reached.items()}
+def steps_learned(model: UniSim, mixture: Mixture, count: int = 300) -> dict:
+    """The mean error in log(1 + steps) of both models of what is left, beside the best constant."""
+    generator = torch.Generator().manual_seed(4)
+    rows = mixture.spoken[torch.randint(len(mixture.spoken), (count,), generator=generator)]
+    latents = torch.cat([model.encode(mixture.frames[r][:, None])[:, 0] for r in rows.split(64)])
+    task = model.simulator.actions.sentences(mixture.sentence_after(rows))
+    wanted = mixture.said[rows].float().clamp(max=model.config.steps.most).log1p()
+    errors = {"the best constant": (wanted - wanted.median()).abs()}
+    for name, head in (("reward", model.steps_to_go), ("judge", model.judge)):
+        errors[name] = (head(latents, torch.zeros_like(latents), task) - wanted).abs()
+    return {name: told(mean_estimate(e, mixture.episode[rows])) for name, e in errors.items()}
 
 
-def reachers(model: UniSim, policies: Path, episodes: int = 100) -> dict:
-    """The arm's policies in MuJoCo: the share within 5 cm, and the last distance in meters."""
-    arms = {"random": None}
-    for name in ("reacher-clone", "reacher"):
-        file = policies / f"{name}.safetensors"
-        if file.is_file():
-            arms[name] = real.reacher(model, real.load_policy(file, model, "reacher"))
-    result, successes = {}, {}
-    for name, act in arms.items():
-        share, distance, successes[name] = real.play_fetch(act, episodes)
-        result[name] = {"success": told(share), "distance": told(distance)}
-    if "reacher" in successes:
-        gain = mean_estimate(successes["reacher"] - successes["reacher-clone"])
-        result["reacher"]["gain over its clone"] = told(gain)
+class Arm:
+    """The real arm on its way to a goal picture, seen through the simulator's autoencoder.
+
+    Args:
+        env: ``fetch/reach``.
+        model: whose autoencoder.
+        seed: of its episode.
+    """
+
+    def __init__(self, env, model: UniSim, seed: int) -> None:
+        self.env, self.model = env, model
+        frame, _ = env.reset(seed=seed)
+        picture, _ = env.unwrapped.picture(env.unwrapped.goal)
+        self.frame, self.goal = frame, real.latent_of(model, picture)
+
+    @property
+    def latent(self) -> Tensor:
+        """``[1, c, h, w]``, of what the camera sees."""
+        return real.latent_of(self.model, self.frame)
+
+    def move(self, motion: np.ndarray) -> None:
+        """One motion, in -1..1."""
+        self.frame, *_ = self.env.step(np.asarray(motion, np.float32))
+
+    @property
+    def centimeters(self) -> float:
+        """From the gripper to the goal."""
+        arm = self.env.unwrapped
+        return 100 * float(np.linalg.norm(arm.gripper - arm.goal))
+
+
+def apart(latent: Tensor, goal: Tensor) -> Tensor:
+    """The mean squared difference of latents, ``[B]``: how far a picture is from the goal's."""
+    return (latent - goal).square().mean((1, 2, 3))
+
+
+@torch.inference_mode()
+def tried_ways(world: UniSimWorld, arm: Arm, ways: Tensor, seed: int) -> Tensor:
+    """How far from the goal each way ends in the dream, ``[N]``; ways are ``[N, T, 3]``."""
+    generator = torch.Generator().manual_seed(seed)
+    state = world.begin(arm.latent.expand(len(ways), -1, -1, -1))
+    for t in range(ways.shape[1]):
+        state = world.imagine(state, ways[:, t], generator)
+    return apart(state.latent, arm.goal)
+
+
+def exploited(model: UniSim, starts: int = 16, most: int = 64, length: int = 5) -> dict:
+    """Best of N random ways in a dream, and where the same motions lead the real arm.
+
+    How far from the goal's picture, in the latents: by the dream that chose, by a second dream with
+    other noise, and in truth; and the real centimeters. Means over starts.
+    """
+    world, env = model.world({"domain": "fetch", "num_steps": 1}), make("fetch/reach")
+    numbers = [n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256) if n <= most]
+    names = ("the dream that chose", "a second dream", "the real arm", "centimeters")
+    said = {name: np.zeros((starts, len(numbers))) for name in names}
+    for i in range(starts):
+        generator = torch.Generator().manual_seed(i)
+        ways = 2 * torch.rand(most, 1, 3, generator=generator) - 1
+        ways = ways.expand(-1, length, -1)
+        arm = Arm(env, model, SEED + i)
+        chose, again = (tried_ways(world, arm, ways, seed) for seed in (i, 1000 + i))
+        for j, n in enumerate(numbers):
+            best = int(chose[:n].argmin())
+            arm = Arm(env, model, SEED + i)
+            for motion in ways[best].numpy():
+                arm.move(motion)
+            truth = float(apart(arm.latent, arm.goal))
+            values = (float(chose[best]), float(again[best]), truth, arm.centimeters)
+            for name, value in zip(names, values, strict=True):
+                said[name][i, j] = value
+    env.close()
+    columns = {k: [told(mean_estimate(torch.from_numpy(c))) for c in v.T] for k, v in said.items()}
+    return {"candidates": numbers, **columns}
+
+
+def arms(model: UniSim, episodes: int = 40, steps: int = 10, tried: int = 24) -> dict:
+    """An arm that tries motions in the dream before each real one, beside one that moves at random.
+
+    Nothing of the real world teaches it: at each step it dreams ``tried`` motions, held for two
+    steps, and does the one that ends nearest to the goal's picture. "Inside" it is left in the
+    dream for as many steps.
+    """
+    world, env = model.world({"domain": "fetch", "num_steps": 1}), make("fetch/reach")
+    result = {}
+    for name in ("random motions", "search in the dream"):
+        rows: dict[str, list[float]] = {}
+        for i in range(episodes):
+            row = _arm_once(world, Arm(env, model, SEED + 500 + i), name, steps, tried, i)
+            for key, value in row.items():
+                rows.setdefault(key, []).append(value)
+        result[name] = {
+            k: told(mean_estimate(torch.tensor(v, dtype=torch.float64))) for k, v in rows.items()
+        }
+    env.close()
     return result
+
+
+def _arm_once(
+    world: UniSimWorld, arm: Arm, name: str, steps: int, tried: int, seed: int
+) -> dict[str, float]:
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    begin, begun = float(apart(arm.latent, arm.goal)), arm.centimeters
+    dreamed = world.begin(arm.latent)
+    for _ in range(steps):
+        for side in ("inside", "outside"):
+            motion = rng.uniform(-1, 1, 3).astype(np.float32)
+            if name != "random motions":
+                ways = torch.from_numpy(rng.uniform(-1, 1, (tried, 1, 3)).astype(np.float32))
+                here = dreamed.latent if side == "inside" else arm.latent
+                state = world.begin(here.expand(tried, -1, -1, -1))
+                for _held in range(2):
+                    state = world.imagine(state, ways[:, 0], generator)
+                motion = ways[int(apart(state.latent, arm.goal).argmin()), 0].numpy()
+            if side == "inside":
+                dreamed = world.imagine(dreamed, torch.from_numpy(motion)[None], generator)
+            else:
+                arm.move(motion)
+    return {
+        "at the start": begin,
+        "inside": float(apart(dreamed.latent, arm.goal)),
+        "outside": float(apart(arm.latent, arm.goal)),
+        "centimeters at the start": begun,
+        "centimeters": arm.centimeters,
+        "within 5 cm": float(arm.centimeters < 5),
+    }
 
 
 # --- what breaks --------------------------------------------------------------------------------
 
 
-@torch.inference_mode()
-def exploited(model: UniSim, starts: int = 16, most: int = 64, length: int = 8) -> dict:
-    """Best of N random ways in a dream by the reward; what the judge and the real room say of it.
-
-    All three are steps that are left, at the end of the chosen way; a mean over starts.
-    """
-    world, rng = model.world({"num_steps": 1}), np.random.default_rng(0)
-    numbers = [n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256) if n <= most]
-    said = {name: np.zeros((starts, len(numbers))) for name in ("reward", "judge", "real")}
-    for i in range(starts):
-        room = Room(SEED + i)
-        far = sorted((m for m in room.env.possible() if m >= len(MOVES)), key=room.steps_to)
-        mission = far[-1]
-        moves = torch.from_numpy(rng.choice(3, (most, length), p=(0.25, 0.25, 0.5)))
-        generator = torch.Generator().manual_seed(i)
-        task, frame = torch.full((most,), mission), clip_of([room]).frames
-        state = world.reset(Clip(frame.expand(most, -1, -1, -1, -1)))
-        for t in range(length):
-            state = world.imagine(state, moves[:, t], generator)
-        reward = world.steps_to_go(state, task).numpy()
-        judge = world.steps_to_go(state, task, judge=True).numpy()
-        for j, n in enumerate(numbers):
-            best = int(reward[:n].argmin())
-            there = Room(SEED + i)
-            for move in moves[best].tolist():
-                there.say(move)
-            steps = min(there.steps_to(mission), model.config.steps.most)
-            for name, value in zip(said, (reward[best], judge[best], steps), strict=True):
-                said[name][i, j] = value
-    columns = {k: [told(mean_estimate(torch.from_numpy(c))) for c in v.T] for k, v in said.items()}
-    return {"candidates": numbers, **columns}
-
-
 def impossible(model: UniSim, rooms: int = 80) -> dict:
     """How often something moves where nothing can, and where it should."""
-    world, read, rng = model.world(), PoseReader.learn(), np.random.default_rng(1)
+    world, read, rng = model.world(), PoseReader.learn(model), np.random.default_rng(1)
     groups: dict[str, list[tuple[Room, int]]] = {
         "go to a thing that is not there": [], "walk into a wall or a thing": [],
         "a move that can be made": [], "go to a thing that is there": [],
@@ -239,12 +294,16 @@ def impossible(model: UniSim, rooms: int = 80) -> dict:
     for name, pairs in groups.items():
         before = torch.tensor([room.pose for room, _ in pairs])
         said = torch.tensor([sentence for _, sentence in pairs])[:, None]
-        dreams, _, poses = dream_along(world, [room for room, _ in pairs], said)
+        dreams, reals, poses = dream_along(world, [room for room, _ in pairs], said)
         seen = read(dreams[:, 0])
-        moved = (seen != before).any(1).double()
+        through = read(to_uint8(model.decode(model.encode(reals)[:, 0])))
         right = (seen == poses[:, 0]).all(1).double()
+        moved = (seen != before).any(1).double()
         result[name] = {
             "moves in truth": round(float((poses[:, 0] != before).any(1).float().mean()), 4),
+            "read off the autoencoder": told(
+                mean_estimate((through == poses[:, 0]).all(1).double())
+            ),
             "moves in the dream": told(mean_estimate(moved)),
             "as in truth": told(mean_estimate(right)),
         }
@@ -252,8 +311,8 @@ def impossible(model: UniSim, rooms: int = 80) -> dict:
 
 
 def chained(model: UniSim, rooms: int = 64, each: int = 8, missions: int = 4) -> dict:
-    """Sentence after sentence: the share of dreams whose triangle stands as in the real room."""
-    world, read, rng = model.world(), PoseReader.learn(), np.random.default_rng(2)
+    """Sentence after sentence: the share of dreams whose triangle stands where it does in truth."""
+    world, read, rng = model.world(), PoseReader.learn(model), np.random.default_rng(2)
     places = [Room(SEED + 3000 + i) for i in range(rooms)]
     chosen = [some_missions(room, missions, rng) for room in places]
     said = torch.tensor(chosen).repeat_interleave(each, 1)
@@ -263,9 +322,13 @@ def chained(model: UniSim, rooms: int = 64, each: int = 8, missions: int = 4) ->
         ("moves", torch.from_numpy(rng.choice(3, said.shape, p=(0.25, 0.25, 0.5)))),
     ):
         here = [Room(SEED + 3000 + i) for i in range(rooms)]
-        dreams, _, poses = dream_along(world, here, sentences)
+        dreams, reals, poses = dream_along(world, here, sentences)
+        if name == "missions":
+            through = read(to_uint8(model.decode(model.encode(reals[:, :1])[:, 0])))
+            found = (through[:, :2] == poses[:, 0, :2]).all(1).double()
+            rows["read off the autoencoder"] = told(mean_estimate(found))
         seen = torch.stack([read(dreams[:, t]) for t in range(dreams.shape[1])], 1)
-        right = (seen == poses).all(2).double()
+        right = (seen[..., :2] == poses[..., :2]).all(2).double()
         rows[name] = [round(float(x), 4) for x in right.mean(0)]
         if name == "missions":
             rows["things kept"] = things_kept(dreams, here)
@@ -342,7 +405,6 @@ def speed(model: UniSim, frames: int = 30) -> dict:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint")
-    parser.add_argument("policies", type=Path)
     parser.add_argument("--data", type=Path, nargs="+", default=[])
     parser.add_argument("--all_held_out", nargs="*", default=["fetch", "doom", "passive"],
                         help="worlds of which DATA holds nothing that was trained on")  # fmt: skip
@@ -354,12 +416,12 @@ def main(arguments: list[str] | None = None) -> None:
     tables = {
         "exploited": lambda: exploited(model), "impossible": lambda: impossible(model),
         "chained": lambda: chained(model), "forgotten": lambda: forgotten(model),
-        "movers": lambda: movers(model, args.policies),
-        "reachers": lambda: reachers(model, args.policies), "speed": lambda: speed(model),
+        "arms": lambda: arms(model), "speed": lambda: speed(model),
     }  # fmt: skip
     if args.data:
         recordings = {k: v for path in args.data for k, v in load(path).items()}
         mixture = Mixture(recordings, model.config, all_held_out=tuple(args.all_held_out))
+        tables["steps"] = lambda: steps_learned(model, mixture)
         tables["what is said"] = lambda: what_is_said(model, mixture)
         tables["control"] = lambda: controls(model, mixture)
     found = json.loads(args.out.read_text()) if args.out.is_file() else {}
