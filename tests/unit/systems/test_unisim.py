@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
+from gymnasium.utils.passive_env_checker import check_action_space, check_observation_space
 
 from wmlearn import hub
 from wmlearn.data.clip import Clip
@@ -370,3 +371,28 @@ def test_what_changed_counts_more_and_a_frame_as_much_as_before(system):
     assert torch.allclose(weight.mean((3, 4)), torch.ones(2, 3, 1), atol=1e-5)
     assert torch.equal(weight[:, :2], torch.ones(2, 2, 1, 8, 8))
     assert torch.allclose(weight[:, 2, 0, 3, 5] / weight[:, 2, 0, 0, 0], torch.tensor(21.0))
+
+
+def test_a_world_of_sentences_is_an_environment_as_gymnasium_has_it(system):
+    """What its checker asks of a single environment, of each dream: spaces, seeds, five values."""
+    world = system.world({"domain": "talk", "num_steps": 1})
+    env = WorldEnv(world, clip_for(world.domain), num_envs=2, horizon=3)
+    check_observation_space(env.single_observation_space)
+    check_action_space(env.single_action_space)
+    assert env.single_action_space.names == world.domain.actions
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(4)]
+
+    def play():
+        seen = [env.reset(seed=7)[0]]
+        for action in actions:
+            frames, rewards, ended, cut, infos = env.step(action)
+            assert env.observation_space.contains(frames) and rewards.shape == (2,)
+            assert ended.dtype == cut.dtype == bool and isinstance(infos, dict)
+            seen.append(frames)
+        assert not cut.any() and env.render()[0].shape == (32, 32, 3)
+        return seen
+
+    assert all(np.array_equal(a, b) for a, b in zip(play(), play(), strict=True))
+    with pytest.raises(ValueError, match="action space"):
+        env.step(np.array([99, 0]))
