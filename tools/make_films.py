@@ -29,8 +29,37 @@ MOST_BYTES = 300_000
 
 
 def diamond() -> dict:
+    """Two stretches of DOOM; DIAMOND has the first four frames and the keys."""
+    return dict(
+        name="diamond-doom-basic",
+        frames=_doom("diamond-doom-basic", "doom/basic", 20_261_123, 60),
+        fps=9,
+        caption="DOOM's engine (left) and DIAMOND (right) under the same keys. The network saw "
+        "four frames; "
+        "every later one is made from its own.",
+        alt="Two game screens side by side: DOOM's engine, and the same moments as DIAMOND dreams "
+        "them. "
+        "The player walks and shoots at a monster; in the dream the room stays sharp and the "
+        "monster fades.",
+    )
+
+
+def gamengen() -> dict:
+    """Two stretches of DOOM; GameNGen has the first sixteen frames and the keys."""
+    return dict(
+        name="gamengen-doom",
+        frames=_doom("gamengen-doom", "doom/defend-the-center-hud", 20_261_128, 80),
+        fps=17,
+        caption="DOOM's engine (left) and GameNGen (right) under the same keys. The network saw "
+        "sixteen frames; every later one is made from its own latents.",
+        alt="Two game screens side by side: DOOM's engine, and the same moments as GameNGen dreams "
+        "them. The player turns in a round hall and shoots; walls, gun and flash follow the keys, "
+        "monsters fade within a second.",
+    )
+
+
+def _doom(name: str, env: str, seed: int, horizon: int) -> Tensor:
     """Two stretches of play that no training used; the dream has the first frames and the keys."""
-    name, env, seed, horizon = "diamond-doom-basic", "doom/basic", 20_261_123, 60
     world = wm.load_world(name)
     with tempfile.TemporaryDirectory() as folder:
         size = world.frame_shape[-1]
@@ -46,18 +75,7 @@ def diamond() -> dict:
         played = keys[row * (length - 1) :][world.context_frames - 1 : length - 1]
         panels = {"real": (real, REAL), "dream": (dreams[row], DREAM)}
         parts.append(_film(panels, [f"key: {_key(k)}" for k in played]))
-    return dict(
-        name=name,
-        frames=torch.cat(parts),
-        fps=9,
-        caption="DOOM's engine (left) and DIAMOND (right) under the same keys. The network saw "
-        "four frames; "
-        "every later one is made from its own.",
-        alt="Two game screens side by side: DOOM's engine, and the same moments as DIAMOND dreams "
-        "them. "
-        "The player walks and shoots at a monster; in the dream the room stays sharp and the "
-        "monster fades.",
-    )
+    return torch.cat(parts)
 
 
 def genie() -> dict:
@@ -94,6 +112,38 @@ def genie() -> dict:
         "and eight codes for actions. Ground and hero move alike; details of the level that were "
         "out of "
         "sight are invented.",
+    )
+
+
+def sentences() -> dict:
+    """Five sentences, each drawn twice."""
+    name = "sora-scenes"
+    said = (
+        "a red ball moves right",
+        "a large green square moves up left",
+        "a white ball moves down and a cyan square stands still",
+        "a purple ball moves right behind a gray bar",
+        "a red square moves left",
+    )
+    drawn = (
+        wm.load(name)
+        .eval()
+        .generate(
+            [text for text in said for _ in range(2)], generator=torch.Generator().manual_seed(1)
+        )
+    )
+    parts = []
+    for row, text in enumerate(said):
+        panels = {"dream": (drawn[2 * row], DREAM), "another dream": (drawn[2 * row + 1], DREAM)}
+        parts.append(_film(panels, [text] * drawn.shape[1]))
+    return dict(
+        name=name,
+        frames=torch.cat(parts),
+        fps=8,
+        caption="Five sentences, and two videos that Sora draws of each. It has never seen a red "
+        "square.",
+        alt="Two screens side by side, each a dark box in which balls and squares of the named "
+        "colors move; below them the sentence that was given.",
     )
 
 
@@ -174,9 +224,40 @@ def mask() -> dict:
     )
 
 
+def car() -> dict:
+    """Held-out drives, and both of Cosmos's families on them under the same steering."""
+    names = {"cosmos-driving": "diffusion", "cosmos-ar-driving": "language model"}
+    with tempfile.TemporaryDirectory() as folder:
+        store = wm.record("clips/driving", folder, progress=False)
+        clip = store.clip([(len(store) - 40 + i, 0) for i in (0, 5, 12, 18, 25, 31)], 49)
+    worlds = {title: wm.load_world(name) for name, title in names.items()}
+    dreams = {title: _rollout(world, clip) for title, world in worlds.items()}
+    parts = []
+    for row in range(len(clip)):
+        real = clip.frames[row, -dreams["diffusion"].shape[1] :]
+        panels = {"real": (real, REAL)}
+        panels |= {title: (frames[row], DREAM) for title, frames in dreams.items()}
+        feet = [f"{(number + 1) / 25:.2f} s" for number in range(len(real))]
+        parts.append(_film(panels, feet))
+    return dict(
+        name="cosmos-driving",
+        frames=torch.cat(parts),
+        fps=12,
+        caption="Six drives that Cosmos has never seen (left, half as fast), and what its two "
+        "families made of the first 17 frames and the steering: diffusion (middle) and a language "
+        "model of video (right). What comes into sight they must invent.",
+        alt="Three screens side by side: a red car on a gray road over a lawn, seen from above, "
+        "and the same drive as a diffusion model and a language model dream it. The road turns "
+        "alike; the lawn is blurred, and bends that were out of sight differ.",
+    )
+
+
 MAKERS = {
+    "cosmos-driving": car,
     "diamond-doom-basic": diamond,
+    "gamengen-doom": gamengen,
     "genie-coinrun": genie,
+    "sora-scenes": sentences,
     "vjepa-metaworld": mask,
     "vjepa2-ac-fetch": arm,
 }

@@ -33,6 +33,10 @@ PLAY_DOOM = """\
 import wmlearn as wm
 player = wm.play("diamond-doom-basic", env="doom/basic", sampler={"num_steps": 1})
 player"""
+SAY_WORDS = """\
+from lamp_world import Lamp
+from wmlearn.player import text_box
+text_box(Lamp(), examples=("dark",))"""
 DRAW_LINES = """\
 from wmlearn import viz
 viz.lines({"dream": viz.Line([30, 20.5, 10], [28, 19, 9], [31, 22, 12]),
@@ -347,4 +351,31 @@ def test_the_shipped_checkpoint_is_played(browser, lab, tmp_path):
     page.keyboard.up("ArrowRight")
     check_that_it_runs(page)
     screenshot(page, "doom", tmp_path)
+    page.close()
+
+
+def test_the_text_box_takes_typing_and_enter(browser, lab):
+    folder, address = lab
+    write_notebook(folder / "notebooks/words.ipynb", [SAY_WORDS])
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    open_notebook(page, address.format("words.ipynb"))
+    run_all(page)
+    page.wait_for_selector(".wm-text-field", timeout=60_000)
+    level = """() => document.querySelector('.wm-dream canvas').getContext('2d')
+        .getImageData(0, 0, 1, 1).data[0]"""
+    cells = page.locator(".jp-Cell").count()
+    for typed, shown in (("dark", "x > 10 && x < 60"), ("light", "x > 180")):
+        page.locator(".wm-text-field").fill("")
+        page.locator(".wm-text-field").press_sequentially(typed)
+        page.keyboard.press("Enter")
+        page.wait_for_function(
+            f"() => {{ const x = ({level})(); return {shown}; }}", timeout=20_000
+        )
+    page.locator(".wm-text-field").fill("lihgt")
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "() => document.querySelector('.wm-text-status').textContent.includes(\"'light'\")",
+        timeout=20_000,
+    )
+    assert page.locator(".jp-Cell").count() == cells, "letters are no commands of the notebook"
     page.close()

@@ -38,6 +38,8 @@ SHIPPED = smallest_checkpoints()
 SYSTEM_NAMES = [entry.name for entry in SYSTEMS if entry.name in SHIPPED]
 PIXELS = "--horizons 1 2 --probe_steps 2 --no_cost"
 OPTIONS = {
+    "cosmos": "--horizons 1 4 --no_cost",
+    "cosmos-ar": "--horizons 1 4 --no_cost",
     "genie": f"{PIXELS} --judge clips=8",
     "sora": "--horizons 1 2 --no_cost --judge prompts=2 --judge videos=0",
     "vjepa": "--judge labels=1 --judge epochs=1",

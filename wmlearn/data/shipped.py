@@ -136,9 +136,9 @@ def pack_clips(
     folder: str | os.PathLike,
     about: dict[str, Any],
     keep: Sequence[str] = (),
-    quality: int = 50,
+    quality: int | None = 50,
 ) -> Path:
-    """Makes a set of clips of one length; their pictures lose a little.
+    """Makes a set of clips of one length; their pictures lose a little, or nothing.
 
     Args:
         store: the dataset that they come from.
@@ -147,7 +147,7 @@ def pack_clips(
         folder: where to; its name is the set's.
         about: what the clips show, whom to thank; ``licence`` stays with the unpacked dataset.
         keep: which entries of the dataset's own ``dataset.json`` still hold for the clips.
-        quality: of WebP, 1 to 100.
+        quality: of WebP, 1 to 100; None for no loss.
     """
     folder = Path(folder)
     pictures = [_encode(store[e].frames[s : s + length], quality) for e, s in places]
@@ -252,11 +252,12 @@ def _read_webp(folder: Path, shape: tuple, lengths: list[int], first: int) -> It
         yield Episode(frames=_decode(data, shape), **known)
 
 
-def _encode(frames: NDArray[np.uint8], quality: int) -> bytes:
+def _encode(frames: NDArray[np.uint8], quality: int | None) -> bytes:
     """uint8 ``[T, 3, H, W]`` -> one WebP picture, frames from left to right."""
     sheet = np.concatenate(list(frames.transpose(0, 2, 3, 1)), axis=1)
     file = io.BytesIO()
-    Image.fromarray(sheet).save(file, "WEBP", quality=quality, method=6)
+    how = {"lossless": True} if quality is None else {"quality": quality}
+    Image.fromarray(sheet).save(file, "WEBP", method=6, **how)
     return file.getvalue()
 
 

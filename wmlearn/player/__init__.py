@@ -56,7 +56,7 @@ def play(
             that are pressed together. Default: those of ``env``, or the digits.
         names: one name per action, for the buttons.
         noop: the action that does nothing. Default: what the environment declares or names so.
-        fps: steps a second that are aimed at; the player has a slider for it.
+        fps: frames a second that are aimed at; the player has a slider for it.
         seed: the k-th restart of two players with one seed is the same game.
         prompt: what to show, in words, to a world that can be told (``PromptedWorld``).
         sampler: how frames are drawn, for a system or a checkpoint's name: the system's

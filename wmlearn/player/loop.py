@@ -42,7 +42,7 @@ class PlayLoop:
     Args:
         build: makes the session; called in the thread, so that an environment lives in one thread.
         send: ``send(message, buffers)`` to the browser; called from the thread.
-        fps: steps per second that are aimed at.
+        fps: frames per second that are aimed at; a step may give several (``World.chunk``).
 
     Raises:
         Exception: whatever ``build`` raises.
@@ -64,7 +64,7 @@ class PlayLoop:
         self._tapped: list[str] = []
         self._said: list[int] = []
         self._motion: list[float] = []
-        self._due = 0.0
+        self._due = self._begun = 0.0
         self._failure: BaseException | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wmlearn-play", daemon=True)
@@ -121,22 +121,23 @@ class PlayLoop:
         return max(SHORTEST_SLEEP, self._due - time.perf_counter())
 
     def _tick(self) -> None:
-        """One frame of a running game."""
+        """One step of a running game."""
         if self.sent - self.acknowledged >= WINDOW:
             self._pause("Paused: the browser did not answer (is a cell running?).")
             return
         now = time.perf_counter()
-        self._due = max(self._due + 1 / self.fps, now)
+        chunk = self.session.world.chunk
+        self._due = max(self._due + chunk / self.fps, now)
+        lasts, self._begun = min(max(now - self._begun, chunk / self.fps), 1.0), now
         if self.session.view.over:
             self._show(self.session.restart())
             return
         action = self._wanted()
-        if (
-            action is None
-        ):  # nothing is pressed, said or moved, and no action does nothing: it waits
+        if action is None:  # the player wants nothing, and no action does nothing: the game waits
             return
         view = self.session.step(action)
-        self._show(view)
+        for number, part in enumerate(self.session.film):
+            self._show(part, number * lasts / chunk)
         if view.over:
             self._due = now + (HOLD_STRAYED if view.strayed else HOLD)
 
@@ -237,7 +238,8 @@ class PlayLoop:
     def _tell_state(self, note: str, closed: bool = False) -> None:
         self.send({"type": "state", "playing": self.playing, "closed": closed, "note": note}, [])
 
-    def _show(self, view: View) -> None:
+    def _show(self, view: View, wait: float = 0.0) -> None:
+        """Sends a view, to be drawn in ``wait`` seconds: frames that came together follow so."""
         self.sent += 1
         message = {
             "type": "frame",
@@ -248,6 +250,7 @@ class PlayLoop:
             "dream": [round(view.dream_return, 2), view.dream_ended],
             "over": view.over,
             "note": view.note,
+            "wait": round(1000 * wait),
         }
         self.send(message, [pixels(view)])
 

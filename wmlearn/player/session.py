@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gymnasium
 import numpy as np
@@ -91,7 +91,7 @@ class PlaySession:
     Args:
         world: any ``World`` of frames whose actions are ``Discrete``, or a ``Box`` with one axis.
             Where it gives several frames a step (``chunk``), the real side takes as many steps
-            under the same action, and the last frames are shown.
+            under the same action; ``film`` has a view of each of them, ``view`` is the last.
         env: a ``gymnasium.Env`` with uint8 observations ``[H, W, 3]``, or ``None``: only the
             dream is played, from ``context``.
         context: real clips to start from where there is no ``env``; one of them at each restart,
@@ -191,6 +191,7 @@ class PlaySession:
         real = last if self.env is not None else None
         closeness = math.nan if real is None else MAX_PSNR
         self.view = View(0, real, last, closeness, likeness=self._likeness(clip.frames[0, -1]))
+        self.film: tuple[View, ...] = (self.view,)
         self.history.append(self.view)
         return self.view
 
@@ -209,11 +210,13 @@ class PlaySession:
             raise RuntimeError("The episode is over: call restart() first.")
         action = np.asarray(action, np.float32) if self.axes else int(action)
         real, real_reward, real_ended = old.real, 0.0, old.real_ended
+        reals, dreams = [], []
         if self.env is not None and not real_ended:
             for _ in range(self.world.chunk):
                 real, reward, terminated, truncated, _ = self.env.step(action)
                 real, real_reward = np.array(real), real_reward + float(reward)
                 real_ended = bool(terminated or truncated)
+                reals.append(real)
                 if real_ended:
                     break
         dream, dream_reward, dream_ended = old.dream, 0.0, old.dream_ended
@@ -222,6 +225,7 @@ class PlaySession:
             actions = torch.as_tensor(np.array([action]), device=self.device)
             self._state, result = self.world.step(self._state, actions, self.generator)
             dream, dream_reward = _picture(result.frame[0]), float(result.reward[0])
+            dreams = [] if result.frames is None else [_picture(f) for f in result.frames[0]]
             dream_ended = bool(result.terminated[0])
             likeness = self._likeness(result.frame[0])
             self._below = self._below + 1 if likeness < 1 else 0
@@ -248,8 +252,28 @@ class PlaySession:
             likeness=likeness,
             strayed=strayed,
         )
-        self.history.append(self.view)
+        self.film = self._between(old, reals, dreams, both_run)
+        self.history.extend(self.film)
         return self.view
+
+    def _between(
+        self, old: View, reals: list[np.ndarray], dreams: list[np.ndarray], both_run: bool
+    ) -> tuple[View, ...]:
+        """A view of each frame that came of a step, the last of them ``self.view``."""
+        if len(dreams) < 2:
+            return (self.view,)
+        reals += [self.view.real] * (len(dreams) - len(reals))
+        between = [
+            replace(
+                old,
+                step=self.view.step,
+                real=real,
+                dream=dream,
+                psnr=_closeness(real, dream) if both_run else math.nan,
+            )
+            for real, dream in zip(reals[:-1], dreams[:-1], strict=False)
+        ]
+        return (*between, self.view)
 
     def rollout(self, actions: Iterable[int | Sequence[float]]) -> list[View]:
         """Restarts, plays ``actions`` and returns every view, the start first.

@@ -32,7 +32,7 @@ class Player(anywidget.AnyWidget):
 
     Args:
         build: makes the session; called in the player's own thread.
-        fps: steps per second that are aimed at.
+        fps: frames per second that are aimed at.
         width: width of each picture on the page, in CSS pixels.
     """
 

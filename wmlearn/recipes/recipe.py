@@ -64,6 +64,18 @@ class Recipe:
         """Starts ``module`` from a trained one (``--init``), whose layers have the same sizes."""
         module.load_state_dict(trained.state_dict())
 
+    @staticmethod
+    def initialize_parts(module: L.LightningModule, trained: L.LightningModule) -> None:
+        """Starts from a trained model: every part whose layers have the same sizes.
+
+        So the parts of one model can be trained in several runs, the later ones larger.
+        """
+        for name, part in module.named_children():
+            weights = getattr(trained, name).state_dict()
+            own = part.state_dict()
+            if {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in weights.items()}:
+                part.load_state_dict(weights)
+
     def save(self, out: Path, module: L.LightningModule, card: dict[str, Any]) -> None:
         """Writes the trained module as a checkpoint that ``wmlearn.load`` reads."""
         hub.save(out, module, self.name, card)

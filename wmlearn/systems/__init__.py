@@ -158,6 +158,7 @@ SYSTEMS = (
         "https://openai.com/index/video-generation-models-as-world-simulators/",
         caveat="A report by its makers, without details of model or data. No actions: you cannot "
         "play it.",
+        chapter="06_sora",
         use="generating video; an implicit world model",
         cost="not published",
         name="sora",
@@ -177,6 +178,7 @@ SYSTEMS = (
         "https://arxiv.org/abs/2501.03575",
         caveat="A family: the diffusion models (7B, 14B) stand here, the autoregressive ones "
         "(4B, 12B) predict tokens.",
+        chapter="08_cosmos",
         use="simulating driving and robots (physical AI)",
         cost="10,000 GPUs; 20 million hours of video",
         name="cosmos",
@@ -196,6 +198,7 @@ SYSTEMS = (
         "https://arxiv.org/abs/2501.03575",
         caveat="The other half of the Cosmos family; the diffusion models work on continuous "
         "latents.",
+        chapter="08_cosmos",
         use="simulating driving and robots (physical AI)",
         cost="10,000 GPUs; 20 million hours of video",
         name="cosmos-ar",

@@ -6,6 +6,7 @@ import io
 import math
 import threading
 import time
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -143,6 +144,26 @@ def test_a_step_of_several_frames_is_as_many_in_the_real_game():
     view = session.step(2)
     assert session.env.time == 4 and view.step == 1  # two of them gave the context
     assert view.real_reward == 4 and np.array_equal(view.real, view.dream)
+
+
+def test_all_frames_of_a_step_are_seen_one_after_the_other():
+    class Twice(SquareWorld):
+        chunk = 2
+
+        def step(self, state, action, generator=None):
+            state, first = super().step(state, action)
+            state, second = super().step(state, action)
+            frames = torch.stack([first.frame, second.frame], dim=1)
+            return state, replace(second, frames=frames)
+
+    session = PlaySession(Twice(noise=0), SquareEnv())
+    start = session.view
+    view = session.step(2)
+    first, last = session.film
+    assert last is view and list(session.history) == [start, first, view]
+    assert first.step == 1 and column(first.real) == column(start.real) + STRIDE
+    assert column(view.real) == column(first.real) + STRIDE
+    assert all(np.array_equal(part.real, part.dream) for part in session.film)
 
 
 @pytest.mark.parametrize(

@@ -6,32 +6,12 @@ import io
 
 import gymnasium
 import pytest
-import torch
+from lamp_world import Lamp
 from PIL import Image
 
-from wmlearn.nn.text import Vocabulary
 from wmlearn.player import text_box
 from wmlearn.player.textbox import PromptBox, PromptForm, PromptSession
-from wmlearn.world import CopyLastFrame, PromptedWorld, Step
-
-
-class Lamp(PromptedWorld):
-    """Shows light or dark, as it was told, with a little noise."""
-
-    action_space = gymnasium.spaces.Discrete(1)
-    frame_shape = (3, 4, 6)
-    words = Vocabulary(("light", "dark"), 3)
-
-    def reset(self, context, prompt=None):
-        assert len(context) == 1 and context.frames.shape[1] == 0
-        return self.words.encode(prompt)[:, :1]
-
-    def step(self, state, action, generator=None):
-        level = torch.where(state == 1, 200, 20).view(-1, 1, 1, 1, 1)
-        noise = torch.randint(9, (1, 5, *self.frame_shape), generator=generator)
-        frames = (level + noise).byte()
-        nothing = torch.zeros(1)
-        return state, Step(frames[:, -1], nothing, nothing.bool(), frames=frames)
+from wmlearn.world import CopyLastFrame
 
 
 def test_a_sentence_becomes_a_video_and_a_seed_repeats_it():

@@ -1,1 +1,1 @@
-"""What only the chapter on Sora needs: its judge, its measurements, how its checkpoint is made."""
+"""Chapter 6: exercises, judge and measurements of Sora."""

@@ -169,26 +169,37 @@ def speeds(real: Scene, drawn: Tensor, until: int = 8) -> tuple[Tensor, Tensor]:
 # --- permanence -----------------------------------------------------------------------------------
 
 
-def permanence(real: Scene, drawn: Tensor) -> dict[int, Estimate]:
-    """Hidden frames -> share of bodies that come out again where they should.
+def hidden_frames(real: Scene) -> tuple[Tensor, Tensor]:
+    """For scenes of the family "bar": how long the body is out of sight, and when it is back.
 
-    For scenes of the family "bar". A body counts from the first true frame on in which it is wholly
-    out again; then it must be seen, with about its area, within four pixels of its place.
+    Returns:
+        Hidden frames int64 ``[N]``, 0 where the body does not count: it is out of sight among the
+        given frames, or is not wholly out again before the end. And bool ``[N, T]``: it is.
     """
     truth, bar = real.truth, real.state[..., -2:]
     behind = hidden(truth, bar)
     off = (truth.center[:, :, 0, 0] - bar[..., 0]).abs()
     clear = off - truth.radius[:, None, 0] > bar[..., 1] / 2 + 0.5
-    count = behind.sum(1)
     after = (behind.cumsum(1) > 0) & ~behind & clear
-    tracks = track(drawn)
-    near = position_errors(tracks, truth)[:, :, 0] < NEAR
+    counts = after[:, GIVEN:].any(1) & ~behind[:, :GIVEN].any(1)
+    return behind.sum(1) * counts, after
+
+
+def permanence(real: Scene, drawn: Tensor, within: float = NEAR) -> dict[int, Estimate]:
+    """Hidden frames -> share of bodies that come out again where they should.
+
+    For scenes of the family "bar". A body counts from the first true frame on in which it is wholly
+    out again; then it must be seen, with about its area, within so many pixels of its place.
+    """
+    count, after = hidden_frames(real)
+    truth, tracks = real.truth, track(drawn)
+    near = position_errors(tracks, truth)[:, :, 0] < within
     right = (near & (seen(tracks, truth)[:, :, 0] == 1)).float()
+    share = (right * after).sum(1) / after.sum(1).clamp(min=1)
     found = {}
     for n in range(1, 7):
-        rows = (count == n) & after[:, GIVEN:].any(1) & ~behind[:, :GIVEN].any(1)
+        rows = count == n
         if rows.sum() >= 5:
-            share = (right * after).sum(1) / after.sum(1).clamp(min=1)
             found[n] = mean_estimate(share[rows].double())
     return found
 

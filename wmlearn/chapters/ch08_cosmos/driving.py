@@ -16,8 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from wmlearn import hub
 from wmlearn.data.clip import Clip
 from wmlearn.envs.drivers import expert
 from wmlearn.envs.driving import ROAD_WIDTH, STATE, CarRacingEnv
@@ -29,6 +31,7 @@ KNOWN = ("speed", "lateral", "heading", "curvature")
 GAP = 4  # frames between the two that it looks at
 FRAMES_A_SECOND = 25
 ON_ROAD = 0.6  # road widths from the middle; a wheel is then still on it
+PROBE = "probe.safetensors"  # its file, beside the weights of a checkpoint
 _COLUMNS = [STATE.index(name) for name in KNOWN]
 _SCALE = torch.tensor([20.0, 0.3, 0.3, 0.3])
 
@@ -62,6 +65,20 @@ class DrivingProbe(nn.Module):
 def known(state: Tensor) -> Tensor:
     """The simulator's ``[..., STATE]`` -> ``[..., KNOWN]``."""
     return state[..., _COLUMNS]
+
+
+def load_probe(name: str = "cosmos-driving") -> DrivingProbe:
+    """The probe that comes with a checkpoint.
+
+    Raises:
+        CheckpointError: none comes with it, or the file is not the one that its card describes.
+    """
+    path = hub.find(name) / PROBE
+    if not path.is_file() or hub.sha256(path) != hub.read_card(name).get("files", {}).get(PROBE):
+        raise hub.CheckpointError(f"{path} is missing or changed; fetch the checkpoint again.")
+    probe = DrivingProbe()
+    probe.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+    return probe.eval()
 
 
 def train_probe(
@@ -180,6 +197,11 @@ class Drives:
     state: Tensor
     rewards: Tensor
 
+    def first(self, frames: int) -> Drives:
+        """The first so many frames of what followed."""
+        rest = (self.frames, self.actions, self.state, self.rewards)
+        return Drives(self.start, *(part[:, :frames] for part in rest))
+
     def read(self, probe: DrivingProbe) -> Tensor:
         """``KNOWN`` ``[B, T, 4]`` of what followed, read off the frames."""
         return probe.read(torch.cat([self.start.frames[:, -GAP:], self.frames], dim=1))
@@ -283,14 +305,26 @@ def rank(
     seeds: list[int],
     chunks: int,
     say: Callable[[str], None] = lambda text: None,
+    real: Mapping[str, Drives] | None = None,
 ) -> tuple[ClosedLoop, dict[str, Drives]]:
-    """Metres of road of every policy, in the dream and in reality, and the real drives."""
-    dreamed, real, drives = [], [], {}
+    """Metres of road of every policy, in the dream and in reality, and the real drives.
+
+    Args:
+        policies: by name.
+        probe: what they see with.
+        world: the dream.
+        seeds: of the tracks.
+        chunks: that each drives.
+        say: called with a line of text for each.
+        real: the real drives, where they have been made before.
+    """
+    dreamed, metres, drives = [], [], dict(real or {})
     for name, policy in policies.items():
-        drives[name] = drive_really(policy, probe, seeds, world, chunks)
+        if name not in drives:
+            drives[name] = drive_really(policy, probe, seeds, world, chunks)
         dream = drive_in_dream(policy, probe, drives[name].start, world, chunks)
-        real.append(road_meters(known(drives[name].state)).double())
+        metres.append(road_meters(known(drives[name].state)).double())
         dreamed.append(road_meters(dream.read(probe)).double())
-        say(f"{name}: {real[-1].mean():.1f} m of road, {dreamed[-1].mean():.1f} in the dream")
-    loop = ClosedLoop(tuple(policies), tuple(dreamed), tuple(real), chunks * world.chunk)
+        say(f"{name}: {metres[-1].mean():.1f} m of road, {dreamed[-1].mean():.1f} in the dream")
+    loop = ClosedLoop(tuple(policies), tuple(dreamed), tuple(metres), chunks * world.chunk)
     return loop, drives

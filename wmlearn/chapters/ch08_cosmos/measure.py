@@ -26,10 +26,13 @@ from wmlearn.chapters.ch08_cosmos.driving import (
     FRAMES_A_SECOND,
     GAP,
     KNOWN,
+    ON_ROAD,
     POLICIES,
+    Drives,
     DrivingProbe,
     dream_again,
     known,
+    load_probe,
     rank,
     train_probe,
     trajectory_error,
@@ -90,23 +93,34 @@ def frames_a_second(world: World, clip: Clip, steps: int = 12) -> float:
     return world.chunk / float(np.median(seconds))
 
 
-def fit_probe(
-    store: EpisodeStore, train: list[int], test: list[int], steps: int
-) -> tuple[DrivingProbe, dict[str, float]]:
-    """The probe, and its floor: the mean absolute error on held-out real frames, by number."""
-    lengths = store.lengths.tolist()
-    pools = [draw_windows(lengths, part, GAP + 1, 2**31 - 1) for part in (train, test)]
+def fit_probe(store: EpisodeStore, train: list[int], steps: int) -> DrivingProbe:
+    """A probe of these episodes."""
+    pool = draw_windows(store.lengths.tolist(), train, GAP + 1, 2**31 - 1)
 
-    def draw(generator: torch.Generator, count: int, pool=pools[0]) -> tuple[Tensor, Tensor]:
+    def draw(generator: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
         rows = torch.randint(len(pool), (count,), generator=generator).tolist()
         clip = store.clip([pool[row] for row in rows], GAP + 1)
         return clip.frames[:, [0, GAP]], clip.state[:, GAP]
 
-    probe = train_probe(draw, steps)
-    frames, state = draw(torch.Generator().manual_seed(1), 1000, pools[1])
-    with torch.inference_mode():
-        errors = (probe(frames[:, 0], frames[:, 1]) - known(state)).abs().mean(0)
-    return probe, dict(zip(KNOWN, errors.tolist(), strict=True))
+    return train_probe(draw, steps)
+
+
+@torch.inference_mode()
+def probe_error(
+    probe: DrivingProbe, store: EpisodeStore, episodes: list[int], count: int = 1000
+) -> dict[str, dict[str, float]]:
+    """Its floor: the absolute error on real frames, by number; all frames and those on the road."""
+    windows = draw_windows(store.lengths.tolist(), episodes, GAP + 1, count)
+    clip = store.clip(windows, GAP + 1)
+    truth = known(clip.state[:, GAP])
+    errors = (probe.read(clip.frames)[:, 0] - truth).abs()
+    near = truth[:, KNOWN.index("lateral")].abs() < ON_ROAD
+    found = {
+        "mean": errors.mean(0),
+        "median": errors.median(0).values,
+        "mean on the road": errors[near].mean(0) if near.any() else errors.mean(0),
+    }
+    return {how: dict(zip(KNOWN, value.tolist(), strict=True)) for how, value in found.items()}
 
 
 def closed_loop(
@@ -115,19 +129,36 @@ def closed_loop(
     seeds: list[int],
     seconds: float,
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:
-    """Ranks of the policies, and how far dreams under real actions stray from the real drives."""
+    real: dict[str, Drives] | None = None,
+) -> tuple[dict[str, Any], dict[str, Drives]]:
+    """Ranks of the policies, and how far dreams under real actions stray from the real drives.
+
+    Args:
+        world: the dream.
+        probe: what the policies see with.
+        seeds: of the tracks.
+        seconds: that each policy drives.
+        say: called with a line of text now and then.
+        real: the real drives, where they have been made before.
+
+    Returns:
+        What was found, and the real drives.
+    """
     chunks = round(seconds * FRAMES_A_SECOND / world.chunk)
-    loop, drives = rank(POLICIES, probe, world, seeds, chunks, say)
+    loop, drives = rank(POLICIES, probe, world, seeds, chunks, say, real)
     apart: dict[int, list[Tensor]] = {ahead: [] for ahead in (25, 50) if ahead <= loop.steps}
     floor: dict[int, list[Tensor]] = {ahead: [] for ahead in apart}
+    still: dict[int, list[Tensor]] = {ahead: [] for ahead in apart}
     for drive in drives.values():
-        read, truth = dream_again(drive, world).read(probe), known(drive.state)
-        own = drive.read(probe)
+        part = drive.first(-(-max(apart, default=1) // world.chunk) * world.chunk)
+        read, truth = dream_again(part, world).read(probe), known(part.state)
+        own = part.read(probe)
+        begin = probe.read(part.start.frames)[:, -1:].expand_as(truth)
         for ahead in apart:
             apart[ahead].append(trajectory_error(read, truth, ahead))
             floor[ahead].append(trajectory_error(own, truth, ahead))
-    return {
+            still[ahead].append(trajectory_error(begin, truth, ahead))
+    found = {
         "metres": {
             name: {"dream": dream, "real": real} for name, (dream, real) in loop.means().items()
         },
@@ -137,11 +168,16 @@ def closed_loop(
         "trajectory_error": {
             str(ahead): {
                 "dream": mean_estimate(torch.cat(apart[ahead])),
+                "dream, median": torch.cat(apart[ahead]).median().item(),
                 "probe on real frames": mean_estimate(torch.cat(floor[ahead])),
+                "probe on real frames, median": torch.cat(floor[ahead]).median().item(),
+                "as it began": mean_estimate(torch.cat(still[ahead])),
+                "as it began, median": torch.cat(still[ahead]).median().item(),
             }
             for ahead in apart
         },
     }
+    return found, drives
 
 
 def measure(
@@ -152,6 +188,7 @@ def measure(
     probe_steps: int = 2000,
     seconds: float = 4.0,
     say: Callable[[str], None] = print,
+    probe: DrivingProbe | None = None,
 ) -> dict[str, Any]:
     """All of it; see the file's first lines.
 
@@ -163,6 +200,7 @@ def measure(
         probe_steps: of the probe's training.
         seconds: that a policy drives.
         say: called with a line of text now and then.
+        probe: one that is trained already.
     """
     test = held_out(store)
     train = [number for number in range(len(store)) if number not in test]
@@ -178,9 +216,12 @@ def measure(
     found["dream"] = dream_quality(world, clip, ahead)
     found["frames_a_second"] = frames_a_second(world, clip.time(0, world.context_frames))
     say("dream")
-    probe, found["probe_error"] = fit_probe(store, train, test, probe_steps)
+    if probe is None:
+        probe = fit_probe(store, train, probe_steps)
+    found["probe_error"] = probe_error(probe, store, test)
     say("probe")
-    found["closed_loop"] = closed_loop(world, probe, list(range(900, 900 + seeds)), seconds, say)
+    tracks = list(range(900, 900 + seeds))
+    found["closed_loop"], _ = closed_loop(world, probe, tracks, seconds, say)
     return found
 
 
@@ -200,11 +241,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=16, help="drives of each policy")
+    parser.add_argument("--seconds", type=float, default=4.0, help="that a policy drives")
+    parser.add_argument("--probe", help="checkpoint whose probe is taken, else one is trained")
     parser.add_argument("--probe_steps", type=int, default=2000)
     args = parser.parse_args()
     torch.set_num_threads(1)
     store = EpisodeStore(args.data)
-    found = measure(hub.load(args.run), store, args.clips, args.seeds, args.probe_steps)
+    found = measure(
+        hub.load(args.run),
+        store,
+        args.clips,
+        args.seeds,
+        args.probe_steps,
+        args.seconds,
+        probe=load_probe(args.probe) if args.probe else None,
+    )
     args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
 
 

@@ -294,7 +294,9 @@ function render({ model, el }) {
     meter.draw();
   }
   function onMessage(message, buffers) {
-    if (message.type === "frame") {
+    if (message.type === "frame" && message.wait) { // of several that came together
+      setTimeout(onMessage, message.wait, { ...message, wait: 0 }, buffers);
+    } else if (message.type === "frame") {
       heard += 1;
       pending = { message, rgb: bytesOf(buffers[0]) };
       if (config.real) meter.push(message.step, message.psnr);

@@ -8,6 +8,13 @@ function render({ model, el }) {
   const field = make("input", "wm-text-field", {
     type: "text", value: config.text, "aria-label": "What the video shall show",
     autocomplete: "off", spellcheck: false,
+    // On the field itself: JupyterLab takes Enter for its own where the focus' own node allows it.
+    "data-lm-suppress-shortcuts": "true",
+    onkeydown(event) {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault();
+      ask();
+    },
   });
   const draw = make("button", "wm-button", { type: "submit", textContent: "Draw" });
   const status = make("div", "wm-text-status", { "aria-live": "polite", textContent: config.note });

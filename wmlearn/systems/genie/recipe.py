@@ -144,15 +144,8 @@ class GenieRecipe(Recipe):
         return Genie(config)
 
     def initialize(self, module: Genie, trained: Genie) -> None:
-        """Starts from a trained model: every part whose layers have the same sizes.
-
-        So the parts of one model can be trained in several runs, the later ones larger.
-        """
-        for name, part in module.named_children():
-            weights = getattr(trained, name).state_dict()
-            own = part.state_dict()
-            if {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in weights.items()}:
-                part.load_state_dict(weights)
+        """Starts from a trained model: every part whose layers have the same sizes."""
+        self.initialize_parts(module, trained)
 
 
 RECIPE = GenieRecipe()

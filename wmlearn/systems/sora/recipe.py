@@ -115,5 +115,11 @@ class SoraRecipe(Recipe):
     def build(self, config: SoraConfig) -> Sora:
         return Sora(config)
 
+    def initialize(self, module: Sora, trained: Sora) -> None:
+        """Starts from a trained model: every part whose layers have the same sizes."""
+        self.initialize_parts(module, trained)
+        module.latent_mean.copy_(trained.latent_mean)
+        module.latent_std.copy_(trained.latent_std)
+
 
 RECIPE = SoraRecipe()

@@ -1,0 +1,127 @@
+"""Chapter 8: the driver that learns in the dream, and what curation buys, at smoke size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+from torch.testing import assert_close
+
+from wmlearn.chapters.ch08_cosmos import clean
+from wmlearn.chapters.ch08_cosmos.driving import DrivingProbe, drive_in_dream, road_meters
+from wmlearn.chapters.ch08_cosmos.learned import (
+    LinearPolicy,
+    dreamed_meters,
+    features,
+    learn,
+    real_returns,
+)
+from wmlearn.data.clip import Clip
+from wmlearn.data.curation import make_raw
+from wmlearn.data.episodes import Episode, EpisodeStore, EpisodeWriter
+from wmlearn.systems.cosmos import Cosmos
+from wmlearn.systems.cosmos.recipe import SMOKE
+
+
+@pytest.fixture(scope="module")
+def system():
+    return Cosmos(replace(SMOKE, image_size=64))
+
+
+def probe_of(seed: int = 0) -> DrivingProbe:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return DrivingProbe().eval()
+
+
+def starts(count: int) -> Clip:
+    draw = torch.Generator().manual_seed(0)
+    frames = torch.randint(256, (count, 9, 3, 64, 64), generator=draw).byte()
+    return Clip(frames, torch.rand(count, 8, 3, generator=draw))
+
+
+def slide(seed: int, frames: int = 240, speed: float = 0.5) -> np.ndarray:
+    """A window that slides over a picture of blobs: uint8 ``[T, 3, 64, 64]``."""
+    rng = np.random.default_rng(seed)
+    wide = 64 + int(frames * speed) + 2
+    coarse = rng.uniform(0, 255, (3, 9, wide // 8 + 2))
+    picture = np.repeat(np.repeat(coarse, 8, 1), 8, 2)[:, :64, :wide]
+    begins = (np.arange(frames) * speed).astype(int)
+    return np.stack([picture[:, :, b : b + 64] for b in begins]).astype(np.uint8)
+
+
+def test_actions_of_a_linear_policy_stay_in_their_box():
+    read = torch.randn(50, 4) * torch.tensor([20.0, 1, 1, 1])
+    action = LinearPolicy(3 * torch.randn(3, 6)).act(read)
+    low, high = torch.tensor([-1.0, 0, 0]), torch.tensor([1.0, 1, 0.7])
+    assert ((action >= low) & (action <= high)).all() and action[:, 0].min() < 0
+    gas = torch.zeros(3, 6)
+    gas[1, 5] = 0.4  # the constant
+    assert_close(LinearPolicy(gas).act(read)[:, 1], torch.full((50,), 0.4))
+    assert features(read).shape == (50, 6)
+
+
+def test_many_policies_at_once_are_each_as_alone(system):
+    """Of one policy and its start, what ``drive_in_dream`` gives."""
+    world, probe, start = system.world(), probe_of(), starts(1)
+    weights = torch.randn(1, 3, 6)
+    alone = drive_in_dream(LinearPolicy(weights[0]), probe, start, world, 3, seed=4)
+    together = dreamed_meters(weights, probe, start, world, 3, seed=4)
+    assert_close(together, road_meters(alone.read(probe)))
+    assert dreamed_meters(torch.randn(4, 3, 6), probe, starts(2), world, 2).shape == (4,)
+
+
+def test_the_search_moves_to_the_best(system, monkeypatch):
+    """Metres that are the gas's constant: the search turns it up."""
+    monkeypatch.setattr(
+        "wmlearn.chapters.ch08_cosmos.learned.dreamed_meters",
+        lambda weights, *rest: weights[:, 1, 5],
+    )
+    policy, history = learn(probe_of(), lambda rng: starts(1), system.world(), 4, 40, 5)
+    assert policy.weights[1, 5] > 2 and history[-1] > history[0] + 1 and len(history) == 4
+
+
+def test_real_returns_are_the_environments():
+    pytest.importorskip("Box2D")
+    still = real_returns(lambda env, rng: np.array([0, 0, 1.0], np.float32), [3, 4], frames=12)
+    assert still.n == 2 and still.value == pytest.approx(-2.4 + 1000 / 300 * 2, abs=20)
+    seen = real_returns(LinearPolicy(torch.zeros(3, 6)), [3], probe_of(), frames=12)
+    again = real_returns(LinearPolicy(torch.zeros(3, 6)), [3], probe_of(), frames=12)
+    assert seen.value == again.value
+
+
+def test_curation_is_judged_on_what_is_known():
+    raw = make_raw([slide(seed) for seed in range(6)], 40, 5, seed=0)
+    scores = clean.judge(raw)
+    assert set(scores) == {"cuts", "still", "fast", "overlay", "duplicates"}
+    assert scores["cuts"]["recall"] > 0.9 and scores["still"]["f1"] > 0.9
+    assert scores["fast"]["f1"] > 0.9 and scores["overlay"]["f1"] > 0.9
+    assert scores["duplicates"]["precision"] > 0.9 and scores["duplicates"]["recall"] > 0.9
+    parts = clean.corpora(raw)
+    assert len(parts["curated"]) == len(parts["random"]) < len(parts["all"])
+    assert parts["all"].shape[1:] == (17, 3, 64, 64)
+
+
+def test_three_models_are_compared(system, tmp_path):
+    space = Box(np.array([-1, 0, 0], np.float32), np.ones(3, np.float32))
+    writer = EpisodeWriter(tmp_path / "data", space, (3, 64, 64), env="e", policy="p")
+    for seed in range(6):
+        writer.write(
+            Episode(
+                slide(seed, 160),
+                np.zeros((159, 3), np.float32),
+                np.zeros(159, np.float32),
+                np.zeros(159, bool),
+                np.arange(159) == 158,
+            )
+        )
+    found = clean.study(
+        system, EpisodeStore(tmp_path / "data"), 20, 2, 2, (0,), 2, say=lambda text: None
+    )
+    assert set(found["psnr"]) == {"curated", "random", "all"} == set(found["clips"])
+    assert set(found["gain"]) == {"random", "all"} and found["seeds"] == 1
+    gap = found["psnr"]["curated"].value - found["psnr"]["all"].value
+    assert found["gain"]["all"].value == pytest.approx(gap, abs=1e-4)

@@ -1,0 +1,214 @@
+"""A driver that learns in the dream alone: a linear policy, improved by the cross-entropy method.
+
+    python -m wmlearn.chapters.ch08_cosmos.learned cosmos-driving data/cars --out policy.json
+
+It sees what the probe reads off the last frames, five numbers and a constant, and acts once a
+chunk. Its return in the dream is the metres of road that it makes there, by the same probe. Only
+then it drives in the real CarRacing, on tracks of its own, beside random actions and the expert.
+
+Shapes: K policies, S beginnings, A = 3 numbers of an action, F = 6 numbers that a policy sees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wmlearn import hub
+from wmlearn.chapters.ch08_cosmos.driving import GAP, DrivingProbe, load_probe, road_meters
+from wmlearn.chapters.ch08_cosmos.measure import held_out, plain
+from wmlearn.data.clip import Clip
+from wmlearn.data.episodes import EpisodeStore
+from wmlearn.envs.drivers import expert
+from wmlearn.envs.driving import CarRacingEnv
+from wmlearn.evaluation.rollout import draw_windows
+from wmlearn.metrics import Estimate, mean_estimate
+from wmlearn.world import World
+
+FEATURES, ACTIONS = 6, 3
+_LOW, _HIGH = torch.tensor([-1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 0.7])
+
+
+def features(read: Tensor) -> Tensor:
+    """``KNOWN`` ``[..., 4]`` -> ``[..., F]``, each about one in size."""
+    speed, lateral, heading, curvature = read.unbind(-1)
+    rest = curvature.abs(), torch.ones_like(speed)
+    return torch.stack([speed / 40, lateral, 2 * heading, 2 * curvature, *rest], dim=-1)
+
+
+@dataclass(frozen=True)
+class LinearPolicy:
+    """Actions that are linear in what is read, as far as they go.
+
+    Attributes:
+        weights: ``[A, F]``.
+    """
+
+    weights: Tensor
+
+    def act(self, read: Tensor, rng: np.random.Generator | None = None) -> Tensor:
+        """``KNOWN`` ``[B, 4]`` -> actions float32 ``[B, 3]``."""
+        return (features(read) @ self.weights.T).clamp(_LOW, _HIGH)
+
+
+@torch.inference_mode()
+def dreamed_meters(
+    weights: Tensor, probe: DrivingProbe, start: Clip, world: World, chunks: int, seed: int = 0
+) -> Tensor:
+    """Metres of road that each of many linear policies makes in the dream: ``[K]``.
+
+    Args:
+        weights: ``[K, A, F]``.
+        probe: reads the dream.
+        start: S real clips; every policy goes on from each.
+        world: the dream.
+        chunks: that they drive.
+        seed: of the dream; the same noise for all policies would be no fairer, as they part.
+    """
+    count, size = len(weights), len(start)
+    rows = torch.arange(size).repeat(count)
+    state = world.reset(start[rows])
+    recent, frames = start.frames[rows, -GAP - 1 :], [start.frames[rows, -GAP:]]
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(chunks):
+        seen = features(probe.read(recent)[:, -1]).view(count, size, -1)
+        action = (seen @ weights.transpose(1, 2)).clamp(_LOW, _HIGH)
+        state, step = world.step(state, action.flatten(0, 1), generator)
+        frames.append(step.frames)
+        recent = torch.cat([recent, step.frames], dim=1)[:, -GAP - 1 :]
+    metres = road_meters(probe.read(torch.cat(frames, dim=1)))
+    return metres.view(count, size).mean(1)
+
+
+def learn(
+    probe: DrivingProbe,
+    draw: Callable[[np.random.Generator], Clip],
+    world: World,
+    rounds: int = 6,
+    policies: int = 32,
+    elites: int = 6,
+    chunks: int = 19,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[LinearPolicy, list[float]]:
+    """Cross-entropy search for weights that make metres of road in the dream.
+
+    Args:
+        probe: reads the dream.
+        draw: real beginnings, others in each round.
+        world: the dream.
+        rounds: of the search, which begins with random policies: mean 0, deviation 1.
+        policies: K of a round.
+        elites: the best of them, to whose mean and deviation the next round moves.
+        chunks: that a policy drives.
+        seed: of the draws.
+        say: called with a line of text for each round.
+
+    Returns:
+        The mean of the last elites, and the mean metres of each round's policies.
+    """
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    mean, spread = torch.zeros(ACTIONS, FEATURES), torch.ones(ACTIONS, FEATURES)
+    history = []
+    for number in range(rounds):
+        noise = torch.randn(policies, ACTIONS, FEATURES, generator=generator)
+        weights = mean + spread * noise
+        metres = dreamed_meters(weights, probe, draw(rng), world, chunks, number)
+        best = weights[metres.topk(elites).indices]
+        mean, spread = best.mean(0), best.std(0, correction=0).clamp(min=0.1)
+        history.append(metres.mean().item())
+        say(f"round {number + 1}: mean {history[-1]:.1f} m, best {metres.max():.1f} m")
+    return LinearPolicy(mean), history
+
+
+def real_returns(
+    policy: Any, seeds: list[int], probe: DrivingProbe | None = None, frames: int = 500
+) -> Estimate:
+    """Mean return of whole episodes in the real CarRacing.
+
+    Args:
+        policy: one that sees what the probe reads, once every four frames; or, without a probe,
+            ``act(env, rng) -> action`` at each.
+        seeds: of the tracks.
+        probe: see above.
+        frames: most of an episode; the environment's own limit is 500.
+    """
+    env, returns = CarRacingEnv(), []
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 7])
+        frame, _ = env.reset(seed=seed)
+        seen, total, action = [frame], 0.0, np.zeros(3, np.float32)
+        for number in range(frames):
+            if probe is None:
+                action = policy(env, rng)
+            elif number >= GAP and number % GAP == 0:
+                last = torch.from_numpy(np.stack(seen[-GAP - 1 :])).permute(0, 3, 1, 2)[None]
+                action = policy.act(probe.read(last)[:, -1], rng)[0].numpy()
+            frame, reward, terminated, truncated, _ = env.step(action)
+            seen, total = [*seen[-GAP:], frame], total + reward
+            if terminated or truncated:
+                break
+        returns.append(total)
+    env.close()
+    return mean_estimate(torch.tensor(returns, dtype=torch.float64))
+
+
+def compare(policy: LinearPolicy, probe: DrivingProbe, seeds: list[int]) -> dict[str, Estimate]:
+    """Real returns of the learned policy, of random actions and of the expert."""
+    drives = expert(1.0)
+    return {
+        "random": real_returns(lambda env, rng: rng.uniform(_LOW, _HIGH), seeds),
+        "learned in the dream": real_returns(policy, seeds, probe),
+        "expert": real_returns(lambda env, rng: drives(env), seeds),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("world", help="checkpoint; its probe is used, too")
+    parser.add_argument("data", type=Path, help="episodes: real beginnings are drawn from them")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--policies", type=int, default=32)
+    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--chunks", type=int, default=19)
+    parser.add_argument("--steps", type=int, default=1, help="of the denoiser")
+    parser.add_argument("--tracks", type=int, default=12)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    store, probe = EpisodeStore(args.data), load_probe(args.world)
+    world = hub.load_world(args.world, {"num_steps": args.steps})
+    length = world.context_frames
+    train = [number for number in range(len(store)) if number not in held_out(store)]
+    pool = draw_windows(store.lengths.tolist(), train, length, 2**31 - 1)
+
+    def draw(rng: np.random.Generator) -> Clip:
+        """Most begin where episodes do, with a car that stands: what rolls already needs no gas."""
+        standing = [(int(i), 0) for i in rng.choice(train, args.starts - args.starts // 3)]
+        rest = [pool[i] for i in rng.choice(len(pool), args.starts // 3)]
+        return store.clip(standing + rest, length)
+
+    policy, history = learn(
+        probe, draw, world, args.rounds, args.policies, chunks=args.chunks, say=print
+    )
+    tracks = list(range(7000, 7000 + args.tracks))
+    found = {
+        "weights": policy.weights.tolist(),
+        "metres of each round": history,
+        "denoising steps": args.steps,
+        "seconds": args.chunks * world.chunk / 25,
+        "real return": compare(policy, probe, tracks),
+    }
+    args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
