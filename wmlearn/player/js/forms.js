@@ -8,12 +8,19 @@ function makeForm(form, send) {
 
 // A sentence, and for how many steps it is said.
 function makeSay(sentences, send) {
+  const ask = () =>
+    send({ type: "say", text: field.value, times: Number(times.value) || 1 });
   const id = `wm-sentences-${Math.random().toString(36).slice(2)}`;
   const list = make("datalist", "", { id },
     ...sentences.map((value) => make("option", "", { value })));
   const field = make("input", "wm-say", {
     type: "text", placeholder: sentences[sentences.length - 1], "aria-label": "What to say",
-    autocomplete: "off", spellcheck: false,
+    autocomplete: "off", spellcheck: false, "data-lm-suppress-shortcuts": "true",
+    onkeydown(event) {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault(); // JupyterLab takes Enter for its own, so no form hears of it
+      ask();
+    },
   });
   field.setAttribute("list", id);
   const times = make("input", "wm-say wm-times", {
@@ -25,7 +32,7 @@ function makeSay(sentences, send) {
   const node = make("form", "wm-row wm-form", {
     onsubmit(event) {
       event.preventDefault();
-      send({ type: "say", text: field.value, times: Number(times.value) || 1 });
+      ask();
     },
   }, field, make("span", "", { textContent: "for" }), times,
     make("span", "", { textContent: "steps" }), say, list);
