@@ -220,7 +220,8 @@ class Needs:
         """What ``world`` lacks, in words; empty where it will do."""
         lacks = []
         if self.discrete and not isinstance(world.action_space, gymnasium.spaces.Discrete):
-            lacks.append(f"Discrete actions (this world's are {world.action_space})")
+            kind = type(world.action_space).__name__
+            lacks.append(f"Discrete actions (this world's are {kind}: ActionTable makes some)")
         if self.rewards and not world.predicts_reward:
             lacks.append("rewards (this world predicts none)")
         if self.frames and isinstance(world, FeatureWorld):
@@ -235,9 +236,8 @@ class Needs:
                 f"got {type(world).__name__}."
             )
         if lacks := self.missing(world):
-            raise ValueError(
-                f"{who} needs {' and '.join(lacks)}: choose a world of another system."
-            )
+            sentence = f"{who} needs {' and '.join(lacks)}: choose a world of another system."
+            raise ValueError(sentence)
 
 
 class ActionTable(World):

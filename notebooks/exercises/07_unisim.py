@@ -66,7 +66,7 @@ torch.manual_seed(0)  # so that what you try gives the same numbers again
 #
 # An action is a sentence, a key or a motion of up to $A$ numbers, or several of them at once. Each row
 # of a batch has the number of its sentence and of its key, -1 where it has none, and says which numbers
-# of the motion are `valid`. What stands in a number that is not valid may be anything.
+# of the motion are `valid`. In place of one that is not, any finite number may stand.
 #
 # `join` puts side by side: the sentence's row of the table `sentences`, the key's row of `keys`, the
 # motion, and `valid` as numbers 0 or 1. What is absent, or not valid, is zero. Then `withhold` makes a
@@ -117,9 +117,9 @@ check("07.1", join, withhold, seed=71)
 # come from what was recorded, in hindsight.
 #
 # **Goals that are pictures.** Whatever came later in an episode was reached. For frame number `start`
-# the goal is `ahead` frames later, or the last frame of its episode, number `end`, if that comes first.
-# Give the goal's number, the steps from start to goal, and whether the goal is `known`: a frame is no
-# goal of itself.
+# the goal is `ahead` frames later (1 or more), or the last frame of its episode, number `end`, if that
+# comes first. Give the goal's number, the steps from start to goal, and whether the goal is `known`: a
+# frame is no goal of itself.
 #
 # **Goals that are sentences.** In one episode of $T$ steps, a sentence is said before each step, the same
 # one again and again until it is done or something else is said. How many steps does the sentence that
@@ -295,7 +295,7 @@ check("07.4", gap, seed=74)
 # by two heads that were trained on different episodes. A search with `count` candidates takes, at each
 # start, the best of the *first* `count` by the reward. Its `promise` is the mean of the reward's steps to go for
 # what was taken, its `verdict` the mean of the judge's for the same. Give both for every number in `counts`,
-# and the number with the lowest verdict.
+# in the order that these have there, whatever it is, and the number with the lowest verdict.
 #
 # <details>
 # <summary>Help</summary>

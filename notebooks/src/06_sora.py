@@ -87,8 +87,8 @@ from torch import nn
 from wmlearn.recipes.tiers import current_tier
 
 SIZES = {
-    "laptop": dict(toy=1500, steps=1200, videos=6, prompts=4, pairs=8, overfit=60),
-    "smoke": dict(toy=40, steps=6, videos=2, prompts=2, pairs=2, overfit=3),
+    "laptop": dict(toy=1500, videos=6, prompts=4, pairs=8, overfit=60),
+    "smoke": dict(toy=40, videos=2, prompts=2, pairs=2, overfit=3),
 }
 SIZES["colab"] = SIZES["node"] = SIZES["pod"] = SIZES["laptop"] | dict(videos=64)
 tier = current_tier().name
@@ -439,19 +439,16 @@ print("the same video")
 # %% [markdown]
 # # 4 · Train it
 #
-# Live: one family of scenes (a single body), in a smaller box of 32 × 32 pixels, with a smaller transformer that
-# starts from nothing. The autoencoder and the encoder of words are the shipped ones: minutes are too few for
-# three networks. A run of minutes will not obey every word; what it should do is go on from three given frames
-# better than a picture that stands still.
+# Live: one family of scenes (a single body), in a smaller box of 32 × 32 pixels, with a smaller network.
+# The first 720 of 2,400 steps train the autoencoder, the rest the transformer, as far as five minutes reach: the
+# curve below says how far that was. The recipe is the same as the shipped model's; a tier changes numbers only.
+# A run of minutes will not obey every word; what it should do is go on from three given frames better than a
+# picture that stands still.
 
 # %%
 from wmlearn.train.fit import fit
 
-spans = {"system.autoencoder_span": [0.0, 0.0], "system.video_span": [0.0, 1.0]}
-run = fit("sora", tier=tier, init="sora-scenes", max_steps=size["steps"], **spans,
-          out=str(runs / "sora"))
-trained = max(step for step, _ in run.history["val/psnr"])
-print(f"{trained:,} of {size['steps']:,} steps: where five minutes are too few, it stops early")
+run = fit("sora", tier=tier, out=str(runs / "sora"))
 
 # %% [markdown]
 # **Look for** whether the video beats the copied frame (both in decibels, on held-out clips), and where the
@@ -488,6 +485,12 @@ wm.viz.strip({"real": small.frames[0, shown], "dream": live[0, shown]},
                  "the model just trained draws from its first three frames.")
 
 # %% [markdown]
+# After five minutes on two cores a body keeps its color and moves, with soft edges, and soon not where it should:
+# in the stored run it beats the picture that stands still four frames on, and loses to it at eight. For a truer
+# flight give it time (`max_minutes=20`), or spare it the autoencoder: `init="sora-scenes"` brings every part of
+# the shipped model that fits, and the options `system.autoencoder_span=[0, 0]` and `system.video_span=[0, 1]` give
+# the transformer all the steps.
+#
 # From here on, the shipped model: the same code at 64 × 64 pixels and with all families of scenes, trained
 # for minutes on a GPU that it shared with others. What its card says of that:
 
@@ -506,17 +509,19 @@ for name in ("steps", "batch_size", "minutes", "hardware", "note"):
 prompts = ["a green ball moves right", "a cyan square moves down",
            "a red square moves left", "a blue ball moves up"]
 began_drawing = time.monotonic()
+worked = time.process_time()
 drawn = measure.videos(sora, prompts, seed=1, guidance=3.0)
 seconds = (time.monotonic() - began_drawing) / len(prompts)
+work = (time.process_time() - worked) / len(prompts)
 wm.viz.strip({text: drawn[k, ::3] for k, text in enumerate(prompts)},
              [f"frame {t}" for t in range(0, 16, 3)],
              alt="Four videos that the model drew from sentences: a green ball, a cyan "
                  "square, a red square and a blue ball, six frames each.")
 
 # %%
-alone = card["metrics"]["seconds"]
-print(f"16 frames took {seconds:.1f} seconds here and now (on one processor core that does nothing "
-      f"else: {alone:.1f})")
+print(f"16 frames took {seconds:.1f} seconds here and now, and "
+      f"{work:.1f} seconds of one "
+      "processor's work")
 
 # %% [markdown]
 # And the same network as a *predictor*: three true frames are given, the rest is drawn. No caption tells
@@ -582,7 +587,8 @@ ratio = value(lost, "velocity") / value("in range", "velocity")
 print(f"The worst is '{lost}', with {ratio:.1f} times the error in range.")
 for name in ("slower", "in range", "faster"):
     true, got = (np.median(facts[name][side]) for side in ("true", "got"))
-    print(f"{name:9} they fly at {true:.1f} and are drawn at {got:.1f} pixels a frame (medians)")
+    print(f"{name:9} they fly at {true:.1f} and are drawn at {got:.1f} "
+          "pixels a frame (medians)")
 
 # %% [markdown]
 # Outside the band the dots leave the diagonal for the nearest speed that was trained on: what is too slow is
@@ -606,7 +612,8 @@ names = ("in place", "near", "anywhere", "no bar")
 lines = ["| hidden frames | scenes | in its place | within 8 pixels | anywhere "
          "| in its place, without the bar |", "|---|---|---|---|---|---|"]
 for n, shares in sorted(bar.items()):
-    cells = [f"{v:.0%} [{low:.0%}, {high:.0%}]" for v, low, high, _ in map(shares.get, names)]
+    cells = [f"{v:.0%} [{low:.0%}, {high:.0%}]"
+             for v, low, high, _ in map(shares.get, names)]
     lines.append(" | ".join([f"| {n}", str(shares["in place"][3]), *cells]) + " |")
 Markdown("\n".join(lines))
 
@@ -664,7 +671,8 @@ print(f"total momentum changes by {hit['momentum'][0]:.0%}; in true videos, as t
 from wmlearn.envs.scenes.violations import GROSS
 
 surprises = facts["likelihood"]
-for name, (share, low, high, n) in sorted(surprises.items(), key=lambda item: -item[1][0]):
+by_share = sorted(surprises.items(), key=lambda item: -item[1][0])
+for name, (share, low, high, n) in by_share:
     kind = "gross " if name in GROSS else "subtle"
     print(f"{kind} {name:24} {share:.0%} [{low:.0%}, {high:.0%}] of {n} pairs")
 gross = np.mean([surprises[name][0] for name in GROSS])
@@ -690,12 +698,14 @@ for name in ("vanishes", "changes color"):
 # If a video does not follow its sentence, turn the guidance up. **Before you look**: what could that cost?
 
 # %%
-lines = ["| guidance w | obeyed | ball or square | direction | difference of 16 first frames |",
+lines = ["| guidance w | obeyed | ball or square | direction "
+         "| difference of 16 first frames |",
          "|---|---|---|---|---|"]
 for scale in ("1.0", "2.0", "3.0", "5.0", "8.0"):
     shares = facts[f"seen {scale}"]["shown"]
     cells = [f"{shares[name][0]:.0%}" for name in ("all", "shape", "motion")]
-    lines.append(" | ".join([f"| {scale}", *cells, f"{facts['diversity'][scale]:.3f} |"]))
+    cells.append(f"{facts['diversity'][scale]:.3f} |")
+    lines.append(" | ".join([f"| {scale}", *cells]))
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -707,7 +717,8 @@ one_text = ["a red ball moves right"] * size["prompts"]
 rows = {f"w = {scale:g}": measure.videos(sora, one_text, seed=5, guidance=scale)[:, 8]
         for scale in (1.0, 3.0, 8.0)}
 wm.viz.strip(rows, [f"video {k + 1}" for k in range(len(one_text))],
-             alt="Frame 8 of several videos of one sentence, a red ball that moves right, "
+             alt="Frame 8 of several videos of one sentence, "
+                 "a red ball that moves right, "
                  "in a row for each of three scales of the guidance.")
 
 # %% [markdown]
@@ -718,10 +729,12 @@ wm.viz.strip(rows, [f"video {k + 1}" for k in range(len(one_text))],
 # sentences; chance is what the videos of *other* sentences show.
 
 # %%
-lines = ["| | seen pairs | chance | unseen pairs | chance | ceiling |", "|---|---|---|---|---|---|"]
+lines = ["| | seen pairs | chance | unseen pairs | chance | ceiling |",
+         "|---|---|---|---|---|---|"]
 share = lambda kind, part, name: facts[f"{kind} 3.0"][part][name][0]
 for name in ("color", "shape", "motion", "size", "pace", "all"):
-    columns = [("seen", "shown"), ("seen", "chance"), ("unseen", "shown"), ("unseen", "chance"),
+    columns = [("seen", "shown"), ("seen", "chance"),
+               ("unseen", "shown"), ("unseen", "chance"),
                ("seen", "ceiling")]
     cells = [f"{share(kind, part, name):.0%}" for kind, part in columns]
     lines.append(f"| {name} | " + " | ".join(cells) + " |")
@@ -757,7 +770,7 @@ floors = value("in range", "velocity") / floor
 megabytes = (wm.hub.find("sora-scenes") / "model.safetensors").stat().st_size / 1e6
 two = bar[2]["in place"][0]
 marks = [
-    ("16 frames from a sentence, one core", f"{alone:.1f} s", "3 s", alone <= 3),
+    ("16 frames from a sentence, one processor", f"{work:.1f} s", "3 s", work <= 3),
     ("size of the checkpoint", f"{megabytes:.1f} MB", "12 MB", megabytes <= 12),
     ("obeyed, seen pairs", f"{share('seen', 'shown', 'all'):.0%}", "75 %",
      share("seen", "shown", "all") >= 0.75),
@@ -773,7 +786,8 @@ for name, got, mark, ok in marks:
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# There is nothing of the report's to set beside these: it publishes films and no figures.
+# The first line counts the work of both cores; the wait is about half of it (section 5).
+# There is nothing of the report's to set beside these figures: it publishes films and no numbers.
 #
 # # 8 · Is it a world simulator? The debate
 #

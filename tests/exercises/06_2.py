@@ -53,6 +53,23 @@ def given_are_replaced(z, x_hat, t, t_next):
     return x_hat + wide(t_next / t.clamp(min=1e-8)) * (z - x_hat)
 
 
+def given_as_in_the_first(z, x_hat, t, t_next):
+    given, out = t[0] == 0, given_are_replaced(z, x_hat, t, t_next)
+    out[:, given] = z[:, given]
+    return out
+
+
+def given_in_any(z, x_hat, t, t_next):
+    given, out = (t == 0).any(0), given_are_replaced(z, x_hat, t, t_next)
+    out[:, given] = z[:, given]
+    return out
+
+
+def given_in_all(z, x_hat, t, t_next):
+    given = (t == 0).all(0)[:, None, None, None]
+    return torch.where(given, z, not_a_number(z, x_hat, t, t_next))
+
+
 def halfway(z, x_hat, t, t_next):
     return x_hat + 0.25 * (z - x_hat)
 
@@ -92,12 +109,16 @@ WRONG = [
     ("not_divided", (noisy, not_divided, levels), "not divided by t"),
     ("jumps", (noisy, jumps, levels), "jumps to the estimate"),
     ("halfway", (noisy, halfway, levels), "with the velocity v"),
-    ("always_half", (noisy, always_half, levels), "with the velocity v"),
     ("not_a_number", (noisy, not_a_number, levels), "0 / 0 is NaN"),
     (
         "given_are_replaced",
         (noisy, given_are_replaced, levels),
         "not become the network's estimate",
+    ),
+    (
+        "given_as_in_the_first",
+        (noisy, given_as_in_the_first, levels),
+        "each sample has its own given frames",
     ),
     ("rising", (noisy, euler, rising), "the levels rise"),
     ("not_shifted", (noisy, euler, not_shifted), "evenly spaced"),
@@ -146,4 +167,10 @@ def levels_with_numpy(steps, frames, given, shift):
 RIGHT = [
     ("lerp and loops", (noisy_by_lerp, euler_by_velocity, levels_by_loops)),
     ("in_double", (noisy_in_double, euler_in_double, levels_with_numpy)),
+]
+
+ALSO = [
+    ("given_in_any", (noisy, given_in_any, levels), "each sample has its own given frames"),
+    ("given_in_all", (noisy, given_in_all, levels), "each sample has its own given frames"),
+    ("always_half", (noisy, always_half, levels), "with the velocity v"),
 ]

@@ -47,12 +47,20 @@ def wrong_at_one(network, z, t, words, scale):
     return (with_words + without) * scale / 2
 
 
+def words_as_floats(network, z, t, words, scale):
+    twice = torch.cat([words, torch.zeros(words.shape)])
+    both = network(torch.cat([z, z]), torch.cat([t, t]), twice)
+    with_words, without = both.chunk(2)
+    return without + scale * (with_words - without)
+
+
 WRONG = [
     ("two_calls", (two_calls,), "called 2 times"),
     ("halves_swapped", (halves_swapped,), "estimate *without* words"),
     ("from_with_words", (from_with_words,), "already pushed beyond"),
     ("in_pairs", (in_pairs,), "halves are mixed up"),
     ("words_twice", (words_twice,), "estimate of an empty text"),
+    ("words_as_floats", (words_as_floats,), "words must stay int64"),
     ("scale_squared", (scale_squared,), "s times as far"),
     ("wrong_at_one", (wrong_at_one,), "of each sample its own"),
 ]

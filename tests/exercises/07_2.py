@@ -106,6 +106,101 @@ def zero_for_unknown(said, still, done):
     return _count(said, still, done).clamp(min=0)
 
 
+def last_still_overlooked(said, still, done):
+    """The last step is set before the loop, which begins at the one before it."""
+    left = torch.full_like(said, -1)
+    left[-1] = 1 if done else -1
+    for t in range(len(said) - 2, -1, -1):
+        if still[t]:
+            left[t] = 0
+        elif said[t] == said[t + 1] and left[t + 1] >= 0:
+            left[t] = left[t + 1] + 1
+    return left
+
+
+def last_still_overlooked_alone(said, still, done):
+    left = _count(said, still, done)
+    return left if done else torch.cat([left[:-1], left.new_tensor([-1])])
+
+
+def one_counter_a_sentence(said, still, done, while_others=True):
+    left = {int(said[-1]): 0} if done else {}
+    steps = []
+    for now, nothing_moved in zip(said.flip(0).tolist(), still.flip(0).tolist(), strict=True):
+        for sentence in left:
+            left[sentence] += while_others or sentence == now
+        if nothing_moved:
+            left[now] = 0
+        steps.append(left.get(now, -1))
+    return steps[::-1]
+
+
+def counter_waits_meanwhile(said, still, done):
+    return one_counter_a_sentence(said, still, done, while_others=False)
+
+
+def up_to_the_next_time(said, still, done):
+    """The same sentence counts on, however much later it is said again."""
+    left = [-1] * len(said)
+    for t in reversed(range(len(said))):
+        later = [u for u in range(t + 1, len(said)) if said[u] == said[t]]
+        if still[t]:
+            left[t] = 0
+        elif t + 1 == len(said):
+            left[t] = 1 if done else -1
+        elif later and left[later[0]] >= 0:
+            left[t] = left[later[0]] + later[0] - t
+    return left
+
+
+def _without(said, still, done, change=-1, still_counts=True, cut=-1):
+    left = [0 if still_counts and still[-1] else 1 if done else cut]
+    for t in reversed(range(len(said) - 1)):
+        if still_counts and still[t]:
+            left.append(0)
+        elif said[t] == said[t + 1]:
+            left.append(left[-1] + 1 if left[-1] >= 0 else -1)
+        else:
+            left.append(change)
+    return left[::-1]
+
+
+def new_sentence_is_done(said, still, done):
+    return _without(said, still, done, change=1)
+
+
+def new_sentence_is_zero(said, still, done):
+    return _without(said, still, done, change=0)
+
+
+def still_overlooked(said, still, done):
+    return _without(said, still, done, still_counts=False)
+
+
+def length_of_the_run(said, still, done):
+    return _without(said, still, done, still_counts=False, change=1)
+
+
+def still_is_unknown(said, still, done):
+    return torch.where(still, -1, _count(said, still, done))
+
+
+def time_out_is_zero(said, still, done):
+    return _without(said, still, done, cut=0)
+
+
+def zero_is_unknown(said, still, done):
+    left = []
+    for t in reversed(range(len(said))):
+        if still[t]:
+            left.append(0)
+        elif t + 1 == len(said):
+            left.append(1 if done else -1)
+        else:
+            left.append(left[-1] + 1 if said[t] == said[t + 1] and left[-1] > 0 else -1)
+    return left[::-1]
+
+
 def turned_round(said, still, done):
     return _count(said, still, done).flip(0)
 
@@ -144,12 +239,24 @@ WRONG = [
     ("done_is_zero", (pictures, done_is_zero), "1 step is left before it"),
     ("counts_on_from_unknown", (pictures, counts_on_from_unknown), "-1 + 1"),
     ("zero_for_unknown", (pictures, zero_for_unknown), "unknown is -1"),
+    ("last_still_overlooked", (pictures, last_still_overlooked), "also when time ran out"),
+    ("one_counter_a_sentence", (pictures, one_counter_a_sentence), "forget the count"),
+    ("new_sentence_is_done", (pictures, new_sentence_is_done), "does not say that the old one"),
+    ("still_overlooked", (pictures, still_overlooked), "a step that changes nothing: 0"),
+    ("zero_is_unknown", (pictures, zero_is_unknown), "0 is a known number"),
     ("turned_round", (pictures, turned_round), "wrong way round"),
     ("one_too_many", (pictures, one_too_many), "it should be"),
     ("in_place", (pictures, in_place), "changed its argument"),
 ]
 ALSO = [
     ("last_step_alone", (pictures, last_step_alone), "it took that one step"),
+    ("overlooked_alone", (pictures, last_still_overlooked_alone), "also when time ran out"),
+    ("counter_waits_meanwhile", (pictures, counter_waits_meanwhile), "forget the count"),
+    ("up_to_the_next_time", (pictures, up_to_the_next_time), "forget the count"),
+    ("new_sentence_is_zero", (pictures, new_sentence_is_zero), "does not say that the old one"),
+    ("length_of_the_run", (pictures, length_of_the_run), "a step that changes nothing: 0"),
+    ("still_is_unknown", (pictures, still_is_unknown), "a step that changes nothing: 0"),
+    ("time_out_is_zero", (pictures, time_out_is_zero), "the time ran out"),
     ("goal_itself_known", (goal_itself_known, sentences), "known should be true"),
     ("capped", (pictures, capped), "it should be"),
     ("one_step_only", (pictures, one_step_only), "it should be"),

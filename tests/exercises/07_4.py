@@ -21,6 +21,12 @@ def of_one_step(inside, outside, picks):
     return tuple(x / steps for x in _gap(inside, outside, picks))
 
 
+def without_a_sign(inside, outside, picks):
+    gaps = (inside - outside).sum(1).abs()
+    means = gaps[picks].mean(1)
+    return gaps.mean(), means.quantile(0.025), means.quantile(0.975)
+
+
 def absolute(inside, outside, picks):
     return _gap((inside - outside).abs(), 0 * outside, picks)
 
@@ -49,6 +55,48 @@ def difference_of_intervals(inside, outside, picks):
     a, b = (x.sum(1)[picks].mean(1) for x in (inside, outside))
     mean = (inside - outside).sum(1).mean()
     return mean, a.quantile(0.025) - b.quantile(0.975), a.quantile(0.975) - b.quantile(0.025)
+
+
+def _end_by_end(inside, outside, picks):
+    a, b = (x.sum(1)[picks].mean(1) for x in (inside, outside))
+    ends = torch.tensor([0.025, 0.975])
+    return (inside - outside).sum(1).mean(), *(a.quantile(ends) - b.quantile(ends))
+
+
+def end_by_end(*args):
+    return _end_by_end(*args)
+
+
+def end_by_end_exchanged(*args):
+    mean, low, high = _end_by_end(*args)
+    return mean, high, low
+
+
+def end_by_end_in_order(*args):
+    mean, *ends = _end_by_end(*args)
+    return mean, min(ends), max(ends)
+
+
+def end_by_end_in_numpy(inside, outside, picks):
+    """By another rule for what lies between two numbers."""
+    a, b = (x.sum(1)[picks].mean(1).double().numpy() for x in (inside, outside))
+    low, high = (
+        np.percentile(a, q, method="nearest") - np.percentile(b, q, method="nearest")
+        for q in (2.5, 97.5)
+    )
+    return (inside - outside).sum(1).mean(), low, high
+
+
+def without_repeats(inside, outside, picks):
+    gaps = (inside - outside).sum(1)
+    means = torch.stack([gaps[row.unique()].mean() for row in picks])
+    return gaps.mean(), means.quantile(0.025), means.quantile(0.975)
+
+
+def of_medians(inside, outside, picks):
+    gaps = (inside - outside).sum(1)
+    means = gaps[picks].median(1).values
+    return gaps.mean(), means.quantile(0.025), means.quantile(0.975)
 
 
 def of_ninety(*args):
@@ -91,18 +139,25 @@ def in_place(inside, outside, picks):
 WRONG = [
     ("outside_first", (outside_first,), "inside minus outside: above 0"),
     ("of_one_step", (of_one_step,), "the gap of one step"),
-    ("absolute", (absolute,), "the mean gap is the mean over episodes"),
+    ("without_a_sign", (without_a_sign,), "the gap has a sign"),
+    ("of_the_last_reward", (of_the_last_reward,), "the mean gap is the mean over episodes"),
     ("exchanged", (exchanged,), "the ends are exchanged"),
     ("of_single_episodes", (of_single_episodes,), "gaps of single episodes"),
     ("drawn_apart", (drawn_apart,), "keep the two returns"),
+    ("end_by_end", (end_by_end,), "keep inside and outside of an episode together"),
+    ("without_repeats", (without_repeats,), "names twice counts twice"),
     ("of_ninety", (of_ninety,), "90 % of the means"),
     ("all_of_them", (all_of_them,), "should be the 2.5 %"),
     ("only_the_mean", (only_the_mean,), "three numbers"),
     ("in_place", (in_place,), "changed its argument"),
 ]
 ALSO = [
-    ("of_the_last_reward", (of_the_last_reward,), "the mean gap is the mean over episodes"),
-    ("difference_of_intervals", (difference_of_intervals,), "keep the two returns"),
+    ("absolute", (absolute,), "the gap has a sign"),
+    ("difference_of_intervals", (difference_of_intervals,), "two intervals, one of inside"),
+    ("end_by_end_exchanged", (end_by_end_exchanged,), "two intervals, one of inside"),
+    ("end_by_end_in_order", (end_by_end_in_order,), "two intervals, one of inside"),
+    ("end_by_end_in_numpy", (end_by_end_in_numpy,), "two intervals, one of inside"),
+    ("of_medians", (of_medians,), "should be the 2.5 %"),
     ("one_sigma", (one_sigma,), "should be the 2.5 %"),
     ("one_episode_a_row", (one_episode_a_row,), "gaps of single episodes"),
     ("own_draws", (own_draws,), "should be the 2.5 %"),

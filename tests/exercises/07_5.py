@@ -121,6 +121,10 @@ def always_five(reward, judge, counts):
     return promise, verdict, 5
 
 
+def in_ascending_order(reward, judge, counts):
+    return _search(reward, judge, sorted(counts))
+
+
 def for_each_start(reward, judge, counts):
     promise = torch.stack([reward[:, :n].amin(1) for n in counts])
     return promise, promise, counts[0]
@@ -136,7 +140,7 @@ WRONG = [
     ("no_gap_at_one_end", (no_gap_at_one_end, search), "a gap at both ends"),
     ("half_as_long", (half_as_long, search), "2 error long"),
     ("the_best_error", (the_best_error, search), "with one candidate nothing is chosen"),
-    ("all_the_error", (all_the_error, search), "no error is larger"),
+    ("all_the_error", (all_the_error, search), "so that their mean is smaller"),
     ("of_a_median", (of_a_median, search), "where does the least"),
     ("judge_chooses", (curse, judge_chooses), "A judge that chooses"),
     ("the_most", (curse, the_most), "fewer steps to go are better"),
@@ -150,11 +154,12 @@ WRONG = [
     ("verdict_of_all", (curse, verdict_of_all), "not about all"),
     ("verdict_of_the_same_place", (curse, verdict_of_the_same_place), "chose there"),
     ("always_five", (curse, always_five), "the count with the lowest verdict, not"),
+    ("in_ascending_order", (curse, in_ascending_order), "counts may come in any order"),
     ("for_each_start", (curse, for_each_start), "should have shape"),
     ("in_place", (curse, in_place), "changed its argument"),
 ]
 ALSO = [
-    ("grows_for_ever", (grows_for_ever, search), "no error is larger"),
+    ("grows_for_ever", (grows_for_ever, search), "so that their mean is smaller"),
     ("one_choice_for_all_starts", (curse, one_choice_for_all_starts), "chooses its own candidate"),
 ]
 

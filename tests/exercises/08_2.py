@@ -9,11 +9,11 @@ import torch
 
 def _quantize(
     x, levels, squash="tanh", step="floor", clamp=True, through="straight", reverse=False,
-    whole=True, middle="middle", one=0,
+    whole=True, middle="middle", one=0, less=0,
 ):  # fmt: skip
     count = torch.tensor(levels)
     y = x.tanh() if squash == "tanh" else x.clamp(-1, 1)
-    cells = getattr((y + 1) / 2 * count, step)()
+    cells = getattr((y + 1) / 2 * count, step)() - less
     cells = cells.minimum(count - 1) if clamp else cells
     value = {
         "middle": (2 * cells + 1) / count - 1,
@@ -56,6 +56,10 @@ def to_the_nearest(x, levels):
 
 def no_clamp(x, levels):
     return _quantize(x, levels, clamp=False)
+
+
+def no_clamp_below(x, levels):
+    return _quantize(x, levels, step="ceil", clamp=False, less=1)
 
 
 def no_gradient(x, levels):
@@ -131,6 +135,7 @@ WRONG = [
     ("not_squashed", (not_squashed, back), "squashed by tanh"),
     ("to_the_nearest", (to_the_nearest, back), "L equal cells"),
     ("no_clamp", (no_clamp, back), "at x = 40"),
+    ("no_clamp_below", (no_clamp_below, back), "at x = -40"),
     ("no_gradient", (no_gradient, back), "rounding is flat"),
     ("around_tanh", (around_tanh, back), "around tanh as well"),
     ("lower_ends", (lower_ends, back), "half a cell"),

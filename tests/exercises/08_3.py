@@ -45,6 +45,63 @@ def last_frame_stood_still(video, weight):
     return torch.einsum("kbtchw,kdc->btdhw", frames, weight)
 
 
+def _normalized(video):
+    return (video - video.mean((2, 3, 4), keepdim=True)) / video.std((2, 3, 4), keepdim=True)
+
+
+def _mixed(x, front, weight):
+    x = torch.cat([*front, x], dim=1)
+    return torch.einsum(
+        "kbtchw,kdc->btdhw", torch.stack([x[:, :-2:2], x[:, 1:-1:2], x[:, 2::2]]), weight
+    )
+
+
+def wraps_round(video, weight):
+    x = _normalized(video)
+    mixed = []
+    for t in range(0, x.shape[1], 2):
+        three = torch.stack([x[:, t - 2], x[:, t - 1], x[:, t]])
+        mixed.append(torch.einsum("kbchw,kdc->bdhw", three, weight))
+    return torch.stack(mixed, dim=1)
+
+
+def reflected(video, weight):
+    x = _normalized(video)
+    return _mixed(x, [x[:, 2:3], x[:, 1:2]], weight)
+
+
+def frame_1_in_front(video, weight):
+    x = _normalized(video)
+    return _mixed(x, [x[:, 1:2], x[:, :1]], weight)
+
+
+def noise_in_front(video, weight):
+    x = _normalized(video)
+    return _mixed(x, [torch.randn_like(x[:, :1])] * 2, weight)
+
+
+def _running(video, weight, correction, window):
+    parts = []
+    for t in range(video.shape[1]):
+        seen = video[:, max(0, t + 1 - window) : t + 1]
+        deviation = seen.std((1, 2, 3, 4), correction=correction)[:, None, None, None]
+        parts.append((video[:, t] - seen.mean((1, 2, 3, 4))[:, None, None, None]) / deviation)
+    x = torch.stack(parts, dim=1)
+    return _mixed(x, [x[:, :1]] * 2, weight)
+
+
+def running(video, weight):
+    return _running(video, weight, 1, 99)
+
+
+def running_biased(video, weight):
+    return _running(video, weight, 0, 99)
+
+
+def over_three_frames(video, weight):
+    return _running(video, weight, 1, 3)
+
+
 def weights_flipped(video, weight):
     return _encode(video, weight, flip=True)
 
@@ -93,6 +150,9 @@ WRONG = [
     ("one_frame_late", (one_frame_late,), "end one frame too late"),
     ("empty_past", (empty_past,), "a past of darkness"),
     ("one_frame_too_far_back", (one_frame_too_far_back,), "does not change features"),
+    ("wraps_round", (wraps_round,), "-2 and -1 wrap round to the end"),
+    ("reflected", (reflected,), "copies of frame 0, not of later frames"),
+    ("running", (running,), "by its own numbers, not those of all before"),
     ("weights_flipped", (weights_flipped,), "newest of the three"),
     ("not_normalized", (not_normalized,), "more contrast"),
     ("each_channel_alone", (each_channel_alone,), "*one* mean"),
@@ -102,6 +162,10 @@ WRONG = [
 ALSO = [
     ("broken", (broken,), "over the whole clip"),
     ("last_frame_stood_still", (last_frame_stood_still,), "changes features of the beginning"),
+    ("frame_1_in_front", (frame_1_in_front,), "copies of frame 0, not of later frames"),
+    ("noise_in_front", (noise_in_front,), "asked twice"),
+    ("running_biased", (running_biased,), "by its own numbers, not those of all before"),
+    ("over_three_frames", (over_three_frames,), "by its own numbers, not those of all before"),
     ("only_centered", (only_centered,), "more contrast"),
     ("each_pixel_alone", (each_pixel_alone,), "*one* mean"),
     ("every_frame_kept", (every_frame_kept,), "should have shape"),

@@ -102,6 +102,19 @@ def in_place(vectors, cluster, quality, nearer):
     return _deduplicate(vectors, cluster, quality, nearer)
 
 
+def in_order_of_quality(vectors, cluster, quality, nearer):
+    return _deduplicate(vectors, cluster, quality, nearer)[quality.argsort(descending=True)]
+
+
+def only_above(vectors, cluster, quality, nearer):
+    u = F.normalize(vectors, dim=1)
+    alike = (u @ u.T > nearer) & (cluster[:, None] == cluster)
+    stays = torch.zeros(len(vectors), dtype=torch.bool)
+    for i in quality.argsort(descending=True):
+        stays[i] = not (alike[i] & stays).any()
+    return stays
+
+
 def exchanged(stays, group):
     return judged(stays, group)[::-1]
 
@@ -154,6 +167,8 @@ WRONG = [
     ("by_distance", (by_distance, judged), "point the same way, one of them longer"),
     ("one_of_each_cluster", (one_of_each_cluster, judged), "in different directions"),
     ("in_place", (in_place, judged), "changed its argument"),
+    ("in_order_of_quality", (in_order_of_quality, judged), "is in the order of quality"),
+    ("only_above", (only_above, judged), "alike from `nearer` on"),
     ("exchanged", (dedup, exchanged), "the two are in the wrong order"),
     ("whole_groups", (dedup, whole_groups), "n - 1 are too many"),
     ("all_gone_is_right", (dedup, all_gone_is_right), "you count all as right"),
@@ -196,6 +211,15 @@ def with_a_small_number_added(vectors, cluster, quality, nearer):
     return _deduplicate(u, cluster, quality, nearer, unit=False)
 
 
+def by_squared_distance(vectors, cluster, quality, nearer):
+    u = F.normalize(vectors, dim=1)
+    alike = 1 - torch.cdist(u, u) ** 2 / 2 >= nearer
+    stays = torch.zeros(len(vectors), dtype=torch.bool)
+    for i in quality.argsort(descending=True):
+        stays[i] = not (alike[i] & (cluster == cluster[i]) & stays).any()
+    return stays
+
+
 def with_bincount(stays, group):
     sizes, gone = torch.bincount(group), torch.bincount(group, weights=(~stays).double())
     right = torch.minimum(gone, (sizes - 1).clamp(min=0)).sum()
@@ -210,6 +234,7 @@ def with_bincount(stays, group):
 RIGHT = [
     ("a_cluster_at_a_time", (a_cluster_at_a_time, with_bincount)),
     ("as_a_list", (as_a_list, judged)),
+    ("by_squared_distance", (by_squared_distance, judged)),
     ("with_a_small_number_added", (with_a_small_number_added, judged)),
 ]
 

@@ -53,6 +53,8 @@ def test_the_summary_says_what_was_learnt_beside_copying():
     assert "500 of 1,000 steps" in text and "far from all" in text
     assert "val/psnr 27.34, copying the last frame 25.00" in text and "feature_std 0.5" in text
     assert 'wm.play("runs/mine", env="doom/basic")' in text and "wmlearn evaluate" in text
+    numbers = summary("diamond", Path("runs/mine"), RUN, 500, history, playable=True, keyed=False)
+    assert "ActionTable" in numbers and 'wm.load_world("runs/mine")' in numbers
     whole = summary("vjepa", Path("a"), RUN, 1000, {}, playable=False)
     assert "far" not in whole and "wm.play" not in whole
 

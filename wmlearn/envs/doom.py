@@ -227,6 +227,9 @@ def _guarded_folder() -> tuple[str, subprocess.Popen | None]:
 
     The shell is there before the engine, makes the folder, and knows the engine by it: so nothing
     stays behind whenever this process dies. Without /proc (not Linux) there is no such shell.
+
+    Raises:
+        OSError: no folder can be made.
     """
     if not Path("/proc/self/cmdline").exists():
         return tempfile.mkdtemp(prefix="wmlearn-vizdoom-"), None
@@ -237,4 +240,11 @@ def _guarded_folder() -> tuple[str, subprocess.Popen | None]:
         text=True,
         start_new_session=True,
     )
-    return guard.stdout.readline().rstrip("\n"), guard
+    folder = guard.stdout.readline().rstrip("\n")
+    if not folder:
+        guard.communicate()
+        raise OSError(
+            f"ViZDoom needs a folder for its settings and {tempfile.gettempdir()} takes none: make "
+            "room there, or name another place in TMPDIR."
+        )
+    return folder, guard

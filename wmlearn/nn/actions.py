@@ -28,8 +28,9 @@ class LinearActions(nn.Linear):
     def __init__(self, dim: int, bounds: tuple[tuple[float, float], ...]) -> None:
         super().__init__(len(bounds), dim)
         low, high = torch.tensor(bounds).T
+        reach = torch.where(high > low, (high - low) / 2, 1.0)  # a number that cannot vary says 0
         self.register_buffer("middle", (low + high) / 2, persistent=False)
-        self.register_buffer("reach", (high - low) / 2, persistent=False)
+        self.register_buffer("reach", reach, persistent=False)
 
     def forward(self, actions: Tensor) -> Tensor:
         return super().forward((actions - self.middle) / self.reach)

@@ -33,16 +33,30 @@ def main(argv: Sequence[str]) -> int:
     from wmlearn.train.fit import run_settings
     from wmlearn.train.pace import summary
     from wmlearn.train.settings import from_words
-    from wmlearn.world import WorldModel
 
     asked = from_words(argv[0], argv[1:])
     result = run_settings(asked)
     if rank_zero_only.rank == 0:
         card = hub.read_card(result.out)
-        playable = isinstance(result.system, WorldModel)
-        run = replace(asked.run, env=card["env"])  # of the data
-        print(summary(asked.name, result.out, run, card["steps"], result.history, playable))
+        run, steps = replace(asked.run, env=card["env"]), card["steps"]  # of the data
+        playable, keyed = _playable(result.system)
+        print(summary(asked.name, result.out, run, steps, result.history, playable, keyed))
     return 0
+
+
+def _playable(system: object) -> tuple[bool, bool]:
+    """Whether it has a world of frames that can be played, and whether by one choice a key."""
+    from gymnasium.spaces import Discrete
+
+    from wmlearn.world import Needs, WorldModel
+
+    if not isinstance(system, WorldModel):
+        return False, False
+    try:
+        world = system.world()
+    except ValueError:  # it has one only with actions, and was trained without
+        return False, False
+    return not Needs(frames=True).missing(world), isinstance(world.action_space, Discrete)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ def summary(
     steps: int,
     history: dict[str, list[tuple[int, float]]],
     playable: bool,
+    keyed: bool = True,
 ) -> str:
     """What a run leaves behind, as the lines that the command ends with.
 
@@ -75,6 +76,7 @@ def summary(
         steps: how many were made.
         history: metrics by name, each a list of (step, value).
         playable: whether the system is a world of frames.
+        keyed: whether its actions are choices, as keys are; else they are numbers.
     """
     lines = [f"{system}: {steps:,} of {run.max_steps:,} steps; the checkpoint is in {out}."]
     if steps < 0.7 * run.max_steps:
@@ -88,7 +90,13 @@ def summary(
             )
         elif name not in baselines and name.startswith("val/"):
             lines.append(f"  {name} {last[name]:.4g}")
-    if playable:
+    if playable and not keyed:
+        lines.append(
+            "Its actions are numbers: wm.play(wmlearn.world.ActionTable(world, rows), "
+            f'context=CLIP) plays world = wm.load_world("{out.as_posix()}") with a key for each '
+            "of your rows, as chapter 8 does."
+        )
+    elif playable:
         lines.append(f'Play it in a notebook: wm.play("{out.as_posix()}", env="{run.env}")')
     lines.append(f"Measure it: wmlearn evaluate {out} --data FOLDER")
     return "\n".join(lines)

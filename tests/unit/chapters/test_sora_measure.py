@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 
-from wmlearn.chapters.ch06_sora import measure, ship
+from wmlearn.chapters.ch06_sora import figures, measure, ship
 from wmlearn.envs.scenes import draw
 from wmlearn.envs.scenes.violations import pass_through, recolor, vanish
 from wmlearn.systems.sora.recipe import SMOKE
@@ -102,3 +103,16 @@ def test_the_rate_rises_stays_and_falls():
     assert ship.rate(0, 0) == pytest.approx(0.01) and ship.rate(0.2, 500) == 1
     assert ship.rate(0.4, 500) == 1 and 0.4 < ship.rate(0.7, 500) < 0.6
     assert ship.rate(1.0, 500) == pytest.approx(0.02)
+
+
+def test_the_cards_figures_are_plain_json():
+    system = Sora(replace(CONFIG, frames=16)).eval()
+    parts = figures.figures(videos=2, prompts=16)
+    assert {"in range", "bar", "hit", "likelihood", "unseen two", "seen 8.0"} <= set(parts)
+    found = json.loads(json.dumps(figures.plain(parts["in range"](system))))
+    assert len(found["velocity"]) == 4 and set(found["copied"]) == {"4", "8", "15"}
+    shown = figures.plain(parts["unseen two"](system))["shown"]
+    assert shown["color"][3] == 4, "two prompts of two bodies"
+    real = measure.scene("bar", 90)
+    counts, after = measure.hidden_frames(real)
+    assert (counts > 0).any() and (after.any(1) | (counts == 0)).all()

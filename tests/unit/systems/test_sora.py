@@ -15,7 +15,7 @@ from wmlearn.envs.scenes.captions import captions
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.text import UnknownWord
 from wmlearn.systems.sora.config import LARGE, SoraConfig
-from wmlearn.systems.sora.recipe import LAPTOP, SHIPPED, SMOKE
+from wmlearn.systems.sora.recipe import LAPTOP, RECIPE, SHIPPED, SMOKE
 from wmlearn.systems.sora.system import PREDICTIONS, Sora
 
 SMALL = replace(SMOKE, image_size=(32, 32), max_steps=100)
@@ -179,3 +179,16 @@ def test_sizes():
     assert SoraConfig().transformer.adaln == "shared" and LARGE.transformer.dim == 1152
     pixels = replace(SMALL, autoencoder=None, patch=8)
     assert pixels.transformer.channels == 3 and Sora(pixels).autoencoder is None
+
+
+def test_a_run_starts_from_the_parts_that_fit():
+    trained = Sora(SMALL)
+    trained.latent_std.fill_(3.0)
+    other = Sora(replace(SMALL, dim=2 * SMALL.dim, seed=1))
+    fresh = other.transformer.state_dict()
+    fresh = {name: value.clone() for name, value in fresh.items()}
+    RECIPE.initialize(other, trained)
+    assert_close(other.autoencoder.state_dict(), trained.autoencoder.state_dict())
+    assert_close(other.words.state_dict(), trained.words.state_dict())
+    assert_close(other.transformer.state_dict(), fresh)
+    assert other.latent_std.tolist() == trained.latent_std.tolist()

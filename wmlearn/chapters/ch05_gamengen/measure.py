@@ -106,7 +106,7 @@ def measure(
         state = clip.state[:, n + h - 1]
         for name, frames in {**sources, "real": target}.items():
             right, count = in_place(finder, frames, state)
-            found[f"monsters {h} {name}"] = _share(right, count, episodes)
+            found[f"monsters {h} {name}"] = share_in_place(right, count, episodes)
             numbers = hud.read(frames)
             for column, reading in enumerate(numbers.values()):
                 word = ("ammo", "health")[column]
@@ -122,7 +122,7 @@ def measure(
     return found, dream
 
 
-def _share(right: np.ndarray, count: np.ndarray, episodes: Tensor) -> Estimate:
+def share_in_place(right: np.ndarray, count: np.ndarray, episodes: Tensor) -> Estimate:
     """Of all that there were, the share that was right; whole episodes are drawn again."""
     right, count = torch.from_numpy(right), torch.from_numpy(count)
     weights = bootstrap_weights(episodes)

@@ -22,10 +22,10 @@ from wmlearn import hub
 from wmlearn.chapters.ch05_gamengen.clip_judge import pairs_told_apart, train_judge
 from wmlearn.chapters.ch05_gamengen.judge import flicker, gradient, in_place, still_pixels
 from wmlearn.chapters.ch05_gamengen.measure import (
-    _share,
     draw_clips,
     held_out,
     instruments,
+    share_in_place,
     through_autoencoder,
 )
 from wmlearn.chapters.ch05_gamengen.policies import Player, beginnings, compare
@@ -91,7 +91,7 @@ def figures(dream: Tensor, clip: Clip, n: int, episodes: Tensor, readers) -> dic
     for h in (1, 8, HORIZON):
         frames, state = dream[:, h - 1], clip.state[:, n + h - 1]
         found[f"psnr {h}"] = mean_estimate(psnr(frames, real[:, h - 1]), episodes)
-        found[f"monsters {h}"] = _share(*in_place(finder, frames, state), episodes)
+        found[f"monsters {h}"] = share_in_place(*in_place(finder, frames, state), episodes)
         bullets = hud.read(frames)["ammo"] == state[:, 0].round()
         found[f"ammo {h}"] = mean_estimate(bullets.float(), episodes)
     found["sharpness"] = gradient(dream[:, -1]).mean() / gradient(real).mean()

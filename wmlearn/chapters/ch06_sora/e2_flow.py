@@ -104,7 +104,8 @@ def _given_frames(
     x_hat: Tensor,
     times: tuple[Tensor, Tensor],
 ) -> None:
-    """The first two frames have t = 0 all the way; ``times`` before and after a step."""
+    """The first two frames have t = 0 all the way; ``times`` before and after a step. Then the
+    second sample has only one such frame."""
     start, later = (time.clone() for time in times)
     start[:, :2], later[:, :2] = 0.0, 0.0
     z = tensor(noisy(x, eps, start), tuple(x.shape), "noisy")
@@ -126,4 +127,13 @@ def _given_frames(
     require(
         close(answer[:, 2:], want[:, 2:]),
         "beside given frames the others should go on as before.",
+    )
+
+    start[1, 1], later[1, 1] = (time[1, 1] for time in times)
+    z = tensor(noisy(x, eps, start), tuple(x.shape), "noisy")
+    share = torch.where(start > 0, later / start.clamp(min=1e-3), 1.0)[..., None, None, None]
+    require(
+        close(torch.as_tensor(euler(z, x_hat, start, later)), x_hat + share * (z - x_hat)),
+        "each sample has its own given frames: here the first sample has two, the second one. Ask "
+        "for t = 0 in each frame of each sample.",
     )

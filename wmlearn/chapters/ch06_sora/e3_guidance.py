@@ -20,10 +20,12 @@ def guidance(guided: Answer, *, seed: int = 0) -> Iterator[str]:
     words = torch.randint(1, 9, (3, 5), generator=draw)
     weight = normal(draw, 5)
     calls: list[int] = []
+    kinds: list[torch.dtype] = []
 
     def network(z: Tensor, t: Tensor, words: Tensor) -> Tensor:
         """An estimate that depends on all three, and differently for each sample."""
         calls.append(len(words))
+        kinds.append(words.dtype)
         said = (words.to(z) * weight.to(z)).sum(1) + 0.5 * (words == 0).all(1).to(z)
         return z * (1 + t).view(-1, 1, 1, 1).to(z) + said.view(-1, 1, 1, 1)
 
@@ -31,7 +33,14 @@ def guidance(guided: Answer, *, seed: int = 0) -> Iterator[str]:
 
     def ask(scale: float) -> Tensor:
         calls.clear()
-        return tensor(guided(network, z, t, words, scale), shape, f"the estimate, scale {scale:g}")
+        kinds.clear()
+        got = guided(network, z, t, words, scale)
+        require(
+            not any(kind.is_floating_point or kind.is_complex for kind in kinds),
+            "the network got words in floating point, and an embedding cannot look those up: words "
+            "must stay int64: `zeros_like(words)` has their type, `torch.zeros` has not.",
+        )
+        return tensor(got, shape, f"the estimate, scale {scale:g}")
 
     got = ask(1.0)
     require(

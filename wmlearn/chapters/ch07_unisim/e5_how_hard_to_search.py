@@ -52,7 +52,10 @@ def how_hard_to_search(too_good: Answer, how_many: Answer, *, seed: int = 0) -> 
             not close(got, want / 2),
             "errors lie between -error and +error: the interval is 2 error long.",
         )
-        require(got < error - 1e-3, f"no error is larger than {error}; you give {got:.3f}.")
+        require(
+            got < error - 1e-3,
+            f"no error is larger than {error}, so that their mean is smaller; you give {got:.3f}.",
+        )
         require(
             close(got, want),
             f"of {count} candidates the chosen one's promise is {want:.4f} too good, not "
@@ -65,6 +68,7 @@ def how_hard_to_search(too_good: Answer, how_many: Answer, *, seed: int = 0) -> 
         (24, [1, 3, 6, 24]),
         (0, [1, 4, 16]),
         (9, [2, 5, 9, 14]),
+        (5, [8, 1, 3]),
     ):
         _judge_search(how_many, *_heads(draw, turn, counts), counts)
     yield "promise, verdict and the best number of candidates"
@@ -73,7 +77,7 @@ def how_hard_to_search(too_good: Answer, how_many: Answer, *, seed: int = 0) -> 
 def _heads(draw: torch.Generator, turn: int, counts: list[int]) -> tuple[Tensor, Tensor]:
     """Steps to go of candidates by two models: up to ``turn`` of them the first is nearly right,
     behind it are holes in which it promises much, and the second one does not."""
-    most = counts[-1]
+    most = max(counts)
     true = between(draw, 4.0, 12.0, STARTS, most)
     reward, judge = (true + 0.2 * normal(draw, STARTS, most) for _ in range(2))
     reward -= 0.05 * torch.arange(most)
@@ -101,6 +105,11 @@ def _judge_search(how_many: Answer, reward: Tensor, judge: Tensor, counts: list[
     require(
         not (close(promise, judged) and close(verdict, promised)),
         "promise and verdict are exchanged.",
+    )
+    ascending = torch.tensor(counts).argsort()
+    require(
+        close(promise, promised) or not close(promise, promised[ascending]),
+        f"counts may come in any order, here {counts}: promise and verdict stand in the same.",
     )
     if not close(promise, promised):
         require(

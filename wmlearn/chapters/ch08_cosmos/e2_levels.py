@@ -45,11 +45,15 @@ def a_few_levels(quantize: Answer, vectors: Answer, *, seed: int = 0) -> Iterato
     edge = torch.tensor([[40.0] * 3, [-40.0] * 3]).double()
     got, ends = pair(quantize(edge, levels), 2, hint)
     got = tensor(got, (2, 3), "vectors")
-    require(
-        close(got[0], 1 - 1 / count) and close(got[1], 1 / count - 1),
-        f"at x = 40 tanh(x) is 1, and the cell should still be the last, number L - 1; there your "
-        f"vectors are {[round(number, 3) for number in got[0].tolist()]}.",
-    )
+    for row, middle, where, cell in (
+        (got[0], 1 - 1 / count, "at x = 40 tanh(x) is 1", "last, number L - 1"),
+        (got[1], 1 / count - 1, "at x = -40 tanh(x) is -1", "first, number 0"),
+    ):
+        require(
+            close(row, middle),
+            f"{where}, and the cell should still be the {cell}; there your vectors are "
+            f"{[round(number, 3) for number in row.tolist()]}.",
+        )
     yield "the ends belong to the first and the last cell"
 
     found = torch.as_tensor(answer[1])

@@ -28,27 +28,52 @@ def no_look_ahead(encode: Answer, *, seed: int = 0) -> Iterator[str]:
     plain = features(video)
     last = video.clone()
     last[:, -1] = 3 * normal(draw, B, C, H, W) + 2
+    require(close(features(video), plain), "asked twice, the same video has other features.")
+    ahead = features(last)[:, :-1]
     require(
-        close(features(last)[:, :-1], plain[:, :-1], 1e-6),
+        close(ahead[:, 0], plain[:, 0], 1e-6) or not close(ahead[:, 1:], plain[:, 1:-1], 1e-6),
+        "the last frame changes features of the beginning, but only features 0: the end of the "
+        "video was put in front. In Python frames -2 and -1 wrap round to the end; put copies of "
+        "frame 0 there.",
+    )
+    require(
+        close(ahead, plain[:, :-1], 1e-6),
         "the last frame changes features of the beginning. Are mean and deviation taken over the "
         "whole clip? Then they tell of what comes later; each frame has its own.",
     )
+    changed = {}
     for frame in range(1, length - 1):
         other = video.clone()
         other[:, frame] = normal(draw, B, C, H, W) - 1
+        changed[frame] = features(other)
+    require(
+        any(not close(changed[2 * j + 1][:, j], plain[:, j], 1e-6) for j in range(1, steps - 1))
+        or all(close(changed[frame][:, 0], plain[:, 0], 1e-6) for frame in changed),
+        "a later frame changes features 0, while the others know of none that comes later: what "
+        "is put in front should be copies of frame 0, not of later frames.",
+    )
+    for frame, other in changed.items():
         seen = (frame + 1) // 2  # the first features that may know of it
         require(
-            close(features(other)[:, :seen], plain[:, :seen], 1e-6),
+            close(other[:, :seen], plain[:, :seen], 1e-6),
             f"frame {frame} changes features {seen - 1}, which stand for frames up to "
             f"{2 * seen - 2}: the three frames that are mixed end one frame too late. Both frames "
             "that are added belong in front.",
         )
         require(
-            not close(features(other)[:, seen], plain[:, seen], 1e-6),
+            not close(other[:, seen], plain[:, seen], 1e-6),
             f"frame {frame} does not change features {seen}: they should mix frames "
             f"{2 * seen - 2}, {2 * seen - 1} and {2 * seen}.",
         )
     yield "no feature knows a later frame"
+
+    for frame, other in changed.items():
+        past = frame // 2 + 2  # the first features that do not mix it any more
+        require(
+            close(other[:, past:], plain[:, past:], 1e-3),
+            f"frame {frame} changes features {past} or later ones, which do not mix it: normalize "
+            "each frame by its own numbers, not those of all before.",
+        )
 
     picture = features(video[:, :1])
     require(

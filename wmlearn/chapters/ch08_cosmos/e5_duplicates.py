@@ -69,6 +69,12 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
     )
     yield "clips are alike whose vectors point the same way"
 
+    mixed = [([1.0, 0.01, 0.0], 0, q[2]), ([1.0, 0.0, 0.0], 0, q[0]), ([0.0, 1.0, 0.0], 0, q[1])]
+    require(
+        stays(mixed, 0.9, (0, 1, 2)) != [True, True, False],
+        "the mask is in the order of quality; it should be in that of the clips: write each "
+        "answer to the clip's own place.",
+    )
     for order in permutations(range(3)):
         found = stays(best, 0.9, order)
         require(sum(found) > 0, "of three copies none is left: one of them should stay.")
@@ -114,6 +120,14 @@ def duplicates(deduplicate: Answer, score: Answer, *, seed: int = 0) -> Iterator
         f"of {len(clips)} clips in three clusters {sum(want)} should stay, each the best of "
         f"its copies; of those you keep {sum(a and b for a, b in zip(found, want, strict=True))}, "
         f"and {sum(a > b for a, b in zip(found, want, strict=True))} others.",
+    )
+    # A right answer may round one of the two (a small number added to lengths, squared distances).
+    ends = [[2.0, 0.0], [0.0, 3.0], [5.0, 0.0]], [[2.0, 0.0], [0.0, 3.0], [-5.0, 0.0]]
+    same, square = ([(v, 0, quality) for v, quality in zip(x, q, strict=False)] for x in ends)
+    require(
+        stays(square, 0.0) == [True, False, True] or stays(same, 1.0) == [True, True, False],
+        "with nearer = 0 the clips (2, 0) and (0, 3), whose cosine is 0, both stay, and with "
+        "nearer = 1 so do (2, 0) and (5, 0): clips are alike from `nearer` on, >= and not >.",
     )
     yield "clips are compared inside their cluster, at the given nearness"
 

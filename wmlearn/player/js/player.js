@@ -99,7 +99,7 @@ function render({ model, el }) {
   const [height, width] = config.shape;
   const gameKeys = new Set(config.used);
   let playing = false, closed = false, pending = null, shown = null, drawn = 0;
-  let sinceAck = 0, heard = 0, animation = 0, waiting = 0, told = 0, rate = 0;
+  let sinceAck = 0, heard = 0, games = 0, animation = 0, waiting = 0, told = 0, rate = 0;
   const pressed = [], buttons = []; // in the order of pressing
   function send(message) {
     try {
@@ -295,9 +295,13 @@ function render({ model, el }) {
   }
   function onMessage(message, buffers) {
     if (message.type === "frame" && message.wait) { // of several that came together
-      setTimeout(onMessage, message.wait, { ...message, wait: 0 }, buffers);
+      const game = games; // what a restart has overtaken is not shown in the next game
+      setTimeout(() => {
+        if (game === games) onMessage({ ...message, wait: 0 }, buffers);
+      }, message.wait);
     } else if (message.type === "frame") {
       heard += 1;
+      if (message.step === 0) games += 1;
       pending = { message, rgb: bytesOf(buffers[0]) };
       if (config.real) meter.push(message.step, message.psnr);
       if (message.note) say(message.note + (message.over ? " A new one follows." : ""));

@@ -118,6 +118,11 @@ class RewardEndConfig:
     reward_values: tuple[float, float, float] = (-1.0, 0.0, 1.0)
 
 
+def side_unit(config: DenoiserConfig | RewardEndConfig) -> int:
+    """Pixels to whose multiples frames are padded: each level but the first halves the patches."""
+    return config.patch_size * 2 ** (len(config.channels) - 1)
+
+
 @dataclass(frozen=True)
 class DiamondConfig:
     """All of DIAMOND's world model, and how it is optimized.

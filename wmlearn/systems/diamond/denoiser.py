@@ -18,7 +18,7 @@ from wmlearn.nn.diffusion import LogNormal, expand_to
 from wmlearn.nn.masked import masked_mean
 from wmlearn.nn.unet import UNet
 from wmlearn.pixels import quantize
-from wmlearn.systems.diamond.config import DenoiserConfig
+from wmlearn.systems.diamond.config import DenoiserConfig, side_unit
 from wmlearn.systems.diamond.objective import BASES, OBJECTIVES
 
 FRAME_STD = 0.5  # of context frames in [-1, 1]; the paper's sigma_data
@@ -32,7 +32,7 @@ class InnerModel(nn.Module):
         super().__init__()
         n, p, cond = config.context_frames, config.patch_size, config.cond_channels
         pixels = config.image_channels * p * p
-        self.unit = p * 2 ** (len(config.channels) - 1)  # the U-Net halves at all levels but one
+        self.unit = side_unit(config)
         self.noise_embedding = FourierFeatures(cond)
         self.action_embedding = action_embedding(
             cond // n, config.num_actions, config.action_bounds

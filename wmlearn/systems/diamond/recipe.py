@@ -16,6 +16,7 @@ from wmlearn.systems.diamond.config import (
     DiamondConfig,
     RewardEndConfig,
     SamplerConfig,
+    side_unit,
 )
 from wmlearn.systems.diamond.later_round import LaterRound
 from wmlearn.systems.diamond.system import Diamond
@@ -93,8 +94,7 @@ class DiamondRecipe(Recipe):
 
     def check_side(self, config: DiamondConfig, side: int) -> None:
         """Any side from one patch of the lowest level on; the networks pad what does not fit."""
-        networks = (config.denoiser, config.reward_end)
-        least = max(n.patch_size * 2 ** (len(n.channels) - 1) for n in networks)
+        least = max(side_unit(config.denoiser), side_unit(config.reward_end))
         if side < least:
             raise ValueError(
                 f"diamond wants frames of {least} x {least} pixels or more; got {side}: take "

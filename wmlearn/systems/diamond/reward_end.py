@@ -13,7 +13,7 @@ from wmlearn.nn.actions import action_embedding
 from wmlearn.nn.blocks import conv3x3, init_lstm, padded, res_blocks
 from wmlearn.nn.masked import masked_mean
 from wmlearn.nn.unet import Encoder
-from wmlearn.systems.diamond.config import RewardEndConfig
+from wmlearn.systems.diamond.config import RewardEndConfig, side_unit
 
 NUM_REWARD_CLASSES = 3  # negative, zero, positive
 LSTMState = tuple[Tensor, Tensor]
@@ -37,7 +37,7 @@ class RewardEnd(nn.Module):
         self.encoder = Encoder(config.depths, config.channels, config.attention, cond)
         self.last_blocks = res_blocks([last] * 2, [last] * 2, cond, True)
         self.action_embedding = action_embedding(cond, config.num_actions, config.action_bounds)
-        self.unit = p * 2 ** (len(config.channels) - 1)
+        self.unit = side_unit(config)
         side = -(-config.image_size // self.unit)
         self.lstm = nn.LSTM(last * side * side, config.lstm_dim, batch_first=True)
         self.head = nn.Sequential(
