@@ -23,7 +23,7 @@ DOMAINS = (
     Domain("doom", "keys", ("noop", "left", "right", "attack")),
     Domain("passive", "none", ()),
 )
-SHARES = {"babyai": 0.5, "fetch": 0.13, "doom": 0.31, "passive": 0.06}
+SHARES = {"babyai": 0.46, "fetch": 0.16, "doom": 0.33, "passive": 0.05}
 """Of the clips in a batch. (The paper: weights .1 and .05 by hand, not tuned.)"""
 HELD_OUT = 0.05
 """Share of the episodes of each recording, the last ones, that is never trained on."""
@@ -80,6 +80,7 @@ class Mixture:
         mission: int64 ``[N]``, the sentence of its episode's mission; -1: there is none.
         spoken: int64 ``[M]``, the frames to be trained on at which a mission is said whose steps
             are known.
+        spoken_held_out: the same, of frames that are held out.
 
     Args:
         recordings: by the name of their domain.
@@ -110,7 +111,9 @@ class Mixture:
         self.reached, self.mission = columns["reached"], columns["mission"]
         self._led = tuple(columns[k] for k in ("sentence", "motion", "valid", "key"))
         mission = self.sentence_after(self._number()) >= len(MOVES)
-        self.spoken = torch.nonzero((self.said >= 0) & mission & ~self.held_out)[:, 0]
+        spoken = (self.said >= 0) & mission
+        self.spoken = torch.nonzero(spoken & ~self.held_out)[:, 0]
+        self.spoken_held_out = torch.nonzero(spoken & self.held_out)[:, 0]
         self._starts = {
             (d.name, held): torch.nonzero(
                 (self.domain == n) & (self.held_out == held) & (self._number() < self.end)

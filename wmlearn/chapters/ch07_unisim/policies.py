@@ -45,7 +45,7 @@ class Reader(nn.Module):
     def __init__(self, channels: int, side: int, outputs: int, tasks: int = 0) -> None:
         super().__init__()
         self.task = nn.Embedding(tasks, 64) if tasks else None
-        self.body = StepsToGo(StepsConfig(), channels, side, 64 if tasks else 0)
+        self.body = StepsToGo(StepsConfig(channels=64), channels, side, 64 if tasks else 0)
         self.body.head[-1] = nn.Linear(128, outputs)
 
     def forward(
@@ -243,6 +243,171 @@ def picked(state: UniSimState, rows: Tensor) -> UniSimState:
     return each(state)
 
 
+def improve_mover(
+    model: UniSim, mixture: Mixture, latents: Tensor, seconds: float, batch: int, log: Callable,
+    policy: Reader, horizon: int = 10, domain: str = "babyai",
+) -> Reader:  # fmt: skip
+    """Actor-critic in the dream, on from a policy: what is paid is the steps that each move saves.
+
+    Returns to come are those of generalized advantage estimation (Schulman et al. 2015), with the
+    learned steps to go as what a state is worth, less what a critic of its own expects.
+    """
+    world = model.world({"domain": domain, "num_steps": 1})
+    c, side = model.config.autoencoder.latent_channels, model.config.latent_size
+    device, begin, rounds = mixture.device, time.monotonic(), 0
+    generator = torch.Generator(device).manual_seed(15)
+    actor = Reader(c, side, len(MOVES), len(SENTENCES)).to(device)
+    actor.load_state_dict(policy.state_dict())
+    critic = Reader(c, side, 1, len(SENTENCES)).to(device)
+    parameters = [*actor.parameters(), *critic.parameters()]
+    optimizer = adamw(parameters, 3e-4, 1e-3, fused=device.type == "cuda")
+    while (gone := (time.monotonic() - begin) / seconds) < 1:
+        pick = torch.randint(len(mixture.spoken), (batch,), generator=generator, device=device)
+        rows = mixture.spoken[pick]
+        mission, state = mixture.sentence_after(rows), world.begin(latents[rows])
+        seen, said, left = [], [], [world.steps_to_go(state, mission)]
+        for _ in range(horizon):
+            with torch.no_grad():
+                odds = actor(state.latent, mission).softmax(1)
+                move = torch.multinomial(odds, 1, generator=generator)[:, 0]
+            seen.append(state.latent)
+            said.append(move)
+            state = world.imagine(state, move, generator)
+            left.append(world.steps_to_go(state, mission))
+        steps = torch.stack(left).clamp(0, model.config.steps.most)  # [horizon + 1, B]
+        saved = (steps[:-1] - steps[1:]).clamp(-3, 3)
+        gain, returns = torch.zeros_like(saved[0]), []
+        for t in reversed(range(horizon)):
+            gain = saved[t] + 0.8 * gain
+            returns.insert(0, gain)
+        z, task = torch.stack(seen).flatten(0, 1), mission.repeat(horizon)
+        gains, moves = torch.stack(returns).flatten(), torch.stack(said).flatten()
+        for part in torch.randperm(len(moves), device=device).chunk(4):
+            expected = critic(z[part], task[part])[:, 0]
+            advantage = (gains[part] - expected).detach()
+            advantage = advantage / advantage.std().clamp(min=1e-3)
+            logits = actor(z[part], task[part]).log_softmax(1)
+            chosen = logits.gather(1, moves[part][:, None])[:, 0]
+            entropy = -(logits.exp() * logits).sum(1).mean()
+            warm = min(1.0, rounds / 10)  # the critic first
+            loss = -warm * ((advantage * chosen).mean() + 0.01 * entropy)
+            loss = loss + F.smooth_l1_loss(expected, gains[part])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            for group in optimizer.param_groups:
+                group["lr"] = 3e-4 * max(0.05, 1 - gone)
+            optimizer.step()
+        rounds += 1
+        if rounds % 10 == 1:
+            paid = round(float(saved.sum(0).mean()), 3)
+            log("actor-critic", {"rounds": rounds, "steps saved": paid})
+    return actor.eval()
+
+
+@torch.no_grad()
+def inside(
+    model: UniSim, mixture: Mixture, latents: Tensor, policy: Reader | None, count: int = 512,
+    horizon: int = 24, seed: int = 21, domain: str = "babyai",
+) -> dict[str, float]:  # fmt: skip
+    """What a policy of missions reaches in dreams, by the reward and by its judge; None: at random.
+
+    A mission counts as done where, at any step of the dream, less than half a step is left.
+    Starts are held-out frames, each with a mission that was said there.
+    """
+    world = model.world({"domain": domain, "num_steps": 1})
+    device = mixture.device
+    generator = torch.Generator(device).manual_seed(seed)
+    rows = mixture.spoken_held_out
+    rows = rows[torch.randint(len(rows), (count,), generator=generator, device=device)]
+    mission, state = mixture.sentence_after(rows), world.begin(latents[rows])
+    least = {name: torch.full((count,), 99.0, device=device) for name in ("reward", "judge")}
+    for _ in range(horizon):
+        odds = torch.full((count, len(MOVES)), 1 / len(MOVES), device=device)
+        if policy is not None:
+            odds = policy(state.latent, mission).softmax(1)
+        move = torch.multinomial(odds, 1, generator=generator)[:, 0]
+        state = world.imagine(state, move, generator)
+        for name, best in least.items():
+            left = world.steps_to_go(state, mission, judge=name == "judge")
+            least[name] = torch.minimum(best, left)
+    return {name: round(float((best < 0.5).float().mean()), 4) for name, best in least.items()}
+
+
+@torch.no_grad()
+def long_ways(
+    model: UniSim, mixture: Mixture, latents: Tensor, seconds: float, batch: int,
+    horizon: int = 20, most: int = 200_000, domain: str = "fetch",
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Dreams of long straight ways, for hindsight: any later frame is a goal that was reached.
+
+    Returns:
+        Latents float16 ``[ways, horizon + 1, c, h, w]`` and motions ``[ways, horizon, A]``.
+    """
+    world, device = model.world({"domain": domain, "num_steps": 1}), mixture.device
+    generator = torch.Generator(device).manual_seed(31)
+    begin, kept, done = time.monotonic(), [], []
+    size = model.config.dimensions
+    while not kept or (time.monotonic() - begin < seconds and len(kept) * batch < most // horizon):
+        state = world.begin(latents[_any_frames(mixture, domain, batch, generator)])
+        motion = torch.zeros(batch, size, device=device)
+        ways, motions = [state.latent.half()], []
+        for t in range(horizon):
+            new = 2 * torch.rand(batch, size, generator=generator, device=device) - 1
+            turn = torch.rand(batch, 1, generator=generator, device=device) < (0.08 if t else 1.0)
+            motion = torch.where(turn, new, motion)
+            state = world.imagine(state, motion, generator)
+            ways.append(state.latent.half())
+            motions.append(motion)
+        kept.append(torch.stack(ways, 1))
+        done.append(torch.stack(motions, 1))
+    return torch.cat(kept), torch.cat(done)
+
+
+def hindsight_reacher(
+    model: UniSim, mixture: Mixture, latents: Tensor, ways: tuple[Tensor, Tensor], steps: int,
+    recorded: float = 0.5,
+) -> Reader:  # fmt: skip
+    """Imitates, from long dreamed ways and recorded short ones, what led to a later frame.
+
+    Args:
+        ways: of :func:`long_ways`.
+        steps: of training.
+        recorded: share of a batch that is recorded.
+    """
+    device, (kept, motions) = mixture.device, ways
+    generator = torch.Generator(device).manual_seed(9)
+    rows = _recorded_moves(model, mixture)
+    horizon = motions.shape[1]
+
+    def at_random(count: int, high: int) -> Tensor:
+        return torch.randint(high, (count,), generator=generator, device=device)
+
+    def loss(policy: Reader, pick: Tensor) -> Tensor:
+        few = int(recorded * len(pick))
+        first = rows[pick[:few] % len(rows)]
+        ahead = 1 + at_random(few, 8)
+        goal = latents[torch.minimum(first + ahead, mixture.end[first])]
+        way, t = pick[few:] % len(kept), at_random(len(pick) - few, horizon)
+        later = t + 1 + (torch.rand(len(t), generator=generator, device=device) * (horizon - t))
+        later = later.long().clamp(max=horizon)
+        here = torch.cat([latents[first], kept[way, t].float()])
+        there = torch.cat([goal, kept[way, later].float()])
+        wanted = torch.cat([mixture.motion_after(first), motions[way, t]])
+        return F.mse_loss(policy(here, goal=there).tanh(), wanted)
+
+    policy = Reader(latents.shape[1], latents.shape[2], model.config.dimensions).to(device)
+    return _fit(policy, steps, loss, 10**9, device)
+
+
+def _recorded_moves(model: UniSim, mixture: Mixture, domain: str = "fetch") -> Tensor:
+    """The numbers of frames to be trained on that a motion follows."""
+    number = model.config.number_of(domain)
+    everywhere = torch.arange(len(mixture), device=mixture.device)
+    good = (mixture.domain == number) & ~mixture.held_out & (everywhere < mixture.end)
+    return everywhere[good]
+
+
 # --- the rivals: cloned straight from the recording ---------------------------------------------
 
 
@@ -274,11 +439,7 @@ def clone_reacher(
     model: UniSim, mixture: Mixture, latents: Tensor, steps: int = 1500, within: int = 8
 ) -> Reader:
     """Imitates the recorded motions, each towards a frame up to ``within`` steps later."""
-    device = mixture.device
-    number = model.config.number_of("fetch")
-    everywhere = torch.arange(len(mixture), device=device)
-    good = (mixture.domain == number) & ~mixture.held_out & (everywhere < mixture.end)
-    rows = everywhere[good]
+    device, rows = mixture.device, _recorded_moves(model, mixture)
     generator = torch.Generator(device).manual_seed(8)
 
     def loss(policy: Reader, pick: Tensor) -> Tensor:

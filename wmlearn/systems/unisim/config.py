@@ -95,10 +95,12 @@ class StepsConfig:
 
     Attributes:
         channels: width of its convolutions.
+        layers: convolutions; how far a place sees is as many tiles.
         most: steps that count as far; distances are capped here.
     """
 
     channels: int = 48
+    layers: int = 5
     most: int = 24
 
 

@@ -29,7 +29,8 @@ class StepsToGo(nn.Module):
         super().__init__()
         self.config, width = config, config.channels
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, width, 3, padding=1) for a in (2 * channels, width, width)
+            nn.Conv2d(width if i else 2 * channels, width, 3, padding=1)
+            for i in range(config.layers)
         )
         self.task = nn.ModuleList(
             nn.Linear(text_dim, 2 * width) for _ in self.convolutions if text_dim
@@ -41,24 +42,26 @@ class StepsToGo(nn.Module):
         )  # fmt: skip
 
     def forward(self, latent: Tensor, goal: Tensor, task: Tensor | None = None) -> Tensor:
-        """log(1 + steps) ``[B]``.
+        """log(1 + steps) ``[B]``; nothing holds it above 0, and a little below means done.
 
         Args:
             latent: ``[B, c, h, w]``, how it looks now.
             goal: ``[B, c, h, w]``, how it shall look; 0 where a sentence says it.
             task: ``[B, D]``, the sentence; 0 where a picture says it.
         """
-        return F.softplus(self.features(latent, goal, task).squeeze(1))
+        return self.features(latent, goal, task).squeeze(1)
 
     def features(self, latent: Tensor, goal: Tensor, task: Tensor | None = None) -> Tensor:
         """What the head says, float32 ``[B, outputs]``; arguments as in :meth:`forward`."""
         x = torch.cat([latent, goal], dim=1)
+        if task is not None:
+            task = F.layer_norm(task, task.shape[-1:])  # 0 stays 0
         for i, layer in enumerate(self.convolutions):
-            x = layer(x)
+            y = layer(x)
             if self.task and task is not None:
                 scale, shift = self.task[i](task)[..., None, None].chunk(2, dim=1)
-                x = x * (1 + scale) + shift
-            x = F.silu(x)
+                y = y * (1 + scale) + shift
+            x = F.silu(y) + x if i else F.silu(y)
         return self.head(self.narrow(x).flatten(1)).float()
 
     def loss(self, latent: Tensor, goal: Tensor, task: Tensor | None, steps: Tensor) -> Tensor:
