@@ -239,7 +239,7 @@ def train_simulator(
             simulator = model.simulator.loss(latents[index], actions, weight, real, noise)
             losses = {"simulator": simulator}
             if heads:
-                losses["steps"] = steps_loss(model, mixture, latents, 2 * batch, noise)
+                losses["steps"] = steps_loss(model, mixture, latents, 4 * batch, noise)
         stretch.step(losses)
         beat()
         minute()

@@ -100,7 +100,7 @@ class StepsConfig:
     """
 
     channels: int = 48
-    layers: int = 5
+    layers: int = 7
     most: int = 24
 
 
