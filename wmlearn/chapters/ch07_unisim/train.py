@@ -152,7 +152,11 @@ def picture_errors(model: UniSim, mixture: Mixture, index: Tensor, noise: Device
         noise: of the latents.
     """
     frames, domain = mixture.frames[index], mixture.domain[index]
-    x, c, side = to_float(frames), model.config.autoencoder.latent_channels, model.config.latent_size
+    x, c, side = (
+        to_float(frames),
+        model.config.autoencoder.latent_channels,
+        model.config.latent_size,
+    )
     drawn, latents = model.autoencoder(x, noise.normal(len(index), c, side, side))
     weight = model.pixel_weights(frames, domain) * what_changes(mixture, index)
     with torch.no_grad():

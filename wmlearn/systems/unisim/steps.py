@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from wmlearn.systems.unisim.config import StepsConfig
 
-
 LOOKS = 4  # places that the head looks at
 
 
@@ -47,7 +46,9 @@ class StepsToGo(nn.Module):
             nn.Linear(128, 1),
         )  # fmt: skip
         row = torch.linspace(-1, 1, side)
-        self.register_buffer("place", torch.stack(torch.meshgrid(row, row, indexing="ij"))[None], persistent=False)
+        self.register_buffer(
+            "place", torch.stack(torch.meshgrid(row, row, indexing="ij"))[None], persistent=False
+        )
         self.place: Tensor
 
     def forward(self, latent: Tensor, goal: Tensor, task: Tensor | None = None) -> Tensor:
