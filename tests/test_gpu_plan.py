@@ -15,15 +15,15 @@ import gpu_plan
 
 PLAN = """
 [measure]
-systems = ["vjepa", "vjepa2-ac", "searched-policy"]
+systems = ["sora", "vjepa", "vjepa2-ac", "searched-policy"]
 tiers = ["smoke"]
-share = 0.15
+share = 0.25
 
 [[train]]
 name = "small"
 system = "genie"
 data = "{data}"
-share = 0.9
+share = 0.75
 options = {{ tier = "smoke", max_steps = 4 }}
 """
 
@@ -52,8 +52,9 @@ def test_a_plan_measures_trains_and_goes_on(recording, tmp_path, capsys):
     assert gpu_plan.main(command) == 0
     rows = (out / "throughput.md").read_text().splitlines()
     cells = {row.split(" | ")[0].strip("| "): row.split(" | ") for row in rows[2:]}
-    assert cells.keys() == {"vjepa", "vjepa2-ac", "searched-policy"}
+    assert cells.keys() == {"vjepa", "vjepa2-ac", "searched-policy", "sora"}
     assert float(cells["vjepa"][3]) > 0 and float(cells["vjepa2-ac"][3]) > 0
+    assert float(cells["sora"][3]) > 0  # which wants captions
     assert "by itself" in cells["searched-policy"][-1]  # its sentence, not a crash
     small = wm.load(out / "small")
     assert json.loads((out / "small/card.json").read_text())["steps"] == 4

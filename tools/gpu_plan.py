@@ -310,8 +310,13 @@ def _unpacked(folder: str | Path) -> Path:
 def _on_random_video(recipe, run, config, folder: Path):
     """The system, built for random episodes that it accepts, and one batch of them."""
     arms = tuple(f"gripper_{axis}" for axis in "xyz")
-    for space, names in ((Discrete(4), None), (Box(-1, 1, (3,), np.float32), arms)):
-        store = _random_episodes(folder / type(space).__name__, space, names, run)
+    kinds = (
+        (Discrete(4), None, None),
+        (Box(-1, 1, (3,), np.float32), arms, None),
+        (Discrete(4), None, "a red ball moves right"),
+    )
+    for number, (space, names, caption) in enumerate(kinds):
+        store = _random_episodes(folder / str(number), space, names, run, caption)
         try:
             module = recipe.build(recipe.complete(config, run, store))
         except ValueError as error:
@@ -325,7 +330,9 @@ def _on_random_video(recipe, run, config, folder: Path):
     raise refused
 
 
-def _random_episodes(folder: Path, space, names: tuple[str, ...] | None, run) -> EpisodeStore:
+def _random_episodes(
+    folder: Path, space, names: tuple[str, ...] | None, run, caption: str | None = None
+) -> EpisodeStore:
     size, length = run.image_size, run.clip_frames + 4
     extra = {} if names is None else {"state_names": names}
     writer = EpisodeWriter(folder, space, (3, size, size), env="random", **extra)
@@ -344,6 +351,10 @@ def _random_episodes(folder: Path, space, names: tuple[str, ...] | None, run) ->
                 None if names is None else rng.normal(size=(length + 1, 3)).astype(np.float32),
             )
         )
+    if caption is not None:
+        told = folder / "dataset.json"
+        info = json.loads(told.read_text(encoding="utf-8"))
+        told.write_text(json.dumps({**info, "captions": [caption] * 8}), encoding="utf-8")
     return EpisodeStore(folder)
 
 

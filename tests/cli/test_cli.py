@@ -43,8 +43,12 @@ STARTS = {
     "fit": ("from wmlearn import cli; cli.main(['fit', '--help'])", {"torch", "lightning"}),
     "world": (
         "import wmlearn as wm\n"
-        "for name in ('diamond-doom-basic', 'genie-coinrun', 'vjepa2-ac-fetch'):\n"
-        "    wm.load_world(name)",
+        "from wmlearn import hub\n"
+        "from wmlearn.systems import SYSTEMS\n"
+        "worlds = {system.name for system in SYSTEMS if system.network}\n"
+        "for name in hub.list_checkpoints():\n"
+        "    if hub.read_card(name)['system'] in worlds:\n"
+        "        wm.load_world(name)",
         {"lightning", "torchmetrics", "transformers", "torch._dynamo"},
     ),
 }

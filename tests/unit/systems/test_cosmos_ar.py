@@ -17,8 +17,8 @@ from wmlearn.systems.cosmos_ar import (
     SamplerConfig,
     Transformer,
 )
+from wmlearn.systems.cosmos_ar.network import choose
 from wmlearn.systems.cosmos_ar.recipe import RECIPE, SHIPPED, SMOKE
-from wmlearn.systems.cosmos_ar.system import choose
 from wmlearn.systems.cosmos_ar.transformer import places, rotary_3d
 
 CONFIG = replace(SMOKE, image_size=32, max_steps=10)

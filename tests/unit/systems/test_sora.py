@@ -15,8 +15,9 @@ from wmlearn.envs.scenes.captions import captions
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.text import UnknownWord
 from wmlearn.systems.sora.config import LARGE, SoraConfig
+from wmlearn.systems.sora.network import PREDICTIONS
 from wmlearn.systems.sora.recipe import LAPTOP, RECIPE, SHIPPED, SMOKE
-from wmlearn.systems.sora.system import PREDICTIONS, Sora
+from wmlearn.systems.sora.system import Sora
 
 SMALL = replace(SMOKE, image_size=(32, 32), max_steps=100)
 

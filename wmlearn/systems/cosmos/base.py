@@ -1,57 +1,32 @@
-"""What Cosmos's two families share: a causal tokenizer, how it is trained, and whose turn it is."""
+"""What Cosmos's two families share in training: the tokenizer's loss, and whose turn it is."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
 from wmlearn.nn.autoencoder import color_bins, rare_color_weights
-from wmlearn.nn.causal_video import CausalVideoTokenizer
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float
 from wmlearn.recipes.optim import Schedule, adamw, only_within, scheduled, warmup_cosine
 from wmlearn.recipes.turns import Turns
-from wmlearn.world import World
 
 
-class OverTokenizer(Turns, L.LightningModule):
-    """A tokenizer, and one model of what it gives: trained one after the other.
+class OverTokenizer(Turns):
+    """How an ``OverTokenizerNetwork`` learns in a ``LightningModule``: one part after the other.
 
-    A subclass names the model's attribute, and its config's, in ``part``, builds it and gives its
-    loss.
-
-    Args:
-        config: has ``tokenizer`` and all that the optimizer asks for, as ``CosmosConfig``.
+    A subclass gives the loss of the model; its config has all that the optimizer asks for, as
+    ``CosmosConfig``.
     """
 
     part: str
 
-    def __init__(self, config: Any) -> None:
-        super().__init__()
-        self.config = config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.tokenizer = CausalVideoTokenizer(config.tokenizer)
-            setattr(self, self.part, self.build_model())
-        self.register_buffer("color_weights", torch.ones(4096))
-
     @property
     def parts(self) -> tuple[str, ...]:
         return "tokenizer", self.part
-
-    @property
-    def action_dim(self) -> int:
-        """Numbers of an action; 0 for a model without."""
-        return getattr(self.config, self.part).action_dim
-
-    def build_model(self) -> nn.Module:
-        """The model of what the tokenizer gives."""
-        raise NotImplementedError
 
     def model_loss(self, clip: Clip, noise: SampleNoise) -> Tensor:
         """Its loss on one batch."""
@@ -106,28 +81,6 @@ class OverTokenizer(Turns, L.LightningModule):
         bins = color_bins(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
         return self.color_weights[bins].unsqueeze(2)
 
-    def actions_of(self, actions: Tensor, latents: int) -> Tensor | None:
-        """Actions between frames -> those that led to each latent.
-
-        The frames of a latent come of as many actions, and the network sees them all: an action
-        that changes inside a chunk takes effect at its own frame. The first latent is one picture,
-        which nothing led to: there they are 0.
-
-        Args:
-            actions: ``[B, T - 1, action_dim]``, from the first frame of the first latent on.
-            latents: t; what is missing at the end is 0.
-
-        Returns:
-            ``[B, t, A]``; None for a model without actions.
-        """
-        if not self.action_dim:
-            return None
-        ratio = self.config.tokenizer.time_ratio
-        whole = actions.new_zeros(len(actions), latents * ratio, actions.shape[-1])
-        kept = actions[:, : (latents - 1) * ratio]
-        whole[:, ratio : ratio + kept.shape[1]] = kept
-        return whole.unflatten(1, (latents, ratio)).flatten(2)
-
     def windows(self, length: int, latents: int, uniform: Tensor) -> Tensor:
         """Where in clips of ``latents`` latents a sequence of ``length`` lies.
 
@@ -180,23 +133,3 @@ class OverTokenizer(Turns, L.LightningModule):
             if part not in turn:
                 getattr(self, part).zero_grad(set_to_none=True)
         nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
-
-
-def opening(world: World, context: Clip) -> Clip:
-    """The last ``context_frames`` of a real clip with actions, on the world's device.
-
-    Raises:
-        ValueError: the clip has no actions, is of another size, or too short.
-    """
-    context.require("actions")
-    if tuple(context.frames.shape[2:]) != world.frame_shape:
-        raise ValueError(
-            f"This world dreams frames of shape {world.frame_shape}, but the context's are "
-            f"{tuple(context.frames.shape[2:])}; record or resize to the same size."
-        )
-    if context.length < world.context_frames:
-        raise ValueError(
-            f"This world needs {world.context_frames} frames to start from; the context has "
-            f"{context.length}."
-        )
-    return context.time(context.length - world.context_frames, context.length).to(world.device)

@@ -6,9 +6,7 @@ latents that follow (section 5.1), here with actions, as in the post-training of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+import lightning as L
 import torch
 from torch import Tensor
 
@@ -17,50 +15,15 @@ from wmlearn.metrics import psnr
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.cosmos.base import OverTokenizer
-from wmlearn.systems.cosmos.config import CosmosConfig, SamplerConfig
-from wmlearn.systems.cosmos.denoiser import Denoiser
-from wmlearn.world import World, WorldModel
+from wmlearn.systems.cosmos.network import CosmosNetwork
 
 
-class Cosmos(OverTokenizer, WorldModel):
+class Cosmos(OverTokenizer, CosmosNetwork, L.LightningModule):
     """Tokenizer, and the diffusion model of its latents.
 
     Args:
         config: all numbers; ``wmlearn.systems.cosmos.PAPER_7B`` is the paper's.
     """
-
-    part = "denoiser"
-    Sampler = SamplerConfig
-
-    def __init__(self, config: CosmosConfig) -> None:
-        super().__init__(config)
-        # Latents are diffused with the deviation sigma_data; their scale is measured once.
-        c = config.tokenizer.latent_channels
-        self.register_buffer("latent_mean", torch.zeros(c))
-        self.register_buffer("latent_std", torch.ones(c))
-
-    def build_model(self) -> Denoiser:
-        return Denoiser(self.config)
-
-    # --- frames and latents ----------------------------------------------------------------------
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """uint8 ``[B, T, C, H, W]``, T = 1 + a multiple of the ratio -> ``[B, t, c, h, w]``."""
-        return self.scaled(self.tokenizer.encode(to_float(frames)))
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents ``[B, t, c, h, w]`` -> video ``[B, T, C, H, W]``, about in [-1, 1]."""
-        return self.tokenizer.decode(self.unscaled(latents))
-
-    def scaled(self, z: Tensor) -> Tensor:
-        """Latents of the tokenizer -> those that are diffused."""
-        factor = self.config.denoiser.sigma_data / self.latent_std
-        return (z - _channels(self.latent_mean)) * _channels(factor)
-
-    def unscaled(self, z: Tensor) -> Tensor:
-        """The inverse."""
-        factor = self.latent_std / self.config.denoiser.sigma_data
-        return z * _channels(factor) + _channels(self.latent_mean)
 
     @torch.no_grad()
     def measure_scale(self, z: Tensor) -> None:
@@ -130,18 +93,3 @@ class Cosmos(OverTokenizer, WorldModel):
             "val/psnr_copy": psnr(copied, real).mean(),
         }
         self.log_dict(metrics, batch_size=len(clip), sync_dist=True)
-
-    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
-        """The learned world, to be driven in (a :class:`CosmosWorld`).
-
-        Args:
-            sampler: how frames are drawn, or what differs from the config's own way:
-                ``{"num_steps": 2}``.
-        """
-        from wmlearn.systems.cosmos.world import CosmosWorld
-
-        return CosmosWorld(self, sampler)
-
-
-def _channels(x: Tensor) -> Tensor:
-    return x.view(-1, 1, 1)

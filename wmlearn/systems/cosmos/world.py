@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from wmlearn.data.clip import Clip
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_uint8
-from wmlearn.systems.cosmos.base import opening
 from wmlearn.systems.cosmos.config import SamplerConfig
-from wmlearn.systems.cosmos.system import Cosmos
+from wmlearn.systems.cosmos.network import CosmosNetwork, opening
 from wmlearn.world import Step, World, choose_sampler
 
 
@@ -56,7 +55,7 @@ class CosmosWorld(World):
     action_a_frame = True
 
     def __init__(
-        self, system: Cosmos, sampler: SamplerConfig | Mapping[str, Any] | None = None
+        self, system: CosmosNetwork, sampler: SamplerConfig | Mapping[str, Any] | None = None
     ) -> None:
         config = system.config
         if not config.denoiser.action_dim:
@@ -117,9 +116,9 @@ class CosmosWorld(World):
         )
 
 
-def _for_play(system: Cosmos) -> Cosmos:
+def _for_play(system: CosmosNetwork) -> CosmosNetwork:
     """Weights in the type that play computes with, where it is fast."""
-    if not bfloat16_is_fast(system.device):
+    if not bfloat16_is_fast(system.latent_mean.device):
         return system
     system = copy.deepcopy(system)
     for module in system.modules():  # noise levels and norms stay exact

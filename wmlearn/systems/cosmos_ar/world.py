@@ -13,9 +13,9 @@ from torch import Tensor
 
 from wmlearn.data.clip import Clip
 from wmlearn.pixels import to_uint8
-from wmlearn.systems.cosmos.base import opening
+from wmlearn.systems.cosmos.network import opening
 from wmlearn.systems.cosmos_ar.config import SamplerConfig
-from wmlearn.systems.cosmos_ar.system import CosmosAR
+from wmlearn.systems.cosmos_ar.network import CosmosARNetwork
 from wmlearn.world import Step, World, choose_sampler
 
 
@@ -52,7 +52,7 @@ class CosmosARWorld(World):
     action_a_frame = True
 
     def __init__(
-        self, system: CosmosAR, sampler: SamplerConfig | Mapping[str, Any] | None = None
+        self, system: CosmosARNetwork, sampler: SamplerConfig | Mapping[str, Any] | None = None
     ) -> None:
         config = system.config
         if not config.transformer.action_dim:

@@ -1,4 +1,4 @@
-"""Sora as a LightningModule: what is trained, when, and with which loss; and how a video is drawn.
+"""Sora as a LightningModule: what is trained, when, and with which loss.
 
 Brooks, Peebles et al. 2024, as far as the report goes: a network compresses video, a diffusion
 transformer on spacetime patches of the compressed video predicts the clean patches, words condition
@@ -11,8 +11,6 @@ Shapes: B videos, T frames, L words, C x H x W a frame, c x h x w its latent.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import lightning as L
 import torch
@@ -21,31 +19,18 @@ from torch import Tensor, nn
 from wmlearn.data.clip import Clip
 from wmlearn.metrics import psnr
 from wmlearn.nn import diffusion
-from wmlearn.nn.autoencoder import KLAutoencoder, reconstruction_errors
+from wmlearn.nn.autoencoder import reconstruction_errors
 from wmlearn.nn.noise import SampleNoise
-from wmlearn.nn.text import Vocabulary, WordEncoder
-from wmlearn.nn.video_transformer import VideoTransformer
-from wmlearn.pixels import to_float, to_uint8
+from wmlearn.pixels import to_float
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
 from wmlearn.recipes.turns import Turns
-from wmlearn.systems.sora.config import SamplerConfig, SoraConfig
-from wmlearn.world import World, WorldModel
+from wmlearn.systems.sora.network import SoraNetwork
 
 PARTS = ("autoencoder", "video")
-NOISIEST = (
-    0.999  # where the sampler starts; at 1 a prediction of the noise says nothing of the data
-)
 LEAST_LEVEL = 0.1  # of the flow's weight 1 / t^2
 
-PREDICTIONS = {
-    "x": diffusion.XPrediction(diffusion.RectifiedFlow()),
-    "flow": diffusion.FlowPrediction(),
-    "eps": diffusion.EpsilonPrediction(diffusion.RectifiedFlow()),
-    "v": diffusion.VPrediction(diffusion.Cosine()),
-}
 
-
-class Sora(Turns, L.LightningModule, WorldModel):
+class Sora(Turns, SoraNetwork, L.LightningModule):
     """Autoencoder of frames, encoder of words, and a transformer that takes noise off videos.
 
     Args:
@@ -53,38 +38,6 @@ class Sora(Turns, L.LightningModule, WorldModel):
     """
 
     parts = PARTS
-
-    def __init__(self, config: SoraConfig) -> None:
-        super().__init__()
-        self.config = config
-        text = config.text
-        self.vocabulary = Vocabulary(text.words, text.length)
-        self.prediction = PREDICTIONS[config.prediction]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.autoencoder = KLAutoencoder(config.autoencoder) if config.autoencoder else None
-            self.words = WordEncoder(
-                len(self.vocabulary), text.length, text.dim, text.depth, text.heads
-            )
-            self.transformer = VideoTransformer(config.transformer)
-        # Latents are diffused with unit variance, channel by channel; the scale is measured once.
-        self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
-        self.register_buffer("latent_std", torch.full((config.latent_channels,), 0.5))
-
-    # --- frames and latents -----------------------------------------------------------------------
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """uint8 ``[*, C, H, W]`` -> scaled latents ``[*, c, h, w]``."""
-        x = to_float(frames.flatten(0, -4))
-        z = self.autoencoder.encode(x).mean if self.autoencoder else x
-        z = (z - _channels(self.latent_mean)) / _channels(self.latent_std)
-        return z.unflatten(0, frames.shape[:-3])
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents ``[*, c, h, w]`` -> uint8 ``[*, C, H, W]``."""
-        z = latents.flatten(0, -4) * _channels(self.latent_std) + _channels(self.latent_mean)
-        x = self.autoencoder.decode(z).float() if self.autoencoder else z
-        return to_uint8(x).unflatten(0, latents.shape[:-3])
 
     @torch.no_grad()
     def measure_scale(self, frames: Tensor) -> None:
@@ -176,89 +129,6 @@ class Sora(Turns, L.LightningModule, WorldModel):
         if self.global_step == math.ceil(self._span("video")[0]):
             self.measure_scale(self._of_all_processes(batch.frames).flatten(0, 1))
 
-    # --- drawing a video --------------------------------------------------------------------------
-
-    def denoise(
-        self, z: Tensor, level: Tensor, text: Tensor | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        """The estimate of the clean latents ``[B, T, c, h, w]``; level ``[B, T]``."""
-        output = self.transformer(z, self.prediction.c_noise(level), text=text, text_mask=mask)
-        return self.prediction.x_hat(output.float(), z, level)
-
-    @torch.no_grad()
-    def sample(
-        self,
-        noise: Tensor,
-        numbers: Tensor,
-        given: Tensor | None = None,
-        sampler: SamplerConfig | None = None,
-    ) -> Tensor:
-        """Videos from words, and from their first frames where those are given.
-
-        Args:
-            noise: standard normal ``[B, T, c, h, w]``; all the randomness there is.
-            numbers: int64 ``[B, L]``, the words; 0 for none.
-            given: ``[B, k, c, h, w]``, the first k frames' latents; None for none.
-            sampler: how; by default the config's own way.
-
-        Returns:
-            Latents ``[B, T, c, h, w]``; the given frames are in them as they came.
-        """
-        sampler = sampler or self.config.sampler
-        text, mask = self.words(numbers)
-        levels = diffusion.linear_schedule(sampler.num_steps, NOISIEST)
-        levels = diffusion.shifted(levels, sampler.shift)[:, None].repeat(1, noise.shape[1])
-        z = self.prediction.path.sigma(levels[0, :1]).item() * noise
-        if given is not None:
-            z = torch.cat([given, z[:, given.shape[1] :]], dim=1)
-            levels[:, : given.shape[1]] = 0.0
-        if sampler.guidance == 1:
-
-            def denoise(z: Tensor, level: Tensor) -> Tensor:
-                return self.denoise(z, level, text, mask)
-        else:
-            both, masks = text.repeat(2, 1, 1), torch.cat([mask, torch.zeros_like(mask)])
-
-            def denoise_both(z: Tensor, level: Tensor) -> Tensor:
-                return self.denoise(z, level, both, masks)
-
-            denoise = diffusion.guided(denoise_both, sampler.guidance)
-        return diffusion.sample(denoise, self.prediction.path, z, levels)
-
-    def generate(
-        self,
-        texts: Sequence[str],
-        first: Tensor | None = None,
-        generator: torch.Generator | None = None,
-        sampler: SamplerConfig | Mapping[str, Any] | None = None,
-        frames: int | None = None,
-    ) -> Tensor:
-        """A video for each text: uint8 ``[B, T, C, H, W]``.
-
-        Args:
-            texts: B sentences; an empty one asks for anything.
-            first: uint8 ``[B, k, C, H, W]``, frames that the videos begin with.
-            generator: of the noise.
-            sampler: how, or what differs from the config's own way.
-            frames: T; by default the config's.
-
-        Raises:
-            UnknownWord: a word that the model has never read.
-        """
-        from wmlearn.world import choose_sampler
-
-        config = self.config
-        numbers = self.vocabulary.encode(texts).to(self.device)
-        shape = len(texts), frames or config.frames, config.latent_channels, *config.latent_size
-        source = generator.device if generator is not None else self.device
-        noise = torch.randn(shape, generator=generator, device=source).to(self.device)
-        given = None if first is None else self.encode(first.to(self.device))
-        latents = self.sample(noise, numbers, given, choose_sampler(config.sampler, sampler))
-        drawn = self.decode(latents)
-        if first is None:
-            return drawn
-        return torch.cat([first.to(self.device), drawn[:, first.shape[1] :]], dim=1)
-
     # --- validation and optimizer -----------------------------------------------------------------
 
     def validation_step(self, batch: Clip, batch_idx: int) -> None:
@@ -305,24 +175,8 @@ class Sora(Turns, L.LightningModule, WorldModel):
         first = (self.autoencoder,) if self.autoencoder else ()
         return first, (self.words, self.transformer)
 
-    Sampler = SamplerConfig
-
-    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
-        """The learned world, which is told in words what to show (a :class:`SoraWorld`).
-
-        Args:
-            sampler: how a video is drawn, or what differs from the config's own way.
-        """
-        from wmlearn.systems.sora.world import SoraWorld
-
-        return SoraWorld(self, sampler)
-
 
 def _one_each(frames: Tensor, noise: SampleNoise) -> Tensor:
     """One random frame of each clip ``[B, T, ...]``: ``[B, 1, ...]``."""
     one = noise.integers(frames.shape[1])
     return frames[torch.arange(len(frames), device=frames.device), one][:, None]
-
-
-def _channels(x: Tensor) -> Tensor:
-    return x.view(-1, 1, 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from wmlearn.data.clip import Clip
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.systems.sora.config import SamplerConfig
-from wmlearn.systems.sora.system import Sora
+from wmlearn.systems.sora.network import SoraNetwork
 from wmlearn.world import PromptedWorld, Step, choose_sampler
 
 
@@ -44,7 +44,7 @@ class SoraWorld(PromptedWorld):
     predicts_reward = False
 
     def __init__(
-        self, system: Sora, sampler: SamplerConfig | Mapping[str, Any] | None = None
+        self, system: SoraNetwork, sampler: SamplerConfig | Mapping[str, Any] | None = None
     ) -> None:
         config = system.config
         self.sampler = choose_sampler(config.sampler, sampler)
