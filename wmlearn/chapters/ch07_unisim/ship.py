@@ -25,27 +25,21 @@ from safetensors.torch import save_file
 from torch import nn
 
 from wmlearn import hub
-from wmlearn.chapters.ch07_unisim import ablations, control, policies, train
+from wmlearn.chapters.ch07_unisim import ablations, control, policies, reachers, train
 from wmlearn.chapters.ch07_unisim.mixture import DOMAINS, Mixture
 from wmlearn.chapters.ch07_unisim.record import Recording, load
 from wmlearn.files import write_whole
-from wmlearn.systems.unisim.config import SimulatorConfig, UniSimConfig
+from wmlearn.systems.unisim.config import UniSimConfig
 from wmlearn.systems.unisim.recipe import LAPTOP, SHIPPED, SMOKE
 from wmlearn.systems.unisim.system import UniSim
 
-SHARES = {"autoencoder": 0.22, "simulator": 0.46, "mover": 0.1, "reacher": 0.08, "ablations": 0.12}
+SHARES = {
+    "autoencoder": 0.16, "simulator": 0.4, "heads": 0.09, "mover": 0.12, "improved": 0.05,
+    "reacher": 0.08, "ablations": 0.1,
+}  # fmt: skip
 CORE = replace(
     SHIPPED,
-    simulator=SimulatorConfig(
-        frames=8,
-        dim=128,
-        layers=4,
-        heads=4,
-        past_share=0.7,
-        first_share=0.9,
-        alternating=0.7,
-        change_weight=20.0,
-    ),
+    simulator=replace(SHIPPED.simulator, frames=8, dim=128, layers=4, heads=4, past_share=0.7),
 )
 SIZES = {"smoke": SMOKE, "laptop": LAPTOP, "core": CORE, "shipped": SHIPPED}
 
@@ -131,6 +125,7 @@ def ship(
         model, mixture, latents, weights, run.time_for("simulator"), batch, run.log,
         lambda: run.keep(model, 0),
     )  # fmt: skip
+    train.train_heads(model, mixture, latents, run.time_for("heads"), 8 * batch, run.log)
     run.keep(model, report["step"])
     for steps in (1, 2):
         found, strips = control.measure(model, mixture, batch, {"num_steps": steps})
@@ -158,16 +153,26 @@ def train_policies(
         run.keep_policy("mover-clone", mover)
         run.log("mover's clone", {"moves": moves})
         time_for = run.time_for("mover")
-        run.keep_policy(
-            "mover", policies.train_mover(model, mixture, latents, time_for, 2 * batch, run.log)
+        searched = policies.train_mover(model, mixture, latents, time_for, 2 * batch, run.log)
+        run.keep_policy("mover-search", searched)
+        better = policies.improve_mover(
+            model, mixture, latents, run.time_for("improved"), 2 * batch, run.log, searched
         )
+        run.keep_policy("mover", better)
+        for name, policy in {"random": None, "clone": mover, "improved": better}.items():
+            run.log(f"inside, {name}", policies.inside(model, mixture, latents, policy, batch))
     if "fetch" in names:
-        clone = policies.clone_reacher(model, mixture, latents, clones)
+        clone = reachers.clone_reacher(model, mixture, latents, clones)
         run.keep_policy("reacher-clone", clone)
+        short = reachers.clone_reacher(model, mixture, latents, clones, within=4)
+        run.keep_policy("reacher-short", short)
         time_for = run.time_for("reacher")
+        ways = reachers.long_ways(model, mixture, latents, time_for / 4, batch)
+        long = reachers.hindsight_reacher(model, mixture, latents, ways, clones)
+        run.keep_policy("reacher-long", long)
         run.keep_policy(
             "reacher",
-            policies.train_reacher(model, mixture, latents, time_for, batch, run.log, clone),
+            reachers.train_reacher(model, mixture, latents, 0.75 * time_for, batch, run.log, clone),
         )
 
 
