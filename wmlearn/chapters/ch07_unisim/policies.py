@@ -27,6 +27,7 @@ from wmlearn.systems.unisim.steps import StepsToGo
 from wmlearn.systems.unisim.system import UniSim
 from wmlearn.systems.unisim.world import UniSimState, UniSimWorld
 
+BATCH = 256  # of the clones
 DEPTH = 2  # moves that BabyAI's search looks ahead
 
 
@@ -290,7 +291,7 @@ def fit(policy: Reader, steps: int, loss: Callable, count: int, device) -> Reade
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * (1 - step / steps)
-        value = loss(policy, torch.randint(count, (256,), generator=generator, device=device))
+        value = loss(policy, torch.randint(count, (BATCH,), generator=generator, device=device))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()

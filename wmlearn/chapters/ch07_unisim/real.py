@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from wmlearn import hub
+from wmlearn.chapters.ch07_unisim.control import told
 from wmlearn.chapters.ch07_unisim.policies import Reader
 from wmlearn.data.clip import Clip
 from wmlearn.envs import make
@@ -175,8 +176,8 @@ def measured(
     for name, policy in movers.items() if "babyai" in only else ():
         act = random_mover if policy is None else mover(model, policy)
         inside = dream_babyai(model, policy, min(64, episodes))
-        row = {"outside": vars(play_babyai(act, episodes))}
-        row |= {f"inside, by the {by}": vars(share) for by, share in inside.items()}
+        row = {"outside": told(play_babyai(act, episodes))}
+        row |= {f"inside, by the {by}": told(share) for by, share in inside.items()}
         found.setdefault("babyai", {})[name] = row
         print(name, row, flush=True)
     arms = {"random": None} | {
@@ -187,12 +188,12 @@ def measured(
     successes, last = {}, {}
     for name, arm in arms.items() if "fetch" in only else ():
         share, distance, successes[name], last[name] = play_fetch(arm, episodes)
-        row = {"within 5 cm": vars(share), "centimeters": vars(distance)}
+        row = {"within 5 cm": told(share), "centimeters": told(distance)}
         if name not in ("random", "reacher-clone") and "reacher-clone" in successes:
             gain = successes[name] - successes["reacher-clone"]
             nearer = last[name] - last["reacher-clone"]
-            row["more often than the clone"] = vars(mean_estimate(gain))
-            row["centimeters beyond the clone"] = vars(mean_estimate(nearer))
+            row["more often than the clone"] = told(mean_estimate(gain))
+            row["centimeters beyond the clone"] = told(mean_estimate(nearer))
         found.setdefault("fetch", {})[name] = row
         print(name, row, flush=True)
     return found
