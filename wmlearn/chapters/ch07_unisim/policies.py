@@ -44,7 +44,7 @@ class Reader(nn.Module):
     def __init__(self, channels: int, side: int, outputs: int, tasks: int = 0) -> None:
         super().__init__()
         self.task = nn.Embedding(tasks, 64) if tasks else None
-        self.body = StepsToGo(StepsConfig(channels=64), channels, side, 64 if tasks else 0)
+        self.body = StepsToGo(StepsConfig(), channels, side, 64 if tasks else 0)
         self.body.head[-1] = nn.Linear(128, outputs)
 
     def forward(

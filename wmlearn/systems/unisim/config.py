@@ -99,8 +99,8 @@ class StepsConfig:
         most: steps that count as far; distances are capped here.
     """
 
-    channels: int = 48
-    layers: int = 7
+    channels: int = 32
+    layers: int = 6
     most: int = 24
 
 
