@@ -324,9 +324,8 @@ def main(arguments: list[str] | None = None) -> None:
         tables["control"] = lambda: controls(model, mixture)
         tables["sentences"] = lambda: moves_and_missions(model, mixture)
     found = json.loads(args.out.read_text()) if args.out.is_file() else {}
-    for name, table in tables.items():
-        if args.only and name not in args.only:
-            continue
+    for name in args.only or tables:
+        table = tables[name]
         begin = time.monotonic()
         found[name] = table()
         print(
