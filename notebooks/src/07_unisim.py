@@ -635,12 +635,12 @@ table_of(own)
 
 # %%
 card = wm.hub.read_card(NAME)
-Markdown(f"The autoencoder was trained for {card['autoencoder']['steps']:,} steps of "
-         f"{card['autoencoder']['batch_size']} frames, in "
-         f"{card['autoencoder']['minutes']:.1f} minutes of a GPU "
-         f"({card['autoencoder']['hardware']}); the simulator and both models of what is left "
-         f"for {card['steps']:,} steps of {card['batch_size']} clips, in {card['minutes']:.0f} "
-         "minutes of one CPU core that it shared with other work.")
+eyes, more = card["autoencoder"], card["autoencoder"]["then"]
+Markdown(f"The autoencoder was trained for {eyes['steps']:,} steps of {eyes['batch_size']} "
+         f"frames, in {eyes['minutes']:.1f} minutes of a GPU ({eyes['hardware']}), and with "
+         f"section 3.6's weights for {more['steps']:,} steps of {more['batch_size']} on one CPU "
+         f"core; the simulator for {card['steps']:,} steps of 16 to {card['batch_size']} clips, "
+         f"in {card['minutes']:.0f} minutes of one core that it shared with other work.")
 
 # %% [markdown]
 # The same frames, three formats. **Look for** the place where dream and truth part.
