@@ -671,9 +671,9 @@ wm.viz.strip(rows, [f"+{t + 1}" for t in range(6)],
              alt="Six frames ahead in BabyAI, Fetch and DOOM: real frames over dreamed ones.")
 
 # %% [markdown]
-# The arm goes where it is told and grows soft; DOOM's wall and gun stay while its texture blurs; in the room the
-# things stay, and the red ones grow faint. A draw in one pass is a mean over what might come: blur is what a world
-# looks like that is not sure.
+# In the room the triangle turns and walks as it is told for three steps; at the fourth it has become a red thing, and
+# is lost. The arm goes where it is told and grows soft; DOOM's gun stays while its walls blur. A draw in one pass is
+# a mean over what might come: blur is what a world looks like that is not sure.
 #
 # ## 5.1 · Does each format steer?
 #
@@ -840,7 +840,8 @@ wm.viz.strip({"real": clip.frames[0, CONTEXT:], "through the autoencoder":
              alt="A room for eight steps: real, through the autoencoder alone, dreamed.")
 
 # %% [markdown]
-# TEXT72
+# The autoencoder shows the triangle as it is, in every frame. The dream draws a little of every step that might be
+# meant; then a triangle elsewhere, and red on other things.
 #
 # The table asks how often a program that knows the triangle's four looks finds the right place *and*
 # direction: in the dream after one step, and, as the most that a dream could reach, in the real frame that has
@@ -856,7 +857,10 @@ for name, row in tables["impossible"].items():
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# TEXT72b
+# A turn is right in every room, and in four of five nothing moves where something stands in the way, which nobody
+# has told it but the recording. A mission's step is right in two of five, little more than a guess among
+# three moves; and a mission whose thing is not there moves the triangle *always*. An impossible action gets an
+# invented result: this simulator never says no.
 #
 # ## 7.3 · Forgetting beyond the window
 
