@@ -51,7 +51,7 @@ class StepsToGo(nn.Module):
         return F.softplus(self.features(latent, goal, task).squeeze(1))
 
     def features(self, latent: Tensor, goal: Tensor, task: Tensor | None = None) -> Tensor:
-        """What the head says, float32 ``[B, outputs]``; arguments as in :meth:`forward`."""
+        """Output of the head, float32 ``[B, outputs]``; arguments as in :meth:`forward`."""
         x = torch.cat([latent, goal], dim=1)
         for i, layer in enumerate(self.convolutions):
             x = layer(x)
