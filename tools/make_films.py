@@ -252,12 +252,50 @@ def car() -> dict:
     )
 
 
+def three_worlds() -> dict:
+    """Held-out stretches of UniSim's three worlds, each dreamed on under actions of its format."""
+    name = "unisim-three-worlds"
+    from wmlearn.chapters.ch07_unisim.control import CONTEXT, dream
+    from wmlearn.chapters.ch07_unisim.mixture import Mixture
+    from wmlearn.chapters.ch07_unisim.record import load
+
+    system = wm.load(name)
+    recordings = load(wm.hub.find(name) / "clips.npz")
+    mixture = Mixture(recordings, system.config, all_held_out=("fetch", "doom", "passive"))
+    draws, parts = torch.Generator().manual_seed(2), []
+    kinds = {"fetch": ("motions", 20), "doom": ("keys", 16), "babyai": ("sentences", 8)}
+    for domain, (kind, length) in kinds.items():
+        batch = mixture.draw(2, CONTEXT + length, draws, True, {domain: 1.0}, whole=True)
+        clip = mixture.clip(batch)
+        dreamed = dream(system.world({"domain": domain}), clip, clip.actions)
+        names = system.config.domains[system.config.number_of(domain)].actions
+        for row in range(len(clip)):
+            feet = [f"{domain}: {kind}"] * length
+            if names:
+                done = clip.actions[row, CONTEXT - 1 :][:length].tolist()
+                feet = [f"{domain}: {_key(names[number])}" for number in done]
+            panels = {"real": (clip.frames[row, CONTEXT:], REAL), "dream": (dreamed[row], DREAM)}
+            parts.append(_film(panels, feet))
+    return dict(
+        name=name,
+        frames=torch.cat(parts),
+        fps=6,
+        caption="Three worlds in one network, each told in its own way what is done: an arm by "
+        "motions, DOOM by keys, a room of tiles by sentences. Left the real one, right UniSim's "
+        "dream from four frames and the same actions.",
+        alt="Two screens side by side, a real world and UniSim's dream of it: a robot arm over a "
+        "table that is moved by numbers, a room in DOOM by keys, and a board of colored things by "
+        "sentences. The arm goes where it is told and grows soft.",
+    )
+
+
 MAKERS = {
     "cosmos-driving": car,
     "diamond-doom-basic": diamond,
     "gamengen-doom": gamengen,
     "genie-coinrun": genie,
     "sora-scenes": sentences,
+    "unisim-three-worlds": three_worlds,
     "vjepa-metaworld": mask,
     "vjepa2-ac-fetch": arm,
 }

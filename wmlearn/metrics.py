@@ -158,7 +158,7 @@ def _gaussian(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def code_counts(codes: Tensor, num_codes: int) -> Tensor:
-    """How often each code occurs: int64 ``[...]`` -> float32 ``[K]``."""
+    """Frequency of each code: int64 ``[...]`` -> float32 ``[K]``."""
     counts = torch.zeros(num_codes, device=codes.device)
     flat = codes.flatten()
     return counts.index_add_(0, flat, torch.ones_like(flat, dtype=torch.float32))

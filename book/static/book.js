@@ -28,9 +28,20 @@
       typeof value === "string" && names[value] ? color(names[value]) : value);
   };
 
+  // The legend below a figure takes as many lines as its names need on this page.
+  const roomy = (plot, spec, made) => {
+    const names = spec.data.filter((t) => t.showlegend !== false && t.name).map((t) => t.name.length);
+    if (!names.length || spec.layout.scene) return made;
+    const columns = Math.max(1, Math.floor((plot.clientWidth - 80) / (75 + 8 * Math.max(...names))));
+    const bottom = 70 + 23 * Math.ceil(names.length / columns);
+    const small = plot.clientWidth < 600;
+    return { ...made, height: (small ? 330 : 400) + bottom,
+      margin: { ...spec.layout.margin, b: bottom, ...(small ? { l: 48, r: 8 } : {}) } };
+  };
+
   const draw = () => plots.forEach((plot) => {
     const spec = plot.spec ??= JSON.parse(plot.nextElementSibling.textContent);
-    window.Plotly.react(plot, recolor(spec.data), layout(spec), { displayModeBar: false, responsive: true })
+    window.Plotly.react(plot, recolor(spec.data), roomy(plot, spec, layout(spec)), { displayModeBar: false, responsive: true })
       .then(() => plot.setAttribute("data-drawn", root.dataset.theme || "light"));
   });
 
@@ -39,6 +50,8 @@
     script.src = `${root.dataset.content_root}_static/plotly.min.js`;
     script.onload = () => {
       draw();
+      let width = innerWidth;
+      addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });
       new MutationObserver(draw).observe(root, { attributes: true, attributeFilter: ["data-theme"] });
     };
     document.head.append(script);
@@ -52,6 +65,11 @@
 
   // Sphinx calls the references a list; its entries have to say that they are in it.
   document.querySelectorAll(".citation-list > .citation").forEach((entry) => entry.setAttribute("role", "listitem"));
+
+  // On a phone a figure made for a wide page keeps a size at which its words can be read.
+  const widen = (img) => { if (img.getAttribute("width") > 480 && img.closest(".cell_output")) img.classList.add("wide"); };
+  document.querySelectorAll(".cell_output img").forEach((img) => { if (img.complete) widen(img); });
+  document.addEventListener("load", ({ target }) => { if (target.tagName === "IMG") { widen(target); reachable(); } }, true);
 
   // Wide outputs scroll by themselves: let the keyboard reach them.
   const reachable = () => document.querySelectorAll(".cell_output, .wm-scroll, .wm-flow, pre, .pst-scrollable-table-container, mjx-container[display=true]")

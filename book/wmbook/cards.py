@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 
 from wmbook import films
 from wmbook.places import ROOT
+from wmlearn.systems import SYSTEMS
 
 CHECKPOINTS = ROOT / "assets/checkpoints"
 
@@ -51,9 +53,19 @@ class Measure:
 
 @cache
 def names() -> tuple[str, ...]:
-    """Of the checkpoints that ship: those with a film first, the others by their names."""
+    """Of the checkpoints that ship: those with a film first, in the order of their chapters."""
     found = [path.parent.name for path in CHECKPOINTS.glob("*/card.json")]
-    return tuple(sorted(found, key=lambda name: (films.find(name) is None, name)))
+    chapters = {entry.name: entry.chapter or "99" for entry in SYSTEMS}
+
+    def order(name: str) -> tuple:
+        return films.find(name) is None, chapters.get(card(name)["system"], "99"), name
+
+    return tuple(sorted(found, key=order))
+
+
+def named(code: str) -> list[str]:
+    """The checkpoints that a piece of code names in quotes, in its order."""
+    return [word for word in re.findall(r"""["']([a-z0-9-]+)["']""", code) if word in names()]
 
 
 @cache
@@ -81,18 +93,58 @@ def estimate(entry: dict | list | float | None, unit: str = "", digits: int = 1)
     """A card's ``{"value": ..., "low": ..., "high": ...}`` or ``[value, low, high]``."""
     if entry is None:
         return None
-    if isinstance(entry, list):
-        entry = dict(zip(("value", "low", "high"), entry, strict=True))
+    if isinstance(entry, list):  # a count may follow
+        entry = dict(zip(("value", "low", "high"), entry[:3], strict=True))
     if not isinstance(entry, dict):
         return Measure(float(entry), unit=unit, digits=digits)
     return Measure(entry["value"], entry.get("low"), entry.get("high"), unit, digits)
 
 
+@cache
 def horizons(name: str) -> list[dict]:
-    """A world's rows of fidelity by horizon; empty where it has none."""
+    """A world's rows of fidelity by horizon; empty where it has none.
+
+    Each has ``horizon``, ``psnr``, ``psnr_copy`` and ``psnr_gain``; where the gain was not measured
+    by itself it is the difference of the two, without an interval.
+    """
     found = evaluation(name) or {}
     fidelity = found.get("fidelity") or {}
-    return fidelity.get("at", []) if isinstance(fidelity, dict) else []
+    rows = fidelity.get("at", []) if isinstance(fidelity, dict) else []
+    return rows or [
+        {
+            "horizon": steps,
+            "psnr": parts["dream"],
+            "psnr_copy": parts["copy"],
+            "psnr_gain": {"value": parts["dream"]["value"] - parts["copy"]["value"]},
+        }
+        for steps, parts in _own_horizons(name).items()
+    ]
+
+
+@cache
+def _own_horizons(name: str) -> dict[int, dict]:
+    """PSNR of ``dream``, ``copy`` and perhaps ``other actions``, as a chapter's judge puts them."""
+    metrics = card(name).get("metrics", {}) if name in names() else {}
+    found: dict[int, dict] = {}
+    nested = metrics.get("dream", {})
+    for steps, parts in nested.items() if isinstance(nested, dict) else ():
+        if steps.isdigit() and {"dream", "copy"} <= set(parts):
+            found[int(steps)] = parts
+    for key, value in metrics.items():  # "psnr 8 other actions"
+        if match := re.fullmatch(r"psnr (\d+) (.+)", key):
+            found.setdefault(int(match[1]), {})[match[2]] = value
+    return {n: found[n] for n in sorted(found) if {"dream", "copy"} <= set(found[n])}
+
+
+def curve(name: str) -> list[tuple[int, dict, dict, dict | None]]:
+    """A world's PSNR by horizon: steps, and the estimates of dream, copy and other actions."""
+    whole = ((evaluation(name) or {}).get("fidelity") or {}).get("curve")
+    if whole:
+        other = whole.get("other_actions") or [None] * len(whole["dream"])
+        rows = zip(whole["dream"], whole["copy"], other, strict=True)
+        return [(steps, *row) for steps, row in enumerate(rows, start=1)]
+    own = _own_horizons(name).items()
+    return [(steps, row["dream"], row["copy"], row.get("other actions")) for steps, row in own]
 
 
 def at(name: str, horizon: int | None = None) -> dict:
@@ -102,9 +154,14 @@ def at(name: str, horizon: int | None = None) -> dict:
 
 
 def control(name: str) -> dict[int, dict]:
-    """Controllability by horizon."""
+    """Controllability by horizon: ``delta``, what other actions lose."""
     part = (evaluation(name) or {}).get("controllability") or {}
-    return {row["horizon"]: row for row in part.get("at", [])}
+    found = {row["horizon"]: row for row in part.get("at", [])}
+    for steps, row in ({} if found else _own_horizons(name)).items():
+        if "other actions" in row:
+            lost = row["dream"]["value"] - row["other actions"]["value"]
+            found[steps] = {"delta": {"value": lost}}
+    return found
 
 
 def parameters(name: str) -> int:
@@ -126,3 +183,10 @@ def minutes(name: str) -> float | None:
     if name in names():
         return card(name).get("minutes")
     return ((evaluation(name) or {}).get("cost") or {}).get("training_minutes")
+
+
+def device(name: str) -> str:
+    """What a world was trained on, in a word: "CPU", or the GPUs' names."""
+    hardware = card(name).get("hardware", "") if name in names() else ""
+    found = re.findall(r"\b(?:[AHLV]\d{2,3}|B200|T4|P100|RTX \w+|TPU)\b", hardware)
+    return " and ".join(dict.fromkeys(found)) or "CPU"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from wmbook import cards, figures
+from wmbook import cards, figures, films, results
+from wmbook import rows as wmrows
 from wmbook.cards import estimate
 from wmbook.places import ROOT
 
@@ -14,31 +15,23 @@ FIGURES = ROOT / "assets/figures"
 
 def horizon_figure() -> str:
     """Curves of PSNR over the horizon for every world that draws frames."""
-    worlds, rows = [], []
-    for name in cards.evaluations():
-        curve = cards.evaluation(name)["fidelity"]["curve"]
-        worlds.append((name, curve))
-        for step in _steps(len(curve["dream"])):
-            dream, copy = (estimate(curve[key][step - 1], "dB") for key in ("dream", "copy"))
-            other = curve["other_actions"]
-            rows.append(
-                (name, step, dream, copy, estimate(other[step - 1], "dB") if other else _DASH)
-            )
-    longest = {name: len(curve["dream"]) for name, curve in worlds}
+    worlds, rows = [(name, cards.curve(name)) for name in cards.evaluations()], []
+    for name, curve in worlds:
+        for steps, dream, copy, other in curve:
+            if steps in (1, 2, 4, 8, 16, 32, 64):
+                others = _DASH if other is None else estimate(other, "dB")
+                rows.append((name, steps, estimate(dream, "dB"), estimate(copy, "dB"), others))
     says = "; ".join(
-        f"{name}: {curve['dream'][-1]['value']:.1f} dB after {longest[name]} steps, copying "
-        f"{curve['copy'][-1]['value']:.1f}"
+        f"{name}: {curve[-1][1]['value']:.1f} dB after {curve[-1][0]} frames, copying "
+        f"{curve[-1][2]['value']:.1f}"
         for name, curve in worlds
     )
-    header = ("World", "Steps ahead", "Dream", "Copy of the last frame", "Other actions")
+    header = ("World", "Frames ahead", "Dream", "Copy of the last frame", "Other actions")
     alt = f"PSNR falls with the horizon. {says}."
     title = "PSNR against horizon: solid the dream, dotted a copy of the last frame. "
-    title += "Hover for the values; click a name to hide it."
-    return figures.show(figures.horizon_curves(worlds), alt, header, rows, title)
-
-
-def _steps(longest: int) -> list[int]:
-    return [step for step in (1, 2, 4, 8, 16, 32) if step <= longest]
+    title += "Hover for the values; click a name to hide it, a pale one to show it."
+    twins = [name for name, _ in worlds if films.find(name) is None]
+    return figures.show(figures.horizon_curves(worlds, twins), alt, header, rows, title)
 
 
 def _error_left(name: str) -> tuple[float, float | None, float | None, str] | None:
@@ -46,11 +39,17 @@ def _error_left(name: str) -> tuple[float, float | None, float | None, str] | No
     rows = [row for row in cards.horizons(name) if row["horizon"] <= 8]
     if rows:
         gain = rows[-1]["psnr_gain"]
-        value, low, high = (10 ** (-gain[key] / 10) for key in ("value", "high", "low"))
-        return value, low, high, "squared error of pixels"
+        left = {key: 10 ** (-bound / 10) for key, bound in gain.items() if key != "n"}
+        return left["value"], left.get("high"), left.get("low"), "squared error of pixels"
     metrics = cards.card(name).get("metrics", {}) if name in cards.names() else {}
     if "l1_8" in metrics:
         return metrics["l1_8"][0] / metrics["l1_8_copy"][0], None, None, "L1 of features"
+    for row in wmrows.of(name) if name in cards.names() else ():
+        if row.get("part") == "fidelity" and row["others"]:
+            own, copy = row["own"].value, row["others"][0][1].value
+            if row["own"].unit == "dB":
+                return 10 ** ((copy - own) / 10), None, None, "squared error of pixels"
+            return own / copy, None, None, row["what"]
     return None
 
 
@@ -61,20 +60,48 @@ def comparison_figure() -> str:
     for name in everything:
         found, minutes = _error_left(name), cards.minutes(name)
         if found and minutes:
-            value, low, high, unit = found
-            hover = f"{name}<br>{value:.2f} of a copy's {unit}<br>{minutes:g} minutes of training"
-            points.append(dict(x=minutes, y=value, low=low, high=high, name=name, hover=hover))
+            (value, low, high, unit), device = found, cards.device(name)
+            hover = f"{name}<br>{value:.2f} of a copy's {unit}<br>{minutes:g} minutes, {device}"
+            points.append(
+                dict(x=minutes, y=value, low=low, high=high, name=name, hover=hover)
+                | dict(open=device != "CPU")
+            )
             bounds = f" [{low:.2f}, {high:.2f}]" if low is not None else ""
-            rows.append((name, f"{minutes:g}", f"{value:.2f}{bounds}", unit))
-    figure = figures.scatter(points, "minutes of training on a CPU", "error left (1 = as a copy)")
-    figure.update_yaxes(
-        type="log", tickvals=[0.2, 0.5, 1, 2, 5, 10], ticktext=["0.2", "0.5", "1", "2", "5", "10"]
-    )
+            rows.append((name, f"{minutes:g}", device, f"{value:.2f}{bounds}", unit))
+    figure = figures.scatter(points, "minutes of training", "error left (1 = as a copy)")
+    for axis, ticks in (
+        (figure.update_xaxes, [2, 5, 10, 20, 50, 100, 200]),
+        (figure.update_yaxes, [0.2, 0.5, 1, 2, 5, 10]),
+    ):
+        axis(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.add_hline(y=1, line=dict(dash="dot", width=1.5, color="#767676"))
-    alt = "Error left eight steps ahead, in units of copying, against minutes of training. "
+    alt = "Error left eight frames ahead, in units of copying, against minutes of training. "
     alt += " ".join(f"{p['name']}: {p['y']:.2f} after {p['x']:g} minutes." for p in points)
-    header = ("World", "Minutes of training", "Error left, 8 steps ahead", "Error of")
-    title = "Error left 8 steps ahead, in units of what copying leaves (dotted line)."
+    header = ("World", "Minutes of training", "On", "Error left, 8 frames ahead", "Error of")
+    title = "Error left 8 frames ahead, in units of what copying leaves (dotted line). "
+    title += "Filled: trained on two CPU cores; open: on a GPU."
+    return figures.show(figure, alt, header, rows, title)
+
+
+def fidelity_figure() -> str:
+    """Utility against the error that is left, a point for each world of which both are known."""
+    points, rows = [], []
+    for name in cards.names():
+        left, found = _error_left(name), results.utility_share(name)
+        if left and found:
+            share, what = found
+            hover = f"{name}<br>{left[0]:.2f} of a copy's {left[3]}<br>{what}: {share:.2f}"
+            points.append(dict(x=left[0], y=share, name=name, hover=hover))
+            rows.append((name, f"{left[0]:.2f}", left[3], f"{share:.2f}", what))
+    figure = figures.scatter(
+        points, "error left, 8 frames ahead (1 = as a copy; less is better)",
+        "utility (0 = chance, 1 = best)", log=False,
+    )  # fmt: skip
+    figure.update_yaxes(range=[min(0, *(p["y"] for p in points)) - 0.05, 1.05])
+    alt = "Utility against the error left, a point for each world; they lie on no line. "
+    alt += " ".join(f"{p['name']}: error {p['x']:.2f}, utility {p['y']:.2f}." for p in points)
+    header = ("World", "Error left", "Error of", "Utility", "What is asked")
+    title = "Worlds that err alike are of very different use. Hover to see what each was asked."
     return figures.show(figure, alt, header, rows, title)
 
 

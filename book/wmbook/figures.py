@@ -20,8 +20,14 @@ HUES = (
     "#3d9aa8",
     "#8c6d5a",
     "#6b7a99",
+    "#7d6be0",
+    "#9c9a2f",
+    "#d4729f",
 )  # not real's, not dream's
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "8px,3px")
+
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "star", "hexagon", "cross", "x")
 
 
 def show(
@@ -65,8 +71,10 @@ def base(height: int = 520, **layout) -> go.Figure:
     figure.layout.template = go.layout.Template()
     figure.update_layout(
         height=height,
-        margin=dict(l=60, r=20, t=20, b=125),
-        legend=dict(orientation="h", yref="container", y=0.02, yanchor="bottom", x=0),
+        margin=dict(l=60, r=20, t=20, b=150),
+        legend=dict(
+            orientation="h", yref="container", y=0.02, yanchor="bottom", x=0, tracegroupgap=0
+        ),
         hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
@@ -76,33 +84,36 @@ def base(height: int = 520, **layout) -> go.Figure:
     return figure
 
 
-def horizon_curves(worlds: Sequence[tuple[str, dict]]) -> go.Figure:
+def horizon_curves(worlds: Sequence[tuple[str, Sequence]], folded: Sequence[str] = ()) -> go.Figure:
     """PSNR against horizon for several worlds, each with its own copy-last-frame baseline.
 
     Args:
-        worlds: name, and the curve of its card: ``dream`` and ``copy``, each a list with ``value``,
-            ``low`` and ``high`` for step 1, 2, ...
+        worlds: name, and the rows of its curve: frames ahead, and the estimates of the dream and of
+            the copy (``value``, ``low`` and ``high``).
+        folded: names that are shown only after a click on them in the legend.
     """
-    ticks = [1, 2, 4, 8, 16, 32]
+    ticks = [1, 2, 4, 8, 16, 32, 64]
     figure = base(
-        xaxis=dict(title="steps ahead", type="log", tickvals=ticks, ticktext=list(map(str, ticks))),
+        xaxis=dict(title="frames ahead", type="log", tickvals=ticks, ticktext=ticks),
         yaxis=dict(title="PSNR (dB)"),
     )
-    for (name, curve), hue in zip(worlds, HUES, strict=False):
-        x = list(range(1, len(curve["dream"]) + 1))
-        for key, label, dash, width in (
-            ("dream", name, "solid", 2.5),
-            ("copy", f"copy: {name}", "dot", 1.5),
+    for (name, curve), hue, symbol in zip(worlds, HUES * 3, SYMBOLS * 3, strict=False):
+        sparse = len(curve) < curve[-1][0]  # some horizons only: marked
+        for column, label, dash, width in (
+            (1, name, "solid", 2.5),
+            (2, f"copy: {name}", "dot", 1.5),
         ):
-            values = curve[key]
+            values = [row[column] for row in curve]
             figure.add_scatter(
-                x=x,
+                x=[row[0] for row in curve],
                 y=[v["value"] for v in values],
                 customdata=[[v["low"], v["high"]] for v in values],
-                mode="lines",
+                mode="lines+markers" if sparse and column == 1 else "lines",
+                marker=dict(size=9, symbol=symbol),
                 name=label,
                 legendgroup=name,
-                showlegend=key == "dream",
+                showlegend=column == 1,
+                visible="legendonly" if name in folded else True,
                 line=dict(color=hue, dash=dash, width=width),
                 hovertemplate="%{fullData.name}<br>%{x} ahead: %{y:.1f} dB "
                 "[%{customdata[0]:.1f}, %{customdata[1]:.1f}]<extra></extra>",
@@ -111,10 +122,10 @@ def horizon_curves(worlds: Sequence[tuple[str, dict]]) -> go.Figure:
 
 
 def scatter(points: Sequence[dict], xaxis: str, yaxis: str, log: bool = True) -> go.Figure:
-    """Points: ``x``, ``y``, ``name``, ``hover`` and, with intervals, ``low``, ``high`` of y."""
+    """Points: ``x``, ``y``, ``name``, ``hover``, also ``low``, ``high`` and ``open``."""
     figure = base(xaxis=dict(title=xaxis, type="log" if log else "linear"), yaxis=dict(title=yaxis))
-    symbols = ("circle", "square", "diamond", "triangle-up", "star", "hexagon", "cross", "x")
-    for point, hue, symbol in zip(points, HUES * 3, symbols * 3, strict=False):
+    for point, hue, symbol in zip(points, HUES * 3, SYMBOLS * 3, strict=False):
+        symbol += "-open" * bool(point.get("open"))
         error = None
         if point.get("low") is not None:
             error = dict(
@@ -130,7 +141,7 @@ def scatter(points: Sequence[dict], xaxis: str, yaxis: str, log: bool = True) ->
             error_y=error,
             mode="markers",
             name=point["name"],
-            marker=dict(size=14, color=hue, symbol=symbol),
+            marker=dict(size=14, color=hue, symbol=symbol, line=dict(width=2, color=hue)),
             hovertemplate=f"{point['hover']}<extra></extra>",
         )
     return figure

@@ -11,7 +11,25 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from wmbook import api, charts, claims, films, notation, places, results, systems, tiers
+from wmbook import (
+    api,
+    cards,
+    charts,
+    claims,
+    films,
+    notation,
+    places,
+    results,
+    systems,
+    tiers,
+)
+from wmlearn.systems import SYSTEMS
+
+PICTURES = {  # of chapters on no one system: what assets/figures/chapter-NUMBER.svg shows
+    "00": "Two loops: an action goes into the game, which gives a real frame, and into the model, "
+    "which gives a dreamed one that goes back in.",
+    "01": "Four stations in a ring: your game, the network, its dream, the judgment on it.",
+}
 
 
 def fill(text: str) -> str:
@@ -26,7 +44,7 @@ def fill(text: str) -> str:
 
 def pages() -> dict[str, str]:
     """Whole pages, by their file's name."""
-    return {**systems.pages(), **api.pages(), "licence.md": _license()}
+    return {**systems.pages(), **api.pages(), "licenses.md": _license()}
 
 
 @cache
@@ -46,26 +64,19 @@ def _flat(html: str) -> str:
 
 
 def _chapter_cards() -> str:
-    cards = []
+    items = []
     for path in places.chapters():
         prose = next("".join(c["source"]) for c in _cells(path) if c["cell_type"] == "markdown")
         takes = re.search(r"\*It takes\*: (.+?)(?:\.|<br>|\n)", prose)
         will = re.search(r"\*You will\*: (.+?)(?:[;:.]|<br>)", " ".join(prose.split()))
-        world = _world(path)
-        film = films.find(world)
-        picture = (
-            f'<img src="films/{world}.png" alt="One moment of the film of {world}: real beside '
-            f'dream." '
-            'loading="lazy">'
-            if film
-            else ""
-        )
-        cards.append(
-            f"<li>{picture}<div><a "
+        found = picture(path)
+        shown = f'<img src="{found[0]}" alt="{found[1]}" loading="lazy">' if found else ""
+        items.append(
+            f"<li>{shown}<div><a "
             f'href="chapters/{path.stem}.html">{_plain(places.title_of(path))}</a>'
             f"<p>You will {_plain(will[1])}.<br><small>{_plain(takes[1])}</small></p></div></li>"
         )
-    return f'<ul class="wm-cards">{"".join(cards)}</ul>'
+    return f'<ul class="wm-cards">{"".join(items)}</ul>'
 
 
 def _plain(markdown: str) -> str:
@@ -74,15 +85,22 @@ def _plain(markdown: str) -> str:
     return re.sub(r"<[^>]*>|\*", "", text).strip()
 
 
-def _world(path: Path) -> str:
-    """The first checkpoint that a notebook loads, or that its first widget needs."""
-    for cell in _cells(path):
-        found = re.search(
-            r"""\b(?:load|load_world)\(["']([a-z0-9-]+)["']""", "".join(cell["source"])
-        )
-        if found:
-            return found[1]
-    return ""
+def picture(chapter: Path) -> tuple[str, str] | None:
+    """A chapter's picture, from the site's root, and its words.
+
+    A chapter on no one system has a drawing of its own; another shows a moment of the film of a
+    checkpoint that its system ships with, or of the first that it names.
+    """
+    number = chapter.stem[:2]
+    if number in PICTURES:
+        return f"figures/chapter-{number}.svg", PICTURES[number]
+    own = {entry.name for entry in SYSTEMS if entry.name and entry.chapter == chapter.stem}
+    code = "\n".join("".join(c["source"]) for c in _cells(chapter) if c["cell_type"] == "code")
+    shipped = [name for name in cards.names() if cards.card(name)["system"] in own]
+    for world in (*shipped, *cards.named(code)):
+        if film := films.find(world):
+            return f"films/{world}.png", film["alt"].partition(". ")[0].rstrip(".") + "."
+    return None
 
 
 def _exercise_table() -> str:
@@ -120,7 +138,7 @@ def _toctrees() -> str:
         "references",
         "Measured": "results comparison tiers checkpoints clips",
         "Make and teach": "own_world instructors threat_model contributing api/index changelog "
-        "licence",
+        "licenses",
     }
     return "\n\n".join(
         f"```{{toctree}}\n:hidden:\n:caption: {caption}\n{chr(10).join(pages.split())}\n```"
@@ -140,7 +158,7 @@ def _license() -> str:
         "[mathjax/LICENSE](mathjax/LICENSE)", "in its folder"
     )
     return (
-        "# Licences\n\nCode and weights are Apache-2.0 (the file `LICENSE` of the repository), "
+        "# Licenses\n\nCode and weights are Apache-2.0 (the file `LICENSE` of the repository), "
         "text and figures "
         f"CC BY 4.0:\n\n```text\n{text}\n```\n\n## Parts of others\n\n{table}"
     )
@@ -163,7 +181,9 @@ PARTS: dict[str, Callable[..., str]] = {
     "comparison_table": results.comparison,
     "comparison_figure": charts.comparison_figure,
     "fidelity_table": results.fidelity,
+    "fidelity_figure": charts.fidelity_figure,
     "purposes": systems.purposes,
     "tier_table": tiers.table,
+    "tier_hardware": tiers.hardware,
     "tier_figure": tiers.figure,
 }

@@ -7,9 +7,9 @@ import re
 from html import escape
 from pathlib import Path
 
-from wmbook import films, terms
+from wmbook import cards, films, terms
 from wmbook.links import rewrite
-from wmbook.places import place
+from wmbook.places import colab, place
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _PLOTLY = "application/vnd.plotly.v1+json"
@@ -29,10 +29,14 @@ def stage(path: Path, source: str, folder: Path) -> Path:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             text = terms.link(rewrite(text, source, target), linked)
+            if first and (url := colab(source)):
+                text = re.sub(
+                    r"^(# .+)$", rf"\1\n\n[Open in Colab]({url})", text, count=1, flags=re.M
+                )
             cell["source"] = _lower_headings(text, keep_first=first) if several else text
             first = first and not re.search(r"^# ", text, flags=re.MULTILINE)
             continue
-        named = re.findall(r"""\b(?:load|load_world)\(\s*["']([a-z0-9-]+)["']""", text)
+        named = [name for name in cards.named(text) if films.find(name)]
         world = named[0] if named else world
         if text.startswith("# Setup:"):
             cell["metadata"].setdefault("tags", []).append("hide-input")

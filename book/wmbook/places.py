@@ -20,8 +20,8 @@ PAGES = {  # files that are pages under another name
     "notebooks/exercises/release": "exercises/index.md",
     "notebooks/exercises": "exercises/index.md",
     "book/exercises.md": "exercises/index.md",
-    "LICENSE": "licence.md",
-    "LICENSE-TEXT": "licence.md",
+    "LICENSE": "licenses.md",
+    "LICENSE-TEXT": "licenses.md",
 }
 _FOLDERS = {  # folders whose files keep their names
     "notebooks/exercises/release": "exercises",
@@ -49,6 +49,13 @@ def address() -> str:
     """The repository's web address, as pyproject.toml's ``[project.urls]`` says, or ""."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return project.get("urls", {}).get("Repository", "").rstrip("/")
+
+
+def colab(source: str) -> str:
+    """Where Colab opens a notebook of the repository; "" as long as there is no address."""
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+)", address())
+    host = "https://colab.research.google.com/github"
+    return f"{host}/{found[1]}/blob/main/{source}" if found else ""
 
 
 def chapters() -> list[Path]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
 from itertools import takewhile
 
-from wmbook import cards
+from wmbook import cards, rows
 from wmbook.cards import Measure, estimate
 from wmbook.places import ROOT
+from wmlearn.systems import SPACES, SYSTEMS
 
 _DASH = "–"
 Row = tuple[str, str, str]  # what, measured, beside it
@@ -19,10 +21,10 @@ def table() -> str:
     """A section for each checkpoint that was judged."""
     parts = []
     for name in cards.names():
-        rows = list(rows_of(name))
-        if rows:
+        lines = list(rows_of(name))
+        if lines:
             found = cards.card(name)
-            parts += [f"### `{name}`", "", about(found), "", *rows_table(rows), ""]
+            parts += [f"### `{name}`", "", about(found), "", *rows_table(lines), ""]
     return "\n".join(parts)
 
 
@@ -33,24 +35,29 @@ def rows_of(name: str) -> Iterator[Row]:
     yield from _latent_actions(found.get("latent_actions"))
     yield from _sections(found)
     yield from _from_card(cards.card(name))
-    yield from _cost(found.get("cost"))
+    for line in rows.of(name):
+        beside = "; ".join(f"{label} {value}" for label, value in line["others"])
+        yield line["what"], str(line["own"]), beside or _DASH
+    yield from _cost(name, found.get("cost"))
 
 
 def about(card: dict) -> str:
-    minutes = card.get("minutes")
+    """On what, how long and where a checkpoint was trained."""
     made = f"{card['frames']:,} frames of `{card['env']}`, {card['steps']:,} steps"
-    return f"Trained on {made}, {minutes:g} minutes on {card['hardware']}."
+    hardware = re.sub(r"\b1 threads used", "one thread used", card.get("hardware", ""))
+    spent = [f"{card['minutes']:g} minutes"] if card.get("minutes") else []
+    return f"Trained on {made}{', '.join(['', *spent])}{f' on {hardware}' * bool(hardware)}."
 
 
-def rows_table(rows: list[Row]) -> list[str]:
-    lines = ["| What | Measured | Beside it |", "|---|---|---|"]
-    return lines + [f"| {a} | {b} | {c} |" for a, b, c in rows]
+def rows_table(lines: list[Row]) -> list[str]:
+    head = ["| What | Measured | Beside it |", "|---|---|---|"]
+    return head + [f"| {a} | {b} | {c} |" for a, b, c in lines]
 
 
 def _fidelity(name: str) -> Iterator[Row]:
     control = cards.control(name)
     for row in cards.horizons(name):
-        ahead = f"{row['horizon']} step{'s' * (row['horizon'] > 1)} ahead"
+        ahead = f"{row['horizon']} frame{'s' * (row['horizon'] > 1)} ahead"
         dream, copy, gain = (estimate(row[key], "dB") for key in ("psnr", "psnr_copy", "psnr_gain"))
         beside = f"copying the last frame {copy}; dream minus copy {gain}"
         yield f"PSNR {ahead}", str(dream), beside
@@ -77,11 +84,11 @@ def _sections(found: dict) -> Iterator[Row]:
     """What a system's own judge added; an indented row stands beside the one above it."""
     for section in found.get("sections", []):
         columns = section["columns"] or [""]
-        rows = section["rows"]
-        for index, row in enumerate(rows):
+        lines = section["rows"]
+        for index, row in enumerate(lines):
             if row["name"].startswith(" "):
                 continue
-            beside = list(takewhile(lambda r: r["name"].startswith(" "), rows[index + 1 :]))
+            beside = list(takewhile(lambda r: r["name"].startswith(" "), lines[index + 1 :]))
             for column, (label, value) in enumerate(zip(columns, row["values"], strict=False)):
                 own = estimate(value, section["unit"], section["digits"])
                 others = [
@@ -142,18 +149,21 @@ def _from_card(card: dict) -> Iterator[Row]:
         yield what, own, f"random {random}, script {script}"
 
 
-def _cost(cost: dict | None) -> Iterator[Row]:
-    if cost:
-        speed = f"{cost['frames_per_second']:.1f} frames/s, one at a time"
-        beside = f"{cost['frames_per_second_batch']:.1f} in batches of {cost['batch']}; "
-        beside += f"{cost['machine']}, {cost['threads']} thread"
-        yield "speed", speed, beside
-        flops = cost["flops_per_frame"]
-        yield (
-            "size",
-            f"{cost['parameters'] / 1e6:.2f} M parameters",
-            f"{flops / 1e9:.2f} GFLOPs a frame" if flops else _DASH,
-        )
+def _cost(name: str, cost: dict | None) -> Iterator[Row]:
+    if cost is None:
+        size = f"{cards.parameters(name) / 1e6:.2f} M parameters"
+        yield "size", size, _DASH
+        return
+    speed = f"{cost['frames_per_second']:.1f} frames/s, one at a time"
+    beside = f"{cost['frames_per_second_batch']:.1f} in batches of {cost['batch']}; "
+    beside += f"{cost['machine']}, {cost['threads']} thread"
+    yield "speed", speed, beside
+    flops = cost["flops_per_frame"]
+    yield (
+        "size",
+        f"{cost['parameters'] / 1e6:.2f} M parameters",
+        f"{flops / 1e9:.2f} GFLOPs a frame" if flops else _DASH,
+    )
 
 
 @cache
@@ -188,9 +198,9 @@ def commands() -> str:
     lines = ["```bash"]
     for name in cards.names():
         found, card = cards.evaluation(name), cards.card(name)
-        if not cards.horizons(name) or card["env"].startswith("procgen"):
+        data = card.get("data", {})
+        if found is None or "hold" not in data or card["env"].startswith("procgen"):
             continue
-        data = card["data"]
         size = data["frame_shape"][-1]
         record = f"wmlearn record {card['env']} --policy {data['policy']} --hold {data['hold']:g}"
         record += f" --frames {card['frames']}"
@@ -211,31 +221,45 @@ def commands() -> str:
 def comparison() -> str:
     """One row a world: fidelity, control, utility, cost."""
     lines = [
-        "| World | Fidelity, 8 steps ahead | Over a copy | Does what the actions say | What was "
-        "reached with it "
-        "| Parameters | Frames/s | Trained, minutes |",
+        "| World | Fidelity, 8 frames ahead | Over a copy | Does what it is told "
+        "| What was reached with it | Parameters | Frames/s | Trained |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name in cards.names():
-        cost = (cards.evaluation(name) or {}).get("cost") or {}
-        speed = f"{cost['frames_per_second']:.0f}" if cost else _DASH
+        minutes, cost = cards.minutes(name), (cards.evaluation(name) or {}).get("cost")
+        speed = cost["frames_per_second"] if cost else None
+        if speed is None and (row := rows.speed(name)):
+            speed = row.value
+        shown = _DASH if speed is None else f"{speed:.0f}"
         own, over = _fidelity_cells(name)
+        trained = f"{minutes:.0f} min, {cards.device(name)}" if minutes else cards.device(name)
         lines.append(
-            f"| `{name}` | {own} | {over} | {_control_cell(name)} | {_utility_cell(name)} "
-            f"| {cards.parameters(name) / 1e6:.1f} M | {speed} | {cards.minutes(name):.0f} |"
+            f"| {link(name)} | {own} | {over} | {_control_cell(name)} | {_utility_cell(name)} "
+            f"| {cards.parameters(name) / 1e6:.1f} M | {shown} | {trained} |"
         )
     return "\n".join(lines)
 
 
+def link(name: str, root: str = "") -> str:
+    """A checkpoint's name, linked to the page of its system where there is one."""
+    system = cards.card(name)["system"]
+    pages = {entry.name for entry in SYSTEMS if entry.name}
+    return f"[`{name}`]({root}systems/{system}.md)" if system in pages else f"`{name}`"
+
+
 def _fidelity_cells(name: str) -> tuple[str, str]:
-    rows = [row for row in cards.horizons(name) if row["horizon"] <= 8]
-    if rows:
-        own, gain = (estimate(rows[-1][key], "dB") for key in ("psnr", "psnr_gain"))
+    near = [row for row in cards.horizons(name) if row["horizon"] <= 8]
+    if near:
+        own, gain = (estimate(near[-1][key], "dB") for key in ("psnr", "psnr_gain"))
         return f"PSNR {own.html()}", gain.html()
     metrics = cards.card(name).get("metrics", {})
     if "l1_8" in metrics:
         own, copy = (estimate(metrics[key], "", 2) for key in ("l1_8", "l1_8_copy"))
         return f"L1 of features {own.html()}", f"a copy: {copy.html()}"
+    for row in rows.of(name):
+        if row.get("part") == "fidelity":
+            copy = f"a copy: {row['others'][0][1].html()}" if row["others"] else _DASH
+            return f"{row['cell']} {row['own'].html()}", copy
     return _DASH, _DASH
 
 
@@ -248,7 +272,7 @@ def _control_cell(name: str) -> str:
         own = estimate(metrics["landscape_distance"], "", 2)
         chance = metrics["landscape_distance_chance"]
         return f"energy's minimum off by {own.html()}<br>chance {chance:.2f}"
-    return _DASH
+    return "<br>".join(rows.cell(name, "control")) or _DASH
 
 
 def _utility_cell(name: str) -> str:
@@ -272,21 +296,49 @@ def _utility_cell(name: str) -> str:
         return "<br>".join(
             f"{row['name']} {estimate(row['value']).html()}" for row in utility["returns"]
         )
-    return _DASH
+    return "<br>".join(rows.cell(name, "utility")) or _DASH
+
+
+def utility_share(name: str) -> tuple[float, str] | None:
+    """How far a world carries on the way from chance, 0, to the best possible, 1; and at what."""
+    found = cards.evaluation(name) or {}
+    metrics = cards.card(name).get("metrics", {})
+    if "reach" in metrics:
+        return metrics["reach"][0], "picture goals reached"
+    if score := found.get("latent_actions"):
+        chance = 1 / len(score["classes"])
+        return (score["recall"]["value"] - chance) / (1 - chance), "actions told apart"
+    for row in rows.of(name):
+        if row.get("share"):
+            return row["own"].value, row["cell"]
+    return _return_share(name)
+
+
+def _return_share(world: str) -> tuple[float, str] | None:
+    """Of a world in which a policy was trained that ships: random is 0, the script is 1."""
+    for name in cards.names():
+        policy = cards.card(name)
+        inside = world in re.findall(r"[a-z0-9-]+", policy.get("note", ""))
+        if inside and "script" in policy.get("metrics", {}):
+            own, random, script = (policy["metrics"][key] for key in ("return", "random", "script"))
+            return (own - random) / (script - random), "return of a policy trained in it"
+    return None
 
 
 def fidelity() -> str:
-    """The part of the comparison that the page on fidelity shows."""
-    lines = ["| World | Column of the map | Fidelity | Utility |", "|---|---|---|---|"]
-    from wmlearn.systems import SYSTEMS
-
+    """The part of the comparison that the page on fidelity shows, column by column of the map."""
+    head = "| Column of the map | World | Fidelity | Over a copy | Utility |"
+    lines = [head, "|---|---|---|---|---|"]
     spaces = {entry.name: entry.space for entry in SYSTEMS if entry.name}
+    found = []
     for name in cards.names():
         space = spaces.get(cards.card(name)["system"], "a policy")
-        lines.append(
-            f"| `{name}` | {space} | {' '.join(_fidelity_cells(name)[:1])} | "
-            f"{_utility_cell(name)} |"
-        )
+        cells = (*_fidelity_cells(name), _utility_cell(name))
+        if set(cells) != {_DASH}:
+            found.append((space, name, cells))
+    order = [*SPACES, "a policy"]
+    for space, name, cells in sorted(found, key=lambda row: order.index(row[0])):
+        lines.append(f"| {space} | {link(name)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from wmbook import films
+from wmbook import films, places
 
 _DATA = re.compile(r'src="data:image/(png|gif|webp|jpeg|svg\+xml);base64,([A-Za-z0-9+/=]+)"')
 
@@ -24,7 +24,11 @@ def setup(app: Sphinx) -> dict:
 
 
 def _parts(app: Sphinx) -> None:
-    """The films, and the installed plotly's script, which pages load from the site itself."""
+    """Films, drawings and plotly's installed script: pages load them from the site itself."""
+    drawings = Path(app.outdir) / "figures"
+    drawings.mkdir(parents=True, exist_ok=True)
+    for path in (places.ROOT / "assets/figures").glob("chapter-*.svg"):
+        shutil.copy2(path, drawings / path.name)
     shutil.copytree(films.FOLDER, Path(app.outdir) / "films", dirs_exist_ok=True)
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)

@@ -79,24 +79,21 @@ def _chapter(entry: System) -> str:
 def _page(entry: System) -> str:
     parts = ["---", "html_theme.sidebar_secondary.remove: true", "---", "", f"# {entry.title}", ""]
     learns = " and ".join(f"**{name}** ({SUPERVISION[name]})" for name in entry.supervision)
-    parts += [
-        f"It predicts {entry.predicts}, from {entry.given}.",
-        "",
-        f"| | |\n|---|---|\n| On the map | **{entry.space}** ({SPACES[entry.space]}), learned "
-        f"from {learns} |",
-        f"| Paper | [{entry.paper}]({entry.link}) |",
-        f"| Its makers' result | {entry.claim} |",
-        f"| For | {entry.use} |",
-        f"| Cost, as published | {entry.cost} |",
-    ]
-    if entry.caveat:
-        parts.append(f"| Caveat | {entry.caveat} |")
-    parts.append(f"| Chapter | {_chapter(entry)} |")
+    facts = {
+        "On the map": f"**{entry.space}** ({SPACES[entry.space]}), learned from {learns}",
+        "Paper": f"[{entry.paper}]({entry.link})",
+        "Its makers’ result": entry.claim,
+        "For": entry.use,
+        "Cost, as published": entry.cost,
+        "Caveat": entry.caveat,
+        "Chapter": _chapter(entry),
+    }
     task = next((path for path in exercises() if path.stem == entry.chapter), None)
     if task:
-        parts.append(f"| Exercises | [{title_of(task)}](../exercises/{task.name}) |")
+        facts["Exercises"] = f"[{title_of(task)}](../exercises/{task.name})"
     folder = f"wmlearn.systems.{entry.name.replace('-', '_')}"
-    parts += [f"| Code | [`{folder}`](../api/{folder}.md) |", ""]
+    facts["Code"] = f"[`{folder}`](../api/{folder}.md)"
+    parts += [f"It predicts {entry.predicts}, from {entry.given}.", "", *_facts(facts), ""]
     if entry.name in FLOWS:
         parts += ["## What flows through it", "", FLOWS[entry.name].html(), ""]
     if landscape := charts.landscape_figure(entry.name):
@@ -104,6 +101,12 @@ def _page(entry: System) -> str:
     for name in _checkpoints(entry):
         parts += _checkpoint(name)
     return "\n".join(parts)
+
+
+def _facts(facts: dict[str, str]) -> list[str]:
+    """A table of two columns, whose first one is the head of each row."""
+    rows = [line for head, text in facts.items() if text for line in (f"* - {head}", f"  - {text}")]
+    return [":::{list-table}", ":stub-columns: 1", ":widths: 22 78", "", *rows, ":::"]
 
 
 def _checkpoint(name: str) -> list[str]:
@@ -115,7 +118,7 @@ def _checkpoint(name: str) -> list[str]:
         f"{cards.parameters(name) / 1e6:.2f} million parameters. {results.about(card)}",
         card.get("note", ""),
         "",
-        *results.rows_table(list(results.rows_of(name))),
+        *(results.rows_table(lines) if (lines := list(results.rows_of(name))) else []),
         "",
         "```python",
         "import wmlearn as wm",

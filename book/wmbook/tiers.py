@@ -6,9 +6,37 @@ import warnings
 from functools import cache
 
 from wmbook import figures
+from wmbook.places import ROOT
 
 _BYTES = 16  # a parameter: weight, gradient and two averages of AdamW, 4 bytes each
 _TIERS = ("laptop", "colab", "node", "pod")
+
+
+@cache
+def measured() -> dict[str, tuple[float, float]]:
+    """Clips a second and peak GiB of each system's step at tier colab, on the benchmarks' page."""
+    text = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    head, _, table = text.partition("| System, colab tier |")[2].partition("\n")
+    names = [name.strip() for name in head.split("|")]
+    clips, peak = names.index("Clips/s"), names.index("Peak GiB")
+    found = {}
+    for line in table.partition("\n\n")[0].strip().split("\n")[1:]:
+        first, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        found[first] = float(cells[clips]), float(cells[peak])
+    return found
+
+
+def _rate(row: dict) -> tuple[float, float] | None:
+    own = measured().get(row["system"], measured().get(row["system"].removesuffix(" 1")))
+    return own if row["tier"] == "colab" else None
+
+
+def _time(row: dict) -> str:
+    if row["minutes"]:
+        return f"at most {row['minutes']:g} minutes"
+    if rate := _rate(row):
+        return f"{row['samples'] / rate[0] / 3600:.1f} h on an H200, {rate[1]:g}\u00a0GiB"
+    return "–"
 
 
 @cache
@@ -41,19 +69,29 @@ def rows() -> tuple[dict, ...]:
 
 def table() -> str:
     lines = [
-        "| System | Tier | For | Parameters | Memory for the optimizer | Frames recorded | Joint "
-        "batch | Steps | Samples | Pixels |",
+        "| System | Tier | Parameters | Optimizer | Frames | Joint batch | Steps | Clips | Time | "
+        "Pixels |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows():
-        stop = f", at most {row['minutes']:g} minutes" if row["minutes"] else ""
         lines.append(
-            f"| {row['system']} | `{row['tier']}` | {row['hardware']} | "
-            f"{row['parameters'] / 1e6:.1f} M "
-            f"| {_memory(row)} | {row['frames']:,} | {row['batch']:,} | {row['steps']:,}{stop} "
-            f"| {row['samples'] / 1e6:.3g} M | {row['size']}² × {row['length']} |"
+            f"| {row['system']} | `{row['tier']}` | {row['parameters'] / 1e6:,.1f} M "
+            f"| {_memory(row)} | {row['frames']:,} | {row['batch']:,} | {row['steps']:,} "
+            f"| {_count(row['samples'])} | {_time(row)} "
+            f"| {row['size']}²\u00a0×\u00a0{row['length']} |"
         )
     return "\n".join(lines)
+
+
+def _count(clips: int) -> str:
+    return f"{clips / 1e6:.3g}\u00a0M" if clips >= 1_000_000 else f"{clips:,}"
+
+
+def hardware() -> str:
+    """What each tier is for, as a list."""
+    from wmlearn.recipes.tiers import TIERS
+
+    return "\n".join(f"- `{tier}`: {TIERS[tier].hardware}" for tier in _TIERS)
 
 
 def _memory(row: dict) -> str:
@@ -64,31 +102,32 @@ def _memory(row: dict) -> str:
     )
 
 
+_MARKS = dict(zip(_TIERS, ("circle", "square", "diamond", "star"), strict=True))
+
+
 def figure() -> str:
     """Memory of the optimizer against clips seen, a line for each system from tier to tier."""
     drawn = figures.base(
-        xaxis=dict(title="clips seen in training", type="log"),
-        yaxis=dict(title="memory for the optimizer (MB)", type="log"),
+        height=580,
+        xaxis=dict(title="clips seen in training", type="log", dtick=1),
+        yaxis=dict(title="memory for the optimizer (MB)", type="log", dtick=1),
     )
     names = list(dict.fromkeys(row["system"] for row in rows()))
-    for name, hue, dash in zip(names, figures.HUES * 2, figures.DASHES * 2, strict=False):
+    for name, hue, dash in zip(names, figures.HUES * 3, figures.DASHES * 3, strict=False):
         own = [row for row in rows() if row["system"] == name]
         drawn.add_scatter(
             x=[row["samples"] for row in own],
             y=[row["megabytes"] for row in own],
-            mode="lines+markers+text",
-            text=[row["tier"] for row in own],
-            textposition=["top center", "top center", "bottom center", "top center"][: len(own)],
+            mode="lines+markers",
             name=name,
             line=dict(color=hue, dash=dash, width=2),
-            marker=dict(size=10, symbol=["circle", "square", "diamond", "star"][: len(own)]),
+            marker=dict(size=11, symbol=[_MARKS[row["tier"]] for row in own]),
             customdata=[
-                [f"{row['parameters'] / 1e6:.1f} M", f"{row['steps']:,}", row["batch"]]
+                [row["tier"], f"{row['parameters'] / 1e6:.1f} M", f"{row['steps']:,}", row["batch"]]
                 for row in own
             ],
-            hovertemplate="%{fullData.name}, %{text}<br>%{customdata[0]} parameters, %{y:.3g} "
-            "MB<br>"
-            "%{customdata[1]} steps of %{customdata[2]} clips<extra></extra>",
+            hovertemplate="%{fullData.name}, %{customdata[0]}<br>%{customdata[1]} parameters, "
+            "%{y:.3g} MB<br>%{customdata[2]} steps of %{customdata[3]} clips<extra></extra>",
         )
     first, last = rows()[0], max(rows(), key=lambda row: row["megabytes"])
     alt = (
@@ -103,5 +142,7 @@ def figure() -> str:
         (r["system"], r["tier"], f"{r['parameters'] / 1e6:.1f} M", _memory(r), f"{r['samples']:,}")
         for r in rows()
     ]
-    title = "One code, other numbers: from the laptop to the pod. Hover for parameters and steps."
+    marks = ", ".join(f"{mark} {tier}" for tier, mark in _MARKS.items())
+    title = f"One code, other numbers, from the laptop to the pod ({marks}). Hover for parameters "
+    title += "and steps; click a name to hide it, twice to see it alone."
     return figures.show(drawn, alt, header, data, title)

@@ -42,29 +42,38 @@ if not all(map(find_spec, ["wmlearn", "anywidget"])):
 # %%
 import wmlearn as wm
 
-world = wm.load_world("diamond-doom-basic")
-starts = wm.hub.load_starts("diamond-doom-basic")  # used where ViZDoom is missing
-wm.play(world, env="doom/basic", context=starts)
+ENV = "doom/defend-the-center-hud-endless"
+world = wm.load_world("gamengen-doom")
+starts = wm.hub.load_starts("gamengen-doom")  # used where ViZDoom is missing
+wm.play(world, env=ENV, context=starts)
 
 # %% [markdown]
-# Two pictures move under your keys. The green one, **real**, is the game: the engine of DOOM
-# with one room and one monster. The orange one, **dream**, is a neural network. It saw the first
-# few frames of the real game; every frame after that it made up, from its own last frames and
-# the key that you press.
+# Two pictures move under your keys. The green one, **real**, is the game: the engine of DOOM. You
+# stand in the middle of a round room and can turn and shoot; monsters come at you from the walls.
+# The orange one, **dream**, is a neural network. It saw the first sixteen frames of the real
+# game; every frame after that it made up, from its own last frames and the key that you press.
 #
 # Try three things, and say what you expect *before* you press:
 #
-# 1. Walk left until you stand at the wall. Does the dream know that there is a wall?
-# 2. Shoot. Does the monster die in both pictures, in one, in none?
-# 3. Keep playing for half a minute. The meter shows how far the dream is from the real game.
-#    Then restart from a real frame.
+# 1. Turn until a monster leaves the picture, then turn back. Is it still there: in both pictures,
+#    in one, in none?
+# 2. Shoot. The number on the left counts your bullets. Nobody told the network what a number is:
+#    does its counter go down, and by one?
+# 3. Keep playing for half a minute. The meter shows how far the dream is from the real game. The
+#    two part at the first monster that one of them invents and the other does not, and the dream
+#    does not fall to pieces. Then restart from a real frame: the meter keeps what it showed, and
+#    marks the restart.
+#
+# In this variant of the game the green player cannot die, or it would be over in ten seconds. The
+# network was trained on games with mortal players, so in the orange picture your health may fall,
+# and once in a while the dream dies and starts again.
 #
 # No widget here, because you are reading this on a web page? This is what it looks like:
 #
-# ![Two rows of game frames over time. Upper row, green, labelled real: a room of DOOM with a
-# monster, seen by a player who moves and shoots. Lower row, orange, labelled dream: the same
-# moments as the world model predicted them from the first frames and the player's
-# keys.](../assets/figures/real_and_dream.png)
+# ![Two rows of game frames over time. Upper row, green, labelled real: a round room of DOOM with
+# monsters, a gun and a status bar, seen by a player who turns and shoots. Lower row, orange,
+# labelled dream: the same moments as the world model predicted them from the first frames and the
+# player's keys.](../assets/figures/start_here.png)
 
 # %% [markdown]
 # ## What is a world model?
@@ -95,7 +104,7 @@ import torch
 
 start = world.reset(starts[:1])
 dreams = {}
-for name, action in {"wait": 0, "left": 1, "right": 2, "shoot": 3}.items():
+for name, action in {"wait": 0, "turn left": 1, "turn right": 2, "shoot": 3}.items():
     generator = torch.Generator().manual_seed(0)  # the same noise in each future
     state, frames = start, []
     for _ in range(8):
@@ -106,9 +115,9 @@ for name, action in {"wait": 0, "left": 1, "right": 2, "shoot": 3}.items():
 wm.viz.counterfactual_strip(dreams, starts.frames[0, -1])
 
 # %% [markdown]
-# Nobody programmed what a key does. When you walk left, the room slides to the right; when you
+# Nobody programmed what a key does. When you turn left, the room slides to the right; when you
 # shoot, the gun flashes. The model found that out from recorded frames and key presses. How well
-# it did is a question of numbers, and chapter 4 asks it.
+# it did is a question of numbers, and [chapter 5](05_gamengen.ipynb) asks it of this very world.
 
 # %% [markdown]
 # ## The way through every chapter: data, system, world, judgment
@@ -170,8 +179,8 @@ for tier in TIERS.values():
 # ## Record your own game
 #
 # Any environment that [Gymnasium](https://gymnasium.farama.org) can make and draw is recorded in
-# the same way, and so is a video file. This cell records a short stretch of the game that you
-# have just played, by a player that presses keys at random.
+# the same way, and so is a video file. This cell records a short stretch of another scene of DOOM,
+# one monster in a square room, by a player that presses keys at random.
 
 # %%
 import tempfile
@@ -197,15 +206,16 @@ print(f"{len(episodes)} episodes, {episodes.num_frames} frames, in {out.name}/")
 # - **What is there**: `wmlearn list` shows environments, systems and checkpoints; `wmlearn --help`
 #   the commands.
 # - **The picture does not move**: some notebook programs hold frames back. Use
-#   `wm.play(world, env="doom/basic", threads=False)`, which has step buttons.
+#   `wm.play(world, env=ENV, threads=False)`, which has step buttons.
 # - **Stuck for good**: open an issue at the repository, with the cell, the message, and the line
 #   that the last cell of this notebook prints.
 #
 # ## Where to go next
 #
-# [Chapter 4, DIAMOND](04_diamond.ipynb), builds the world that you have played, from the first
-# noisy pixel: in at most five minutes of training on a laptop you have one of your own. The
-# exercises are in [notebooks/exercises](exercises).
+# [Chapter 4, DIAMOND](04_diamond.ipynb), builds a world of DOOM from the first noisy pixel: in at
+# most five minutes of training on a laptop you have one of your own.
+# [Chapter 5, GameNGen](05_gamengen.ipynb), then builds the one that you have played, which dreams
+# in a compressed code. The exercises are in [notebooks/exercises](exercises).
 
 # %%
 import platform

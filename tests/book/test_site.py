@@ -25,7 +25,7 @@ pytest.importorskip("sphinx_book_theme")
 pytest.importorskip("myst_nb")
 sys.path.insert(0, str(ROOT / "book"))
 
-from wmbook import cards, places
+from wmbook import cards, films, places
 
 PHONE = 380
 
@@ -173,6 +173,18 @@ def test_numbers_on_the_results_page_are_those_of_the_cards(site):
             assert str(cards.estimate(row["psnr"], "dB")) in text, name
     metrics = cards.card("vjepa2-ac-fetch")["metrics"]
     assert str(cards.estimate(metrics["reach"], "%", 0)) in text
+
+
+def test_a_chapter_shows_the_films_of_what_it_plays(site):
+    from wmlearn.systems import SYSTEMS
+
+    for entry in SYSTEMS:
+        page = site / f"chapters/{entry.chapter}.html"
+        own = [n for n in cards.names() if entry.name and cards.card(n)["system"] == entry.name]
+        shipped = [name for name in own if films.find(name)]
+        if page.is_file() and shipped:
+            assert f"films/{shipped[0]}.mp4" in page.read_text(encoding="utf-8"), entry.chapter
+            assert f"films/{shipped[0]}.png" in (site / "index.html").read_text(encoding="utf-8")
 
 
 def test_chapters_link_to_the_glossary_once_for_each_term(site):

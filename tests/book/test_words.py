@@ -25,6 +25,66 @@ def test_the_readmes_five_numbers_are_those_of_the_cards():
     assert shown[:5] == [value for value, _, _ in results.five()]
 
 
+def test_the_readme_has_a_row_with_a_picture_for_each_chapter():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in places.chapters():
+        row = next(line for line in text.split("\n") if f"](notebooks/{path.name})" in line)
+        picture = re.search(r'<img src="([^"]+)" width="\d+" alt="([^"]+)"', row)
+        assert picture and (ROOT / picture[1]).is_file() and len(picture[2].split()) > 3, path.stem
+
+
+def test_every_world_that_ships_is_compared_by_something():
+    from wmbook import results
+
+    table = results.comparison().split("\n")
+    for name in cards.names():
+        cells = next(line for line in table if f"`{name}`" in line).split(" | ")[1:5]
+        assert set(cells) != {"–"}, f"book/rows.toml says nothing of {name}"
+
+
+def test_every_line_of_rows_toml_finds_its_number():
+    from wmbook import rows
+
+    found = {(row["what"], label) for name in cards.names() for row in rows.of(name)
+             for label in (None, *(label for label, _ in row["others"]))}  # fmt: skip
+    shipped = {cards.card(name)["system"] for name in cards.names()}
+    for row in rows._lines():
+        if not shipped & set(row["systems"]):
+            continue  # its system ships no checkpoint yet
+        for label in (None, *(part[0] for part in row.get("beside", ()))):
+            assert (row["what"], label) in found, f"no card has {row['value']!r}, {label}"
+
+
+def test_horizons_without_a_gain_of_their_own_get_the_difference(monkeypatch):
+    metrics = {"psnr 8 dream": {"value": 30.0, "low": 29.0, "high": 31.0},
+               "psnr 8 copy": {"value": 26.0, "low": 25.0, "high": 27.0},
+               "psnr 8 other actions": {"value": 27.5, "low": 26.0, "high": 28.0}}  # fmt: skip
+    monkeypatch.setattr(cards, "names", lambda: ("a-world",))
+    monkeypatch.setattr(cards, "card", lambda name: {"metrics": metrics})
+    monkeypatch.setattr(cards, "evaluation", lambda name: None)
+    for cached in (cards.horizons, cards._own_horizons):
+        cached.cache_clear()
+    try:
+        assert cards.at("a-world", 8)["psnr_gain"] == {"value": 4.0}
+        assert cards.control("a-world") == {8: {"delta": {"value": 2.5}}}
+        assert [row[0] for row in cards.curve("a-world")] == [8]
+    finally:
+        for cached in (cards.horizons, cards._own_horizons):
+            cached.cache_clear()
+
+
+def test_colab_is_linked_once_the_project_has_an_address(monkeypatch, tmp_path):
+    from wmbook import notebooks
+
+    path = places.chapters()[0]
+    source = path.relative_to(ROOT).as_posix()
+    wanted = f"https://colab.research.google.com/github/a/b/blob/main/{source}"
+    for address in ("", "https://github.com/a/b"):
+        monkeypatch.setattr(places, "address", lambda address=address: address)
+        text = notebooks.stage(path, source, tmp_path).read_text(encoding="utf-8")
+        assert (wanted in text) == bool(address)
+
+
 @pytest.mark.parametrize("path", places.chapters(), ids=lambda path: path.stem)
 def test_one_symbol_one_meaning(path):
     """Every letter of a chapter's formulas is in the table, and every line of the table is used."""
@@ -113,9 +173,7 @@ def test_figures_show_in_a_notebook_without_a_network():
     import plotly.io
     from wmbook import figures
 
-    figure = figures.horizon_curves(
-        [(n, cards.evaluation(n)["fidelity"]["curve"]) for n in cards.evaluations()]
-    )
+    figure = figures.horizon_curves([(name, cards.curve(name)) for name in cards.evaluations()])
     bundle = plotly.io.renderers["plotly_mimetype"].to_mimebundle(figure.to_plotly_json())
     spec = bundle["application/vnd.plotly.v1+json"]
     assert len(spec["data"]) == 2 * len(cards.evaluations())
@@ -127,15 +185,15 @@ def test_links_are_rewritten_for_the_book():
     from wmbook.links import rewrite
 
     text = "[a](../notebooks/04_diamond.ipynb#x) `[b](c.md)` [d](../tests/book/test_site.py) "
-    text += "![e f g](../assets/figures/real_and_dream.png)"
+    text += "![e f g](../assets/figures/start_here.png)"
     assert rewrite(text, "book/fidelity.md", "fidelity.md") == (
-        "[a](chapters/04_diamond.ipynb#x) `[b](c.md)` d ![e f g](figures/real_and_dream.png)"
+        "[a](chapters/04_diamond.ipynb#x) `[b](c.md)` d ![e f g](figures/start_here.png)"
     )
 
 
-def test_there_are_49_claims_and_each_is_taught_somewhere():
+def test_every_claim_of_the_survey_is_taught_somewhere():
     rows = claims.claims()
-    assert len(rows) == len({row["claim"] for row in rows}) == 49
+    assert len(rows) == len({row["claim"] for row in rows}) == 52
     assert all(row["where"] for row in rows)
 
 

@@ -262,6 +262,25 @@ def test_keys_move_the_picture(square, tmp_path):
     page.keyboard.up("ArrowRight")
 
 
+def test_a_restart_marks_the_meter_and_wipes_nothing(square):
+    page = square
+
+    def facts():
+        return page.evaluate("() => ({ ...document.querySelector('.wm-chart').dataset })")
+
+    page.locator(".wm-stage").focus()
+    for _ in range(3):
+        before = int(page.evaluate("() => document.querySelector('.wm-player').dataset.step"))
+        page.keyboard.press(".")
+        page.wait_for_selector(f".wm-player[data-step='{before + 1}']")
+    before = facts()
+    button(page, "Restart").click()
+    page.wait_for_selector(".wm-player[data-step='0']")
+    after = facts()
+    assert int(after["games"]) == int(before["games"]) + 1
+    assert int(after["steps"]) == int(before["steps"]) + 1 > 3  # the mark, and all that was there
+
+
 def test_keyboard_alone_reaches_everything(square, tmp_path):
     page = square
     page.evaluate(

@@ -166,7 +166,7 @@ def test_list_of_one_kind(capsys):
     assert "diamond" in out and "doom/basic" not in out
 
 
-def test_lab_opens_chapter_0_and_passes_the_rest_on(monkeypatch, root):
+def test_lab_opens_a_copy_of_chapter_0_and_passes_the_rest_on(monkeypatch, root, tmp_path, capsys):
     started = []
 
     class Process:
@@ -177,12 +177,21 @@ def test_lab_opens_chapter_0_and_passes_the_rest_on(monkeypatch, root):
             return 0
 
     monkeypatch.setattr(lab.subprocess, "Popen", Process)
-    assert cli.main(["lab", "--no-browser", "--port", "9999"]) == 0
+    assert cli.main(["lab", "--folder", str(tmp_path / "mine"), "--no-browser", "--port", "9"]) == 0
     command, cwd = started[0]
     assert command[:3] == [sys.executable, "-m", "jupyterlab"]
-    assert command[-3:] == ["--no-browser", "--port", "9999"]
-    assert f"--LabApp.default_url=/lab/tree/{lab.FIRST_CHAPTER}" in command
-    assert cwd == root and (root / lab.FIRST_CHAPTER).is_file()
+    assert command[-3:] == ["--no-browser", "--port", "9"]
+    assert "--LabApp.default_url=/lab/tree/00_start_here.ipynb" in command
+    assert cwd == tmp_path / "mine" and (cwd / "exercises/release/04_diamond.ipynb").is_file()
+    assert str(cwd) in capsys.readouterr().out
+
+
+def test_lab_s_copies_lie_beside_the_course_s_so_that_links_lead_to_the_same_places(root, tmp_path):
+    assert lab.readers_folder(root) == root / "my-notebooks"
+    assert any(word.endswith("/lab/tree/my-notebooks/00_start_here.ipynb")
+               for word in lab.command([], root))  # fmt: skip
+    assert "/my-notebooks/" in (root / ".gitignore").read_text().splitlines()
+    assert lab.readers_folder(root, tmp_path) == tmp_path
 
 
 @pytest.mark.parametrize("user", [0, 1000])

@@ -64,6 +64,23 @@ time.sleep(60)
 
 
 @needs_doom
+def test_nobody_dies_and_no_time_runs_out_in_the_endless_variant():
+    """Idle hands die within 600 steps of the usual game, and its clock stops at 1,050."""
+    lasted = {}
+    for name in ("doom/defend-the-center-hud", "doom/defend-the-center-hud-endless"):
+        env = envs.make(name)
+        assert env.env_id == name
+        env.reset(seed=0)
+        for lasted[name] in range(1, 1101):
+            _, _, terminated, truncated, info = env.step(0)
+            if terminated or truncated:
+                break
+        env.close()
+    usual, endless = lasted.values()
+    assert usual < 600 and endless == 1100 and info["state"][1] == 100
+
+
+@needs_doom
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the guard needs /proc")
 def test_no_place_for_the_engines_settings_gets_a_sentence(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

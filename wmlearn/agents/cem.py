@@ -62,7 +62,7 @@ class CEMConfig:
             raise ValueError(f"decay is at least 1, the same number always; got {self.decay}.")
 
     def counts(self) -> list[int]:
-        """How many plans each round draws."""
+        """Plans drawn in each round."""
         least = min(self.samples, 2 * self.elites)
         return [max(least, round(self.samples / self.decay**i)) for i in range(self.iterations)]
 

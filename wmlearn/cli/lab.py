@@ -1,6 +1,7 @@
-"""``wmlearn lab``: JupyterLab, opened on chapter 0.
+"""``wmlearn lab``: JupyterLab, opened on chapter 0, in the reader's own copies of the notebooks.
 
-Every further argument goes to JupyterLab, for example ``--no-browser`` or ``--port 9999``.
+The copies lie in ``my-notebooks``, beside the course's; ``--fresh NAME`` starts one anew and keeps
+what was there. Every further argument goes to JupyterLab, for example ``--no-browser``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from wmlearn.cli.copies import FOLDER, copy_notebooks
+
 FIRST_CHAPTER = "notebooks/00_start_here.ipynb"
+FIRST_COPY = "00_start_here.ipynb"
 
 
 def repository() -> Path:
@@ -31,14 +35,33 @@ def repository() -> Path:
     return root
 
 
-def command(argv: Sequence[str], root: Path) -> list[str]:
-    """The command line that opens chapter 0 with this very Python; ``argv`` comes last and wins."""
+def readers_folder(root: Path, asked: Path | None = None) -> Path:
+    """Where the reader's copies are: as asked, else beside the course's, else in the home folder.
+
+    The last is for a course that lies where the reader may not write.
+    """
+    if asked is not None:
+        return asked.resolve()
+    return root / FOLDER if os.access(root, os.W_OK) else Path.home() / f"wmlearn-{FOLDER}"
+
+
+def command(argv: Sequence[str], root: Path, mine: Path | None = None) -> list[str]:
+    """The command line that opens chapter 0 with this very Python; ``argv`` comes last and wins.
+
+    Args:
+        argv: for JupyterLab.
+        root: the repository.
+        mine: the reader's folder; JupyterLab shows the repository where that holds it.
+    """
+    mine = root / FOLDER if mine is None else mine
+    top = root if mine.is_relative_to(root) else mine
+    first = (mine / FIRST_COPY).relative_to(top).as_posix()
     return [
         sys.executable,
         "-m",
         "jupyterlab",
-        f"--ServerApp.root_dir={root}",
-        f"--LabApp.default_url=/lab/tree/{FIRST_CHAPTER}",
+        f"--ServerApp.root_dir={top}",
+        f"--LabApp.default_url=/lab/tree/{first}",
         *(["--allow-root"] if _is_root() else []),  # in a container one often is
         *argv,
     ]
@@ -53,16 +76,29 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="wmlearn lab",
         allow_abbrev=False,
-        description="Open JupyterLab on chapter 0.",
+        description="Open JupyterLab on chapter 0, in your own copies of the notebooks.",
         epilog="Every other argument goes to JupyterLab, for example --no-browser or --port 9999.",
     )
-    _, for_jupyter = parser.parse_known_args(argv)
+    parser.add_argument(
+        "--fresh",
+        nargs="*",
+        metavar="NAME",
+        help="start these notebooks anew, e.g. 00_start_here, or all; yours are kept in before/",
+    )
+    parser.add_argument(
+        "--folder", type=Path, help=f"where your copies are; default: {FOLDER}, beside the course's"
+    )
+    args, for_jupyter = parser.parse_known_args(argv)
     root = repository()
     if find_spec("jupyterlab") is None:
         raise ModuleNotFoundError(
             'JupyterLab is not installed: run pip install -e ".[course]" in the repository.'
         )
-    process = subprocess.Popen(command(for_jupyter, root), cwd=root)
+    mine = readers_folder(root, args.folder)
+    for sentence in copy_notebooks(root / "notebooks", mine, args.fresh):
+        print(sentence)
+    print(f"Your notebooks are in {mine}; the course's own stay as they are.", flush=True)
+    process = subprocess.Popen(command(for_jupyter, root, mine), cwd=mine)
     while True:
         try:
             return process.wait()

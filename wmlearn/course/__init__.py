@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from wmlearn.course.footer import footer
-from wmlearn.systems import SPACES, SUPERVISION, SYSTEMS, System
+from wmlearn.systems import ELSEWHERE, SPACES, SUPERVISION, SYSTEMS, System
 
 __all__ = ["SPACES", "SUPERVISION", "SYSTEMS", "System", "footer", "loop", "table", "world_map"]
 
@@ -52,7 +52,8 @@ def world_map() -> Shown:
     page = files("wmlearn.course").joinpath("map.html").read_text(encoding="utf-8")
     page = page.replace("<!-- columns -->", "".join(map(_column, SPACES)))
     page = page.replace("<!-- rows -->", "".join(map(_row, SUPERVISION)))
-    page = page.replace("<!-- systems -->", "".join(map(_button, SYSTEMS)))
+    elsewhere = "".join(map(_elsewhere, ELSEWHERE))
+    page = page.replace("<!-- systems -->", elsewhere + "".join(map(_button, SYSTEMS)))
     page = page.replace("<!-- cards -->", "".join(map(_card, SYSTEMS)))
     return Shown({"text/html": page, "text/plain": _table()})
 
@@ -86,16 +87,18 @@ def _chapter(system: System) -> str:
 
 def _table() -> str:
     lines = [
-        "| System | Predicts | From | Prediction space | Learns from | Chapter |",
-        "|---|---|---|---|---|---|",
+        "| System | Predicts | From | Prediction space | Learns from | For | Cost | Caveat "
+        "| Chapter |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for s in SYSTEMS:
         learns_from = " and ".join(s.supervision)
         lines.append(
             f"| [{s.title}]({s.link}) | {s.predicts} | {s.given} | {s.space} | {learns_from} "
-            f"| {_chapter(s)} |"
+            f"| {s.use} | {s.cost} | {s.caveat or '–'} | {_chapter(s)} |"
         )
-    return "\n".join(lines)
+    others = "; ".join(f"{space} × {way}: {name}" for (space, way), name in ELSEWHERE.items())
+    return "\n".join([*lines, "", f"In the empty squares, not in this course: {others}."])
 
 
 def _column(space: str) -> str:
@@ -117,7 +120,7 @@ def _places() -> dict[str, tuple[float, float]]:
         rows = [list(SUPERVISION).index(name) for name in supervision]
         row = sum(rows) / len(rows) + 0.5
         for index, system in enumerate(members):
-            places[system.title] = (column, row + 0.27 * (index - (len(members) - 1) / 2))
+            places[system.title] = (column, row + 0.235 * (index - (len(members) - 1) / 2))
     return places
 
 
@@ -131,12 +134,24 @@ def _button(system: System) -> str:
     )
 
 
+def _elsewhere(square: tuple[str, str]) -> str:
+    space, supervision = square
+    left = (list(SPACES).index(space) + 0.5) / len(SPACES)
+    top = (list(SUPERVISION).index(supervision) + 0.5) / len(SUPERVISION)
+    return (
+        f'<p class="elsewhere" style="left: {left:.2%}; top: {top:.2%}">'
+        f"not in this course:<br>{escape(ELSEWHERE[square])}</p>"
+    )
+
+
 def _card(system: System) -> str:
     facts = {
         "Predicts": system.predicts,
         "from": system.given,
         "Learns from": " and ".join(SUPERVISION[name] for name in system.supervision),
         "Result": system.claim,
+        "For": system.use,
+        "Cost": system.cost,
         "Caveat": system.caveat,
     }
     rows = "".join(

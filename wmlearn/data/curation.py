@@ -57,24 +57,31 @@ def change(film: Film, reach: int = 2) -> NDArray[np.float32]:
     return best.mean((1, 2))
 
 
-def split(film: Film, number: int = 0, jump: float = 1.33, around: int = 3) -> list[Shot]:
+def split(
+    film: Film, number: int = 0, jump: float = 1.5, around: int = 3, onset: float = 4.0
+) -> list[Shot]:
     """Cuts a film where the picture changes at once.
 
-    A cut is a change that is ``jump`` times as large as the largest of those beside it (and half a
-    level): fast driving is no cut, a single jump is.
+    A cut is a change that is ``jump`` times as large as the largest of those beside it, or where
+    quiet ends or begins at once: ``onset`` times as large as the largest on one side, with others
+    as large on the other (half a level is added to each). So fast driving is no cut, a single jump
+    is, and so is the seam between a still stretch and a fast one.
 
     Args:
         film: uint8 ``[T, C, H, W]``.
         number: of the film, for the shots.
         jump: see above.
         around: how many changes on either side it is compared with.
+        onset: see above; the film's own beginning and end are no quiet.
     """
-    amount = np.pad(change(film), around)
-    beside = np.stack(
-        [amount[i : len(amount) - 2 * around + i] for i in range(2 * around + 1) if i != around]
-    ).max(0)
-    own = amount[around : len(amount) - around]
-    cuts = np.flatnonzero(own > jump * (beside + 0.5)) + 1
+    own = change(film)
+    amount, count = np.pad(own, around), len(own)
+    before = np.stack([amount[i : count + i] for i in range(around)]).max(0)
+    after = np.stack([amount[i : count + i] for i in range(around + 1, 2 * around + 1)]).max(0)
+    sides = np.stack([before, after])
+    sudden = own > jump * (sides.max(0) + 0.5)
+    sides[0, :around] = sides[1, -around:] = np.inf
+    cuts = np.flatnonzero(sudden | (own > onset * (sides.min(0) + 0.5))) + 1
     edges = [0, *cuts.tolist(), len(film)]
     return [Shot(film[a:b], number, a) for a, b in zip(edges, edges[1:], strict=False)]
 

@@ -111,7 +111,7 @@ def pack(
     Args:
         store: a dataset with actions, without states.
         folder: where to; its name is the set's.
-        about: what the frames show, their licence, whom to thank.
+        about: what the frames show, their license, whom to thank.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

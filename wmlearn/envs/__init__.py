@@ -50,6 +50,9 @@ registry: dict[str, Callable[..., gymnasium.Env]] = {
 registry["doom/defend-the-center-hud"] = partial(
     DoomEnv, "defend-the-center", frame_skip=2, hud=True
 )
+registry["doom/defend-the-center-hud-endless"] = partial(
+    registry["doom/defend-the-center-hud"], endless=True
+)
 registry["babyai/go-to-local"] = BabyAIEnv
 for _task in TASKS:
     registry[f"fetch/{_task}"] = partial(FetchEnv, _task)
@@ -74,10 +77,10 @@ def make(env_id: str, size: int = 64, **kwargs) -> gymnasium.Env:
 
     Args:
         env_id: ``doom/basic``, ``doom/health-gathering``, ``doom/defend-the-center``,
-            ``doom/defend-the-center-hud``, ``atari/<game>`` (``atari/breakout``),
-            ``procgen/coinrun``, ``ninja``, ``jumper`` or ``climber`` (each also ``-hard``, with
-            backgrounds), ``metaworld/<task>`` (``metaworld/door-open``), ``fetch/reach``,
-            ``fetch/push``, ``driving/car-racing``, ``driving/car-racing-keys``,
+            ``doom/defend-the-center-hud`` (also ``-endless``: nobody dies), ``atari/<game>``
+            (``atari/breakout``), ``procgen/coinrun``, ``ninja``, ``jumper`` or ``climber`` (each
+            also ``-hard``, with backgrounds), ``metaworld/<task>`` (``metaworld/door-open``),
+            ``fetch/reach``, ``fetch/push``, ``driving/car-racing``, ``driving/car-racing-keys``,
             ``babyai/go-to-local``, or any Gymnasium id that renders pixels (``CartPole-v1``;
             ``my_module:MyGame-v0`` imports ``my_module`` first).
         size: height and width of the observation in pixels.

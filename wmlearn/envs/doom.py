@@ -30,7 +30,7 @@ HUD_STATE = (
     *(f"enemy{i}_{part}" for i in range(MAX_ENEMIES) for part in ("x", "y", "width", "height")),
 )  # fmt: skip
 """What ``info["state"]`` holds with ``hud=True``. ``angle`` is in degrees. An enemy in view has its
-centre and size in units of the picture (0 left or top, 1 right or bottom), the tallest first; where
+center and size in units of the picture (0 left or top, 1 right or bottom), the tallest first; where
 there are fewer enemies, zeros."""
 # of the screen of 320 x 240, with hud: the window that is shown, and ammunition and health
 _VIEW_ROWS, _VIEW_COLUMNS = slice(32, 176), slice(64, 256)
@@ -58,6 +58,8 @@ class DoomEnv(gymnasium.Env):
         frame_skip: tics per action.
         labels: also track the objects in view (``labels()``; needed by the experts).
         hud: show the status bar, and tell what the engine knows (then labels are tracked, too).
+        endless: nobody dies and no time runs out, so that a game in the player goes on. Health
+            then stays as it is; what was recorded with mortal players says otherwise.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 35}
@@ -70,9 +72,10 @@ class DoomEnv(gymnasium.Env):
         frame_skip: int = 4,
         labels: bool = False,
         hud: bool = False,
+        endless: bool = False,
     ) -> None:
-        self.env_id = f"doom/{scenario}" + ("-hud" if hud else "")
-        self.frame_skip, self._size, self._hud = frame_skip, size, hud
+        self.env_id = f"doom/{scenario}" + "-hud" * hud + "-endless" * endless
+        self.frame_skip, self._size, self._hud, self._endless = frame_skip, size, hud, endless
         self.state_names = list(HUD_STATE) if hud else None
         buttons = SCENARIOS[scenario]
         self.action_names = ["noop", *buttons]
@@ -81,6 +84,8 @@ class DoomEnv(gymnasium.Env):
         self._presses = [[float(i == j) for i in range(len(buttons))] for j in (-1, 0, 1, 2)]
         engine = _Engine(scenario, labels or hud, hud)
         self.game = engine.game
+        if endless:
+            self.game.set_episode_timeout(0)
         self._close = weakref.finalize(self, engine.close)  # also at garbage and at exit
         self._state = None
 
@@ -89,6 +94,8 @@ class DoomEnv(gymnasium.Env):
         super().reset(seed=seed)
         self.game.set_seed(int(self.np_random.integers(2**31)))
         self.game.new_episode()
+        if self._endless:
+            self.game.send_game_command("god")  # the engine's own word for it
         self._state = self.game.get_state()
         return self._observe(), self._info()
 

@@ -20,7 +20,7 @@ KINDS = ("expert", "noise", "hazard")
 def expert(aggression: float = 1.0):
     """The scripted expert of one episode, ``act(env) -> action``.
 
-    It steers at a point of the centre line ahead and drives as fast as the coming turn allows.
+    It steers at a point of the center line ahead and drives as fast as the coming turn allows.
 
     Args:
         aggression: factor of the speed that it aims at; 1 is what laps fastest and safely.

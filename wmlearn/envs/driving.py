@@ -31,9 +31,9 @@ KEYS = {
 }
 """Steering, gas and brake of what the arrow keys press."""
 AHEAD = 20.0
-"""Metres of road that ``curvature`` looks at."""
+"""Meters of road that ``curvature`` looks at."""
 ROAD_WIDTH = 80 / 6
-"""Metres from edge to edge, as the simulator builds it."""
+"""Meters from edge to edge, as the simulator builds it."""
 FPS = 50
 """Steps of the simulator in a second."""
 CAR = (slice(46, 62), slice(24, 40))

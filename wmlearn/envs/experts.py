@@ -329,6 +329,7 @@ SCRIPTS_WITH_LABELS: dict[str, Callable[[], Callable]] = {
     "doom/health-gathering": _health_gathering,
     "doom/defend-the-center": _defend_the_center,
     "doom/defend-the-center-hud": _defend_the_center,
+    "doom/defend-the-center-hud-endless": _defend_the_center,
 }
 """The scripts that read ViZDoom's list of objects."""
 

@@ -39,7 +39,7 @@ def to_picture(
     """Any usual picture -> uint8 ``[h, w, 3]``.
 
     Args:
-        array: ``[h, w]`` or ``[h, w, C]`` with C = 1 (grey), 3 (RGB) or 4 (RGBA; alpha is
+        array: ``[h, w]`` or ``[h, w, C]`` with C = 1 (gray), 3 (RGB) or 4 (RGBA; alpha is
             dropped); bool, an integer type, or floating point.
         scale: the values of black and white. Default: 0 and 1 for bool and floating point, 0 and
             the largest value of an unsigned type, else 0 and 255.

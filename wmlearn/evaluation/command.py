@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from gymnasium.spaces import Discrete
 
 from wmlearn import hub
 from wmlearn.agents.actor_critic import ActorCritic, Player
 from wmlearn.agents.policy import Mixture
-from wmlearn.evaluation.evaluator import evaluate
+from wmlearn.evaluation.budget import FULL, extent, time_step
+from wmlearn.evaluation.evaluator import HORIZONS, evaluate, split
+from wmlearn.recipes.tiers import current_tier
 from wmlearn.viz import KINDS
-from wmlearn.world import Needs, WorldModel
+from wmlearn.world import FeatureWorld, Needs, WorldModel
 
 SHARES = (0, 0.25, 0.5, 0.75, 1)  # of random actions, for the rank correlation
 
@@ -23,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, help="where to write the card (JSON)")
     add("--figure", type=Path, help="where to draw the card (.png, .svg)")
     add("--horizons", type=int, nargs="+", help="steps ahead (default 1 8 32)")
-    add("--clips", type=int, default=64, help="clips for each horizon (default 64)")
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the dreams (default 0 1 2)")
+    add("--clips", type=int, help="clips for each horizon (default 64, fewer on a laptop)")
+    add("--seeds", type=int, nargs="+", help="of the dreams (default 0 1 2, on a laptop 0)")
+    add("--full", action="store_true", help="64 clips, seeds 0 1 2, horizons 1 8 32, at any tier")
     add("--holdout", type=float, default=0.1, help="held-out share of the episodes (default 0.1)")
     add(
         "--policy",
@@ -36,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--probe_steps",
         type=int,
-        help="training steps of the inverse-dynamics probe (default 500; 0: none)",
+        help="training steps of the inverse-dynamics probe (default 500, on a laptop 200; 0: none)",
     )
     add("--no_cost", action="store_true", help="leave out parameters, FLOPs and speed")
     add(
@@ -65,14 +72,13 @@ def run(args: argparse.Namespace) -> None:
         for player in list(players.values())[:1]
         for share in SHARES
     }
+    quick = _quick(args, system)
+    asked = {"clips": args.clips, "seeds": args.seeds}
+    asked = {name: value for name, value in asked.items() if value is not None}
     card = evaluate(
         system,
         args.data,
-        horizons=args.horizons,
-        clips=args.clips,
-        seeds=args.seeds,
         holdout=args.holdout,
-        probe_steps=args.probe_steps,
         cost=not args.no_cost,
         training_minutes=system.card.get("minutes"),
         policies=players,
@@ -80,13 +86,39 @@ def run(args: argparse.Namespace) -> None:
         episodes=args.episodes,
         judge=dict(map(_option, args.judge)),
         name=hub.find(args.checkpoint).name,
-        progress=print,
+        progress=partial(print, flush=True),
+        **{"horizons": args.horizons, "probe_steps": args.probe_steps, **asked, **quick},
     )
     print(f"\n{card}")
+    if quick and (quick["clips"], quick["seeds"]) != FULL:
+        print("\nThis was a look of about a minute; --full judges with 64 clips and three seeds.")
     if args.out:
         print(f"\nwritten to {card.save(args.out)}")
     if args.figure:
         print(f"drawn in {card.figure().save(args.figure)}")
+
+
+QUICK_PROBE_STEPS = 200
+
+
+def _quick(args: argparse.Namespace, system: object) -> dict[str, Any]:
+    """What ``evaluate`` is asked on a laptop where nothing was said: about a minute's worth.
+
+    Empty at other tiers, for what has no world, and where --clips, --seeds or --full was given.
+    """
+    said = args.full or args.clips is not None or args.seeds is not None
+    if said or current_tier().name not in ("smoke", "laptop") or not isinstance(system, WorldModel):
+        return {}
+    world = system.world()
+    store, _, held_out = split(args.data, args.holdout)
+    fits = extent(time_step(world, store, held_out), args.horizons or HORIZONS)
+    found: dict[str, Any] = {"clips": fits.clips, "seeds": fits.seeds}
+    if args.horizons is None:  # what was asked for stays
+        found["horizons"] = fits.horizons
+    asked = args.probe_steps is not None or isinstance(world, FeatureWorld)
+    if isinstance(store.action_space, Discrete) and not asked:
+        found["probe_steps"] = QUICK_PROBE_STEPS
+    return found
 
 
 def _player(name: str, world_name: str, system: object) -> Player:

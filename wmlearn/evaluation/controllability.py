@@ -113,7 +113,7 @@ def train_probe(
 
 
 def control_at(dreams: Dreams) -> ControlAt:
-    """What other actions cost at one horizon, in the fidelity's unit."""
+    """Loss of fidelity under other actions at one horizon, in the fidelity's unit."""
     true, other = dreams.score[..., -1].mean(0), dreams.other[..., -1].mean(0)
     return ControlAt(
         horizon=dreams.horizon,

@@ -22,7 +22,7 @@ from wmlearn.world import World
 
 @dataclass(frozen=True)
 class Cost:
-    """What a world costs; ``None`` is "not measured".
+    """Cost of a world; ``None`` is "not measured".
 
     Attributes:
         parameters: of the networks that the world holds.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from wmlearn.evaluation.controllability import control_at, judge_probe
 from wmlearn.evaluation.cost import measure_cost
 from wmlearn.evaluation.fidelity import Dreams, dream, fidelity, fidelity_at, other_frames
 from wmlearn.evaluation.judge import Case, Verdict, call_judge
+from wmlearn.evaluation.progress import Progress
 from wmlearn.evaluation.rollout import draw_windows
 from wmlearn.evaluation.utility import measure_utility
 from wmlearn.systems import entry_of
@@ -203,7 +205,10 @@ def _judge_world(
             left_out.append(horizon)
             continue
         say(f"{len(windows)} clips, {len(case.seeds)} seeds, {horizon} steps ahead")
-        last = dream(world, store, windows, horizon, case.seeds, batch_size)
+        passes = len(case.seeds) * (1 if store.action_space is None and not _latent(world) else 2)
+        steps = math.ceil(horizon / world.chunk) * math.ceil(len(windows) / batch_size)
+        progress = Progress(say, passes * steps)
+        last = dream(world, store, windows, horizon, case.seeds, batch_size, progress.tick)
         too_short = sum(lengths[episode] < context + horizon for episode in held_out)
         rows.append(fidelity_at(last, too_short, other_frames(store, case.train, len(windows))))
         if last.other is not None:

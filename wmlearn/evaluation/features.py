@@ -52,7 +52,7 @@ class FeaturesAt:
 
 @torch.inference_mode()
 def features_at(world: FeatureWorld, clip: Clip, horizon: int, seed: int = 0) -> FeaturesAt:
-    """How well ``world`` predicts features.
+    """Accuracy of a feature world's predictions.
 
     Args:
         world: of features.
@@ -91,7 +91,7 @@ class Landscape:
 
     @property
     def lowest(self) -> Tensor:
-        """Where the energy is lowest, float ``[2]``."""
+        """Action of lowest energy, float ``[2]``."""
         row, column = divmod(int(self.energy.argmin()), len(self.grid))
         return self.grid[[row, column]]
 

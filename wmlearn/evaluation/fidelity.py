@@ -9,7 +9,7 @@ Shapes: S seeds, B clips, K context frames, h steps ahead.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.card import Curve, Fidelity, FidelityAt, Measure
 from wmlearn.evaluation.controllability import derangement
+from wmlearn.evaluation.progress import nothing
 from wmlearn.evaluation.rollout import (
     draw_windows,
     feature_error,
@@ -95,6 +96,7 @@ def dream(
     horizon: int,
     seeds: Sequence[int],
     batch_size: int,
+    tick: Callable[[], None] = nothing,
 ) -> Dreams:
     """Rolls out the world under true and under other actions, and the baseline, from ``windows``.
 
@@ -118,9 +120,10 @@ def dream(
     featured = isinstance(world, FeatureWorld)
 
     def judged(who: World, part: Clip, seed: int, given: Tensor) -> tuple[Tensor, Tensor | None]:
+        counted = tick if who is world else nothing
         if featured:
-            return feature_error(who, part, horizon, seed, given, batch_size), None
-        frames = rollout_batches(who, part, seed, given, batch_size)
+            return feature_error(who, part, horizon, seed, given, batch_size, counted), None
+        frames = rollout_batches(who, part, seed, given, batch_size, counted)
         return psnr(frames, part.frames[:, -horizon:]), frames
 
     true, other, labels = [], [], []

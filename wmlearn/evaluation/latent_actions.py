@@ -35,7 +35,7 @@ MOVES = ("left", "right", "jump")
 
 @dataclass(frozen=True)
 class LatentActionScore:
-    """How well the codes of held-out transitions name the true actions.
+    """Accuracy of the codes of held-out transitions at naming the true actions.
 
     Attributes:
         transitions: held-out ones; ``codes``: how many codes there are.

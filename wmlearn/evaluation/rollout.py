@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from wmlearn.data.clip import Clip
+from wmlearn.evaluation.progress import nothing
 from wmlearn.world import FeatureWorld, LatentActionWorld, Needs, World
 
 
@@ -17,6 +18,7 @@ def rollout(
     clip: Clip,
     generator: torch.Generator | None = None,
     actions: Tensor | None = None,
+    tick: Callable[[], None] = nothing,
 ) -> Tensor:
     """Lets the world continue the first ``world.context_frames`` = K frames of each clip.
 
@@ -24,6 +26,7 @@ def rollout(
         clip: frames ``[B, T, C, H, W]`` with T > K, or T = K when ``actions`` is given.
         generator: of all randomness in the rollout.
         actions: ``[B, N, ...]``, what to do after frame K - 1; default the clip's own, N = T - K.
+        tick: called after each step.
 
     Returns:
         uint8 ``[B, N, C, H, W]``; entry n is the prediction of ``clip.frames[:, K + n]``.
@@ -48,7 +51,9 @@ def rollout(
         )
     state = world.reset(clip.time(0, context))
     frames = []
-    for held in actions.split(world.chunk, dim=1):
+    for number, held in enumerate(actions.split(world.chunk, dim=1)):
+        if number:
+            tick()
         if world.action_a_frame:
             missing = world.chunk - held.shape[1]
             held = torch.cat([held, held[:, -1:].repeat(1, missing, *[1] * (held.ndim - 2))], 1)
@@ -62,11 +67,17 @@ def rollout(
             )
         state, step = world.step(state, held[:, 0], generator)
         frames += [step.frame[:, None] if step.frames is None else step.frames]
+    tick()
     return torch.cat(frames, 1)[:, : actions.shape[1]]
 
 
 def rollout_batches(
-    world: World, clip: Clip, seed: int, actions: Tensor | None = None, batch_size: int = 32
+    world: World,
+    clip: Clip,
+    seed: int,
+    actions: Tensor | None = None,
+    batch_size: int = 32,
+    tick: Callable[[], None] = nothing,
 ) -> Tensor:
     """:func:`rollout` of many clips, ``batch_size`` at a time, with one seed; result on the CPU.
 
@@ -77,13 +88,19 @@ def rollout_batches(
     for start in range(0, len(clip), batch_size):
         part = slice(start, start + batch_size)
         own = None if actions is None else actions[part]
-        parts.append(rollout(world, clip[part], generator, own).cpu())
+        parts.append(rollout(world, clip[part], generator, own, tick).cpu())
     return torch.cat(parts)
 
 
 @torch.inference_mode()
 def feature_error(
-    world: FeatureWorld, clip: Clip, horizon: int, seed: int, actions: Tensor, batch_size: int = 32
+    world: FeatureWorld,
+    clip: Clip,
+    horizon: int,
+    seed: int,
+    actions: Tensor,
+    batch_size: int = 32,
+    tick: Callable[[], None] = nothing,
 ) -> Tensor:
     """L1 distance to the true features at every step, float64 ``[B, horizon]``, on the CPU.
 
@@ -94,6 +111,7 @@ def feature_error(
         seed: of the world's noise.
         actions: ``[B, horizon, ...]``, what to do.
         batch_size: clips side by side.
+        tick: called after each step.
     """
     generator = torch.Generator().manual_seed(seed)
     parts = []
@@ -106,6 +124,7 @@ def feature_error(
         for t, action in enumerate(actions[rows].unbind(1)):
             state, step = world.step(state, action, generator)
             errors.append((step.features - real[:, t]).abs().mean((-2, -1)))
+            tick()
         parts.append(torch.stack(errors, 1).double().cpu())
     return torch.cat(parts)
 

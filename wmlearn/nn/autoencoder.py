@@ -204,7 +204,7 @@ def rare_color_weights(
 def reconstruction_errors(
     drawn: Tensor, real: Tensor, weight: Tensor, absolute: float = 1.0
 ) -> Tensor:
-    """What a reconstruction costs, each picture apart: ``[B]``.
+    """Loss of the reconstruction of each picture: ``[B]``.
 
     Squared errors, absolute errors, and those of the gradients, which blurring makes large. (The
     published autoencoders take a perceptual loss and a discriminator instead.)

@@ -76,7 +76,7 @@ class CausalVideoConfig:
 def haar(video: Tensor, patch_size: int) -> Tensor:
     """Video ``[B, T, C, H, W]`` -> patches ``[B, t, C p^3, H / p, W / p]``, t = (T - 1) / p + 1.
 
-    A level takes sums and differences of neighbours in time, height and width, and divides by 8, so
+    A level takes sums and differences of neighbors in time, height and width, and divides by 8, so
     that the first C channels are means. The first frame is shown p times: a patch of its own.
     """
     x = torch.cat([video[:, :1].expand(-1, patch_size - 1, -1, -1, -1), video], dim=1)

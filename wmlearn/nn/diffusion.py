@@ -158,7 +158,7 @@ class Prediction:
         raise NotImplementedError
 
     def c_in(self, level: Tensor) -> Tensor:
-        """What z is multiplied with before the network sees it."""
+        """Factor of z before the network sees it."""
         return torch.ones_like(level)
 
     def c_noise(self, level: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ class Prediction:
         return b / determinant, -sigma / determinant
 
     def target(self, x: Tensor, eps: Tensor, level: Tensor) -> Tensor:
-        """What F should be: a x + b eps."""
+        """Target of F: a x + b eps."""
         a, b = self.weights(level)
         return expand_to(a, x) * x + expand_to(b, x) * eps
 

@@ -203,5 +203,6 @@ def _known_names(env_id: str) -> list[str] | None:
     """The actions of an environment that cannot be made here, where a table has them."""
     from wmlearn.envs.doom import SCENARIOS
 
-    buttons = SCENARIOS.get(env_id.removeprefix("doom/"))
+    scenario = env_id.removeprefix("doom/").removesuffix("-endless").removesuffix("-hud")
+    buttons = SCENARIOS.get(scenario)
     return None if buttons is None else ["noop", *buttons]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,21 @@ from wmlearn.player.session import PlaySession, View
 _JS = Path(__file__).parent / "js"
 _MOST_OPEN = 4  # players that keep their thread and environment; older ones are closed
 _open: list[weakref.ref[Player]] = []
+
+
+def _place() -> tuple[str, int] | None:
+    """The cell that runs, and which run of the notebook it is; ``None`` outside of one.
+
+    The cell is known by its id where the notebook program tells it, else by its text.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    if shell is None:
+        return None
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    cell = (parent or {}).get("metadata", {}).get("cellId")
+    text = (parent or {}).get("content", {}).get("code", "")
+    return (str(cell or text), shell.execution_count) if cell or text else None
 
 
 class Player(anywidget.AnyWidget):
@@ -48,9 +64,13 @@ class Player(anywidget.AnyWidget):
         fps: float = 30,
         width: int = 256,
     ) -> None:
+        place = _place()
         for older in _open[:]:
             if (player := older()) is not None:
                 player.pause()
+                if _same_cell(player.place, place):  # its output is about to be replaced
+                    player.loop.close()
+                    _open.remove(older)
         self.loop = PlayLoop(build, self._to_browser, fps)
         session = self.loop.session
         view = session.view
@@ -66,6 +86,7 @@ class Player(anywidget.AnyWidget):
             },
             poster=poster(view),
         )
+        self.place = place
         self.on_msg(lambda _, message, buffers: self.loop.handle(message))
         _open.append(weakref.ref(self))
         while len(_open) > _MOST_OPEN:
@@ -102,6 +123,11 @@ class Player(anywidget.AnyWidget):
     def _to_browser(self, message: dict[str, Any], buffers: list[bytes]) -> None:
         if self.comm is not None:
             self.send(message, buffers)
+
+
+def _same_cell(before: tuple[str, int] | None, now: tuple[str, int] | None) -> bool:
+    """Whether it is another run of one cell: several players of one run live side by side."""
+    return None not in (before, now) and before[0] == now[0] and before[1] != now[1]
 
 
 def poster(view: View) -> bytes:

@@ -24,6 +24,13 @@ SUPERVISION = {
     "masking": "video with parts hidden, to be filled in",
 }
 
+ELSEWHERE = {  # what stands in the squares of the map that this course leaves empty
+    ("tokens", "actions"): "IRIS",
+    ("embeddings", "passive video"): "DINO-world",
+    ("pixels", "masking"): "VideoMAE",
+    ("tokens", "masking"): "MaskGIT",
+}
+
 
 @dataclass(frozen=True)
 class System:

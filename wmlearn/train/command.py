@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 
 from wmlearn.systems import TRAINABLE
@@ -29,18 +28,14 @@ def main(argv: Sequence[str]) -> int:
         return 2
     from lightning.pytorch.utilities.rank_zero import rank_zero_only  # help need not wait for it
 
-    from wmlearn import hub
     from wmlearn.train.fit import run_settings
     from wmlearn.train.pace import summary
     from wmlearn.train.settings import from_words
 
     asked = from_words(argv[0], argv[1:])
-    result = run_settings(asked)
+    result = run_settings(asked, flags=True)
     if rank_zero_only.rank == 0:
-        card = hub.read_card(result.out)
-        run, steps = replace(asked.run, env=card["env"]), card["steps"]  # of the data
-        playable, keyed = _playable(result.system)
-        print(summary(asked.name, result.out, run, steps, result.history, playable, keyed))
+        print(summary(asked.name, result.out, result.verdict, *_playable(result.system)))
     return 0
 
 

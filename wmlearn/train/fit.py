@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from wmlearn.recipes.run import RunConfig
 from wmlearn.train import resume
 from wmlearn.train.data import fingerprint, open_data
 from wmlearn.train.history import History, read_history
-from wmlearn.train.pace import Pace
+from wmlearn.train.pace import Pace, Verdict
 from wmlearn.train.settings import Settings, from_values, plain
 from wmlearn.train.trainer import make_trainer, settle_precision, train
 
@@ -34,16 +35,21 @@ class Fit:
         out: folder of the run: a checkpoint that ``wmlearn.load`` reads, config.yaml, history.
         history: metrics by name, each a list of (step, value).
         store: the episodes that it was trained on.
+        verdict: what it came to, in words: all of its steps, or how many and what to do.
     """
 
     system: L.LightningModule
     out: Path
     history: dict[str, list[tuple[int, float]]]
     store: EpisodeStore
+    verdict: Verdict
 
 
 def fit(system: str, **options: Any) -> Fit:
     """Trains ``system``, recording data first where no folder is named; resumes what it finds.
+
+    It says how long it will take and how far it will come once a few steps are timed, and in the
+    end what it came to (not in CI, or with ``progress=False``).
 
     Args:
         system: a name in ``wmlearn.systems.TRAINABLE``, as "diamond" or "actor-critic".
@@ -54,11 +60,19 @@ def fit(system: str, **options: Any) -> Fit:
         ValueError: an option that does not exist or fit; a folder with another run in it.
         KeyboardInterrupt: stopped on the way; the same call goes on.
     """
-    return run_settings(from_values(system, options))
+    result = run_settings(from_values(system, options))
+    if rank_zero_only.rank == 0 and result.verdict.run.progress and not os.environ.get("CI"):
+        print(result.verdict)
+    return result
 
 
-def run_settings(asked: Settings) -> Fit:
-    """Trains as the settings say, or as far as is left to do."""
+def run_settings(asked: Settings, flags: bool = False) -> Fit:
+    """Trains as the settings say, or as far as is left to do.
+
+    Args:
+        asked: the settings.
+        flags: advice names options as the command line spells them.
+    """
     recipe = asked.recipe
     if asked.run.num_threads:
         torch.set_num_threads(asked.run.num_threads)
@@ -94,8 +108,9 @@ def run_settings(asked: Settings) -> Fit:
             optimizer_steps=recipe.optimizer_steps(config),
         )
         path = out / resume.FILE
+        pace = Pace(run, asked.name, flags)
         keep = resume.Resume(path, run.checkpoint_every, identity, run.max_minutes)
-        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep, Pace(run)])
+        trainer = make_trainer(run, out, [History(out / "history.jsonl"), keep, pace])
         train(trainer, module, data, state.path if state else None)
         state = resume.find(out)
     if rank_zero_only.rank == 0:
@@ -104,7 +119,10 @@ def run_settings(asked: Settings) -> Fit:
         module.load_state_dict(state.weights)
         if not _is_saved(out, state):
             recipe.save(out, module, _card(run, store, digest, state))
-    return Fit(speed_up(module.eval()), out, read_history(out / "history.jsonl"), store)
+    history = read_history(out / "history.jsonl")
+    steps, minutes = (state.steps, state.minutes) if state else (0, 0.0)
+    verdict = Verdict(steps, run, minutes, history, asked.name, flags)
+    return Fit(speed_up(module.eval()), out, history, store, verdict)
 
 
 def _card(run: RunConfig, store: EpisodeStore, digest: str, state: resume.State) -> dict[str, Any]:

@@ -80,7 +80,15 @@ class History(L.Callback):
             file.write(json.dumps(row) + "\n")
 
 
-def read_history(path: str | Path) -> dict[str, list[tuple[int, float]]]:
+class Metrics(dict[str, list[tuple[int, float]]]):
+    """Metrics by name; one that is not there is missed in a sentence."""
+
+    def __missing__(self, name: str) -> list[tuple[int, float]]:
+        known = ", ".join(self) or "nothing, since it made too few steps: give it more max_minutes"
+        raise KeyError(f"The run did not measure {name}; it measured {known}.")
+
+
+def read_history(path: str | Path) -> Metrics:
     """Metrics by name, each a list of (step, value); a repeated step keeps its last value.
 
     Raises:
@@ -93,7 +101,7 @@ def read_history(path: str | Path) -> dict[str, list[tuple[int, float]]]:
         step = row.pop("step")
         for name, value in row.items():
             metrics.setdefault(name, {})[step] = value
-    return {name: sorted(values.items()) for name, values in metrics.items()}
+    return Metrics({name: sorted(values.items()) for name, values in metrics.items()})
 
 
 def _row(line: str, path: str | Path, number: int) -> dict[str, float]:

@@ -185,6 +185,7 @@ def curves(
                 dashed = colors[name] == NEUTRAL
                 line = {"color": colors[name], "linestyle": "--" if dashed else "-"}
             values = [float(value) for value in values]
+            line |= _marks(values)
             axes.plot(range(1, len(values) + 1) if x is None else x, values, label=name, **line)
         axes.legend()
         axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -220,7 +221,7 @@ def loss_curve(
         for (name, values), line in zip(curves.items(), _cycle(), strict=False):
             values = [float(value) for value in values]
             x = range(1, len(values) + 1) if steps is None else steps
-            axes.plot(x, values, label=name, **line)
+            axes.plot(x, values, label=name, **line, **_marks(values))
         if baseline is not None:
             axes.axhline(baseline, color=NEUTRAL, linestyle="--", label=baseline_label)
         if len(curves) > 1 or baseline is not None:
@@ -272,6 +273,11 @@ def _strip(
         for axis, title in zip(axes[0], titles, strict=True):
             axis.set_title(title, loc="center", pad=4, fontsize=9)
     return Figure(figure, alt)
+
+
+def _marks(values: Sequence[float]) -> dict[str, Any]:
+    """A dot at each value where they are few: a line through one point is not to be seen."""
+    return {"marker": "o", "markersize": 4} if len(values) < 5 else {}
 
 
 def _cycle() -> Iterator[dict[str, Any]]:

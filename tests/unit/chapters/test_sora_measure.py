@@ -8,12 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from wmlearn.chapters.ch06_sora import figures, measure, ship
+from wmlearn import hub
+from wmlearn.chapters.ch06_sora import ablations, figures, measure, ship, vjepa_judge
 from wmlearn.envs.scenes import draw
 from wmlearn.envs.scenes.violations import pass_through, recolor, vanish
 from wmlearn.systems.sora.recipe import SMOKE
 from wmlearn.systems.sora.system import Sora
+from wmlearn.systems.vjepa.config import PredictorConfig
 
+needs_muon = pytest.mark.skipif(
+    not hasattr(torch.optim, "Muon"), reason="the shipped run needs PyTorch 2.9 or newer"
+)
 CONFIG = replace(SMOKE, frames=8, image_size=(64, 64), given_most=3)
 
 
@@ -76,6 +81,7 @@ def test_prompts_are_read_against_their_ceiling(system):
     assert measure.diversity(videos) >= 0
 
 
+@needs_muon
 def test_the_shipped_run_trains_on_both_shapes_and_pictures(monkeypatch):
     monkeypatch.setattr(ship, "CHUNK", 4)
     system = Sora(CONFIG)
@@ -113,6 +119,78 @@ def test_the_cards_figures_are_plain_json():
     assert len(found["velocity"]) == 4 and set(found["copied"]) == {"4", "8", "15"}
     shown = figures.plain(parts["unseen two"](system))["shown"]
     assert shown["color"][3] == 4, "two prompts of two bodies"
+    by_level = figures.plain(parts["likelihood by level"](system))
+    assert all(set(row) == set(map(str, figures.LEVELS)) for row in by_level.values()) and by_level
+    where = figures.plain(parts["where from"](system))
+    assert set(where) == {"real", "autoencoded", "1 steps", "2 steps", "5 steps", "10 steps"}
+    assert where["real"]["velocity"][0] < 0.3, "true videos are at the floor"
     real = measure.scene("bar", 90)
     counts, after = measure.hidden_frames(real)
     assert (counts > 0).any() and (after.any(1) | (counts == 0)).all()
+
+
+def test_each_kind_of_error_counts_alike():
+    balance = ship.Balance(torch.device("cpu"), keep=0.0)
+    given, level = torch.tensor([3, 3, 0, 0]), torch.tensor([0.95, 0.97, 0.95, 0.97])
+    errors = torch.tensor([0.01, 0.03, 0.5, 1.5], requires_grad=True)
+    loss = balance(errors, given, level)
+    loss.backward()
+    assert loss.item() == pytest.approx(1.0)
+    assert torch.allclose(errors.grad, torch.tensor([12.5, 12.5, 0.25, 0.25]), atol=1e-3)
+
+
+def test_half_of_the_clips_come_from_three_frames_with_more_noise():
+    given, level = ship.kinds(1000, torch.device("cpu"))
+    assert (given == 3).sum() == 500 and ((given > 0) & (given < 3)).sum() == 140
+    assert level[:250].mean() > level[250:].mean() + 0.1 and 0 < level.min() and level.max() < 1
+
+
+@needs_muon
+def test_the_choices_train_and_are_judged(monkeypatch):
+    """Every choice, at the smallest size: it trains, goes on from given frames, and is judged."""
+    monkeypatch.setattr(ship, "CHUNK", 4)
+    shipped = ablations.of_size(Sora(CONFIG), (32, 32), 8)
+    assert shipped.config.image_size == (32, 32)
+    films = ablations.films(shipped, "one", 4, 1, 0)
+    assert films.frames.shape[1] == films.latents.shape[1] == 8
+    real = measure.scene("one", 2, 5, frames=8, size=(32, 32))
+    configs = ablations.choices(shipped.config)
+    assert list(configs).count("x") == 1 and configs[ablations.SURPRISE] is None
+    for name in ("noise", "pixels"):
+        config = replace(configs[name], dim=32, layers=1, heads=2)
+        system, steps = ablations.trained(config, shipped, films, 0.1, 4)
+        row = ablations.judged(system, real)
+        assert steps >= 1 and set(row["position"]) == {4, 7}
+        assert ("by level" in row) == (name == "noise")
+
+
+def test_a_vjepa_is_surprised_by_what_it_did_not_expect():
+    small = replace(
+        vjepa_judge.CONFIG,
+        encoder=replace(vjepa_judge.CONFIG.encoder, patch_size=16, dim=24, depth=1, heads=2),
+        predictor=PredictorConfig(dim=24, depth=1, heads=2),
+    )
+    real = measure.scene("hit", 4, 0)
+    system, steps = vjepa_judge.train(real.frames, 0.1, 2, small)
+    seen, rest = vjepa_judge.beginning(system, 2, 3)
+    assert seen.shape == (2, 3 * 16) and rest.shape == (2, 5 * 16)
+    assert torch.equal(torch.cat([seen, rest], 1)[0], torch.arange(8 * 16))
+    gap = vjepa_judge.surprise(system, real.frames, 3)
+    changed = real.frames.clone()
+    changed[:, 7:] = 255
+    assert steps >= 1 and gap.shape == (4,) and torch.isfinite(gap).all()
+    assert not torch.equal(gap, vjepa_judge.surprise(system, changed, 3))
+    changed[:, 7:] = real.frames[:, 7:]
+    assert torch.equal(gap, vjepa_judge.surprise(system, changed, 3))
+    found = vjepa_judge.preferences(system, real, 3)
+    assert set(found) >= {"vanishes", "jumps"} and found["jumps"].n <= 4
+
+
+def test_a_run_goes_on_from_a_checkpoint_that_knows_no_frame_numbers(tmp_path):
+    plain = Sora(CONFIG)
+    hub.save(tmp_path / "plain", plain, "sora", {"env": "scenes/all"})
+    told = ship.started(replace(CONFIG, frame_features=8), str(tmp_path / "plain"))
+    assert torch.equal(told.transformer.embed.weight, plain.transformer.embed.weight)
+    assert not told.transformer.conditioning.weight.any()
+    with pytest.raises(ValueError, match="other parts"):
+        ship.started(replace(CONFIG, layers=2), str(tmp_path / "plain"))

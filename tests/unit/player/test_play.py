@@ -249,6 +249,10 @@ def test_without_the_environment_the_dream_is_played_from_stored_clips(monkeypat
     player = play(SquareWorld(), "doom/basic", context=starts(), threads=False)
     assert player.session.view.real is None and player.session.names[3] == "attack"
     assert 'pip install "wmlearn[envs]"' in player.status.value
+    endless = play(
+        SquareWorld(), "doom/defend-the-center-hud-endless", context=starts(), threads=False
+    )
+    assert endless.session.names == ["noop", "turn_left", "turn_right", "attack"]
     with pytest.raises(ModuleNotFoundError, match="ViZDoom"):
         play(SquareWorld(), "doom/basic", threads=False)
 

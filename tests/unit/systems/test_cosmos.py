@@ -159,6 +159,26 @@ def test_a_perfect_denoiser_draws_what_it_knows(system, monkeypatch):
         assert_close(drawn, truth, rtol=1e-3, atol=1e-3)
 
 
+def test_guidance_enlarges_what_the_new_action_changes(system):
+    before, actions = torch.randn(2, 2, 4, 4, 4), torch.rand(2, 3, 12)
+    sampler = replace(CONFIG.sampler, num_steps=1)
+    usual = actions.clone()
+    usual[:, 2] = actions[:, :2].mean(1)
+
+    def draw(led, w):
+        with torch.no_grad():
+            how = replace(sampler, action_guidance=w)
+            return system.denoiser.draw(before, 1, noise(), how, led)
+
+    assert_close(draw(usual, 1.5), draw(usual, 0.0))  # nothing unusual: nothing to enlarge
+    plain, other = draw(actions, 0.0), draw(usual, 0.0)
+    assert (plain - other).abs().max() > 1e-4
+    assert_close(draw(actions, 1.5), plain + 1.5 * (plain - other), rtol=1e-3, atol=1e-4)
+    for known, led in ((before, None), (before[:, :0], actions[:, :1])):
+        with pytest.raises(ValueError, match="action_guidance needs"):
+            system.denoiser.draw(known, 1, noise(), replace(sampler, action_guidance=1.0), led)
+
+
 # --- the system and its world --------------------------------------------------------------------
 
 
@@ -277,3 +297,20 @@ def test_every_tier_fits_together(tier):
     run, config = RECIPE.preset(tier)
     assert config.tokenizer.latent_frames(run.clip_frames) >= config.denoiser.latent_frames
     assert run.image_size % (config.tokenizer.space_ratio * config.denoiser.patch) == 0
+
+
+def test_a_run_starts_from_a_trained_tokenizer(system):
+    small = replace(CONFIG, denoiser=replace(CONFIG.denoiser, dim=8), seed=3)
+    module = Cosmos(small)
+    own = {key: value.clone() for key, value in module.denoiser.state_dict().items()}
+    RECIPE.initialize(module, system)
+    for part in ("tokenizer", "latent_std"):
+        a, b = getattr(module, part), getattr(system, part)
+        pairs = (
+            zip(a.parameters(), b.parameters(), strict=True) if part == "tokenizer" else [(a, b)]
+        )
+        assert all(torch.equal(x, y) for x, y in pairs)
+    assert all(torch.equal(value, own[key]) for key, value in module.denoiser.state_dict().items())
+    other = replace(CONFIG, tokenizer=replace(CONFIG.tokenizer, latent_channels=5))
+    with pytest.raises(ValueError, match="tokenizer has other sizes"):
+        RECIPE.initialize(Cosmos(other), system)

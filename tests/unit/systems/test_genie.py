@@ -172,6 +172,19 @@ def test_sampling_fills_in_every_token_and_a_generator_repeats_it(frames):
     assert int(tokens.max()) < model.mask_token  # nothing is left masked
 
 
+def test_idle_hands_get_the_likeliest_tokens_and_keys_get_drawn_ones(frames):
+    system = noisy(variant(actions__idle=7))
+    likeliest, drawn = (system.world({"temperature": t}) for t in (0.0, 1.0))
+    pressed = torch.tensor([7, 2, 7])
+    ends = []
+    for world, seed in ((likeliest, 0), (drawn, 0), (drawn, 1)):
+        state, generator = world.reset(Clip(frames[:, :1])), torch.Generator().manual_seed(seed)
+        ends.append(world.step(state, pressed, generator)[0].dynamics)
+    same = [(end == ends[0]).flatten(1).all(1).tolist() for end in ends[1:]]
+    assert same == [[True, False, True]] * 2
+    assert not torch.equal(ends[1], ends[2])
+
+
 def test_parts_learn_in_their_stretch_and_not_outside(frames, tmp_path):
     import lightning as L
 

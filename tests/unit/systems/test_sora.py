@@ -15,7 +15,7 @@ from wmlearn.envs.scenes.captions import captions
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.text import UnknownWord
 from wmlearn.systems.sora.config import LARGE, SoraConfig
-from wmlearn.systems.sora.network import PREDICTIONS
+from wmlearn.systems.sora.network import PREDICTIONS, frame_features
 from wmlearn.systems.sora.recipe import LAPTOP, RECIPE, SHIPPED, SMOKE
 from wmlearn.systems.sora.system import Sora
 
@@ -54,7 +54,7 @@ def test_a_perfect_network_has_no_loss(prediction, monkeypatch):
         normal = staticmethod(lambda *shape: spy(shape))
         uniform = staticmethod(lambda *shape: SampleNoise.uniform(noise, *shape))
 
-    def network(z, level, text, text_mask):
+    def network(z, level, text, text_mask, conditioning=None):
         given["level"] = level
         return system.prediction.target(x, draws[1], level)
 
@@ -67,7 +67,7 @@ def test_the_first_frames_are_sometimes_given_clean_and_cost_nothing(monkeypatch
     system = Sora(replace(SMALL, given_share=0.5, given_most=2))
     seen = {}
 
-    def network(z, level, text, text_mask):
+    def network(z, level, text, text_mask, conditioning=None):
         seen.update(z=z, level=level, mask=text_mask)
         out = torch.zeros_like(z)
         out[level == 0] = 100.0  # a network that is far off where nothing is asked
@@ -193,3 +193,33 @@ def test_a_run_starts_from_the_parts_that_fit():
     assert_close(other.words.state_dict(), trained.words.state_dict())
     assert_close(other.transformer.state_dict(), fresh)
     assert other.latent_std.tolist() == trained.latent_std.tolist()
+
+
+def test_a_frame_is_told_its_number_only_where_asked_for():
+    """A world without them becomes one with them, and gives the same at first."""
+    waves = frame_features(torch.arange(16), 8)
+    assert waves.shape == (16, 8)
+    assert_close(waves[0], torch.tensor([0.0] * 4 + [1.0] * 4))
+    assert (waves[:, 0].diff() > 0).all(), "the longest wave rises all the way"
+    plain = lively()
+    told = Sora(replace(SMALL, frame_features=8)).eval()
+    missing, unexpected = told.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected and all("conditioning" in name for name in missing)
+    z, level = torch.randn(2, 6, 4, 8, 8), torch.full((2, 6), 0.5)
+    assert_close(told.denoise(z, level), plain.denoise(z, level))
+    told.transformer.conditioning.weight.data.normal_(0, 0.1)
+    assert (told.denoise(z, level) - plain.denoise(z, level)).abs().max() > 1e-3
+
+
+def test_at_least_so_many_frames_are_given(monkeypatch):
+    system = Sora(replace(SMALL, given_share=1.0, given_least=2, given_most=3))
+    seen = {}
+
+    def network(z, level, text, text_mask, conditioning=None):
+        seen["given"] = (level == 0).sum(1)
+        return torch.zeros_like(z)
+
+    monkeypatch.setattr(system.transformer, "forward", network)
+    x, numbers = torch.randn(64, 6, 4, 8, 8), torch.ones(64, 24, dtype=torch.long)
+    system.video_errors(x, numbers, SampleNoise(0, 0, 64))
+    assert set(seen["given"].tolist()) == {2, 3}

@@ -14,13 +14,18 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from wmlearn import hub
+from wmlearn.chapters.ch05_gamengen.ablations import summary
 from wmlearn.chapters.ch05_gamengen.clip_judge import pairs_told_apart, train_judge
+from wmlearn.chapters.ch05_gamengen.distill import FILE, load_student
 from wmlearn.chapters.ch05_gamengen.judge import flicker, gradient, in_place, still_pixels
+from wmlearn.chapters.ch05_gamengen.lost import STEPS as LOST_AT
+from wmlearn.chapters.ch05_gamengen.lost import known, lost
 from wmlearn.chapters.ch05_gamengen.measure import (
     draw_clips,
     held_out,
@@ -45,7 +50,7 @@ PASTS = (1, 2, 4, 8)  # frames that are left of the past
 FREE = 600  # own steps of free play: 34 s at 17.5 frames a second
 SECOND = 17  # frames
 SHORT = 28  # frames of the paper's short clips, 1.6 s
-PARTS = ["ranking", "sampling", "short_cut", "decoder", "tell"]
+PARTS = ["lost", "known", "ranking", "sampling", "short_cut", "decoder", "tell"]
 JUDGING = 200  # steps of a judge's training
 SHARE = 0.25  # decisions at random in free play
 
@@ -76,12 +81,16 @@ class ShortPast(GameNGenWorld):
         return super().step(GameNGenState(latents, actions), action, generator)
 
 
-def plain(value: Estimate | float) -> dict | float:
-    """For JSON, to three decimals."""
+def plain(value):
+    """For JSON: estimates and floats to three decimals, in dicts, too; all else as it is."""
     if isinstance(value, Estimate):
         facts = {k: getattr(value, k) for k in ("value", "low", "high")}
         return {k: None if v is None else round(v, 3) for k, v in facts.items()}
-    return round(float(value), 3)
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, float) or (isinstance(value, Tensor) and value.ndim == 0):
+        return round(float(value), 3)
+    return value
 
 
 def figures(dream: Tensor, clip: Clip, n: int, episodes: Tensor, readers) -> dict:
@@ -100,9 +109,14 @@ def figures(dream: Tensor, clip: Clip, n: int, episodes: Tensor, readers) -> dic
     return {name: plain(value) for name, value in found.items()}
 
 
-def sampling(system: GameNGen, store: EpisodeStore, readers, clips: int) -> dict:
-    """The shipped weights, played otherwise: steps of DDIM, noise on the past, a shorter past."""
+def sampling(system: GameNGen, store: EpisodeStore, readers, clips: int, student=None) -> dict:
+    """The shipped weights, played otherwise: steps of DDIM, noise on the past, a shorter past.
+
+    Beside them the distilled student of one step, where there is one.
+    """
     worlds: dict[str, World] = {f"steps {k}": system.world({"num_steps": k}) for k in STEPS}
+    if student is not None:
+        worlds["student"] = student.world({"num_steps": 1})
     worlds |= {f"noise {level}": system.world({"context_noise": level}) for level in NOISES}
     worlds |= {f"past {keep}": ShortPast(system, keep) for keep in PASTS}
     n = system.config.denoiser.context_frames
@@ -117,6 +131,39 @@ def sampling(system: GameNGen, store: EpisodeStore, readers, clips: int) -> dict
                          ("real", real)):  # fmt: skip
         found[name] = figures(frames, clip, n, episodes, readers)
     return found
+
+
+def where_lost(system: GameNGen, store: EpisodeStore, finder, clips: int) -> dict:
+    """Monsters in place after encoder and decoder, one step, own steps (see ``lost``)."""
+    world, n = system.world(), system.config.denoiser.context_frames
+    clip, episodes = draw_clips(store, n + max(LOST_AT), clips, 11)
+    dream = rollout_batches(world, clip, 0)
+    return {"clips": clips, "steps": plain(lost(world, system, clip, dream, episodes, finder))}
+
+
+def to_know(store: EpisodeStore, clips: int, past: int = 16, memory: int = 128) -> dict:
+    """How many monsters a memory of ``past`` frames would place, and one of ``memory`` frames.
+
+    The second is of long episodes only, as their clips must be as long.
+    """
+    found = {}
+    for length in (past, memory):
+        clip, episodes = draw_clips(store, length + 32, clips, 1)
+        rows = known(clip.state, length - 1, episodes)
+        found[str(length)] = plain(rows) | {"clips": clips, "episodes": len(episodes.unique())}
+    return found
+
+
+def twins(folder: Path) -> dict:
+    """What ``ablations`` has written to a folder, as the chapter's tables."""
+    facts = json.loads((folder / "ablations.json").read_text())
+    with np.load(folder / "ablations.npz") as kept:
+        curves, copied, episodes = (
+            torch.from_numpy(kept[name]) for name in ("curves", "copy", "episodes")
+        )
+    about = {"batch": facts["batch"], "runs": len(facts["runs"])}
+    about |= {k: facts["runs"][0][k] for k in ("steps", "frames")}
+    return about | plain(summary(facts["runs"], curves, copied, episodes))
 
 
 def short_cut(system: GameNGen, store: EpisodeStore, readers, count: int) -> dict:
@@ -251,6 +298,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="what record_agent wrote")
     parser.add_argument("out", type=Path)
     parser.add_argument("--parts", nargs="+", default=PARTS)
+    parser.add_argument("--ablations", type=Path, help="folder, for the part ``ablations``")
     parser.add_argument("--before", type=Path, help="safetensors, for the part ``decoder``")
     parser.add_argument("--count", type=int, default=16, help="of clips, dreams, moments")
     parser.add_argument("--episodes", type=int, default=12, help="of each policy")
@@ -260,10 +308,15 @@ def main() -> None:
     player = args.data / "player.zip"
     found = json.loads(args.out.read_text()) if args.out.exists() else {}
     missing = [part for part in args.parts if part not in found]
-    readers = instruments(store) if {"sampling", "short_cut", "decoder"} & set(missing) else None
+    needed = {"lost", "sampling", "short_cut", "decoder"}
+    readers = instruments(store) if needed & set(missing) else None
+    student = load_student(args.checkpoint) if (hub.find(args.checkpoint) / FILE).exists() else None
     parts = {
+        "ablations": lambda: twins(args.ablations),
+        "lost": lambda: where_lost(system, store, readers[1], 4 * args.count),
+        "known": lambda: to_know(store, 6 * args.count),
         "ranking": lambda: ranking(system, store, player, args.episodes),
-        "sampling": lambda: sampling(system, store, readers, args.count),
+        "sampling": lambda: sampling(system, store, readers, args.count, student),
         "short_cut": lambda: short_cut(system, store, readers, 2 * args.count),
         "decoder": lambda: decoder(args.before, system, store, readers, 8 * args.count),
         "tell": lambda: can_one_tell(system, store, player, args.count),

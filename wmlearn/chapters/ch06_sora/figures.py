@@ -26,12 +26,14 @@ from wmlearn.envs.scenes import draw
 from wmlearn.envs.scenes.sample import BEYOND, TRAINED
 from wmlearn.envs.scenes.violations import GROSS, SUBTLE
 from wmlearn.files import write_whole
-from wmlearn.metrics import Estimate
+from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.systems.sora.system import Sora
 
 VIDEOS, PROMPTS, SAME = 128, 208, 16
 GUIDANCE = (1.0, 2.0, 3.0, 5.0, 8.0)
 PROMPT = "a red ball moves right"
+STEPS = (1, 2, 5, 10)  # of the sampler
+LEVELS = (0.5, 0.85, 0.95, 0.99)  # of noise, at which surprise is measured
 
 
 def figures(videos: int = VIDEOS, prompts: int = PROMPTS) -> dict[str, Callable[[Sora], Any]]:
@@ -59,6 +61,8 @@ def figures(videos: int = VIDEOS, prompts: int = PROMPTS) -> dict[str, Callable[
     parts["hit"] = lambda sora: _hit(sora, 3 * videos)
     parts["likelihood"] = lambda sora: _likelihood(sora, videos)
     parts["diversity"] = _diversity
+    parts["where from"] = lambda sora: _where_from(sora, max(2, videos // 4))
+    parts["likelihood by level"] = lambda sora: _by_level(sora, max(2, 3 * videos // 8))
     for scale in GUIDANCE:
         if scale != 3.0:
             parts[f"seen {scale}"] = lambda sora, scale=scale: _obeys(
@@ -113,6 +117,45 @@ def _hit(sora: Sora, count: int) -> measure.Collisions:
 def _likelihood(sora: Sora, count: int) -> dict[str, Estimate]:
     real, laws = measure.scene("hit", count), {**GROSS, **SUBTLE}
     return {name: measure.preference(sora, real, law)[0] for name, law in laws.items()}
+
+
+def _where_from(sora: Sora, count: int) -> dict[str, Any]:
+    """Velocity errors of true videos, of the autoencoder's, and of drawn ones by steps: over
+    all drawn frames, and of the first one.
+    """
+    real = measure.scene("one", count)
+    with torch.no_grad():
+        again = [sora.decode(sora.encode(part.to(sora.device))).cpu() for part in real.frames]
+    again = torch.stack(again)
+    found = {"real": real.frames, "autoencoded": again}
+    for steps in STEPS:
+        first = real.frames[:, : measure.GIVEN]
+        found[f"{steps} steps"] = measure.videos(
+            sora, real.text, first, guidance=1.0, num_steps=steps
+        )
+    return {
+        name: {
+            "velocity": measure.motion(real, frames).velocity,
+            "first": measure.first_step(real, frames),
+        }
+        for name, frames in found.items()
+    }
+
+
+def _by_level(sora: Sora, count: int) -> dict[str, dict[float, Estimate]]:
+    """Violation -> noise level -> share of pairs in which the true video surprises less."""
+    real, found = measure.scene("hit", count), {}
+    own = {level: measure.surprise(sora, real.frames, (level,), 1) for level in LEVELS}
+    for name, law in {**GROSS, **SUBTLE}.items():
+        wrong, differs = measure.broken(real, law)
+        if not differs.any():
+            continue
+        gaps = {
+            level: measure.surprise(sora, wrong[differs], (level,), 1) - own[level][differs]
+            for level in LEVELS
+        }
+        found[name] = {level: mean_estimate((gap > 0).double()) for level, gap in gaps.items()}
+    return found
 
 
 def _diversity(sora: Sora) -> dict[float, float]:

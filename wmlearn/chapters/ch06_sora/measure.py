@@ -153,6 +153,11 @@ def motion(real: Scene, drawn: Tensor, at: tuple[int, ...] = (4, 8, 15)) -> Moti
     )
 
 
+def first_step(real: Scene, drawn: Tensor) -> Estimate:
+    """Velocity error from the last given frame to the first drawn one, pixels a frame."""
+    return _mean(velocity_errors(track(drawn), real.truth)[:, GIVEN - 1 : GIVEN])
+
+
 def speeds(real: Scene, drawn: Tensor, until: int = 8) -> tuple[Tensor, Tensor]:
     """True and drawn speed of each body over free flight, pixels a frame: ``[M]`` each.
 
@@ -318,6 +323,13 @@ def surprise(
     return torch.cat(parts)
 
 
+def broken(real: Scene, violation: Violation, at: int = 7) -> tuple[Tensor, Tensor]:
+    """The videos with a law broken from frame ``at`` on, uint8; and bool ``[N]``, which differ."""
+    wrong = torch.from_numpy(violation(real.state.numpy(), at))
+    frames = draw(wrong, tuple(real.frames.shape[-2:]))
+    return frames, (frames.int() - real.frames.int()).abs().amax((1, 2, 3, 4)) > 40
+
+
 def preference(
     system: Sora, real: Scene, violation: Violation, at: int = 7, **options: int
 ) -> tuple[Estimate, Tensor]:
@@ -326,12 +338,10 @@ def preference(
     Pairs whose two videos are alike (bodies that never meet cannot go through each other) are left
     out.
     """
-    wrong = torch.from_numpy(violation(real.state.numpy(), at))
-    broken = draw(wrong, tuple(real.frames.shape[-2:]))
-    differs = (broken.int() - real.frames.int()).abs().amax((1, 2, 3, 4)) > 40
+    wrong, differs = broken(real, violation, at)
     if not differs.any():
         raise ValueError("In none of these scenes does the violation change anything: take others.")
-    gap = surprise(system, broken[differs], **options)
+    gap = surprise(system, wrong[differs], **options)
     gap = gap - surprise(system, real.frames[differs], **options)
     return mean_estimate((gap > 0).double()), gap
 

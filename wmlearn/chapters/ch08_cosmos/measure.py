@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn import hub
@@ -37,6 +38,7 @@ from wmlearn.chapters.ch08_cosmos.driving import (
     train_probe,
     trajectory_error,
 )
+from wmlearn.chapters.ch08_cosmos.train_on_gpu import SEGMENT, STRIDE
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.envs.driving import CAR
@@ -44,6 +46,7 @@ from wmlearn.evaluation.rollout import draw_windows, rollout_batches
 from wmlearn.metrics import Estimate, mean_estimate, psnr
 from wmlearn.pixels import to_uint8
 from wmlearn.systems.cosmos import Cosmos
+from wmlearn.systems.cosmos_ar import CosmosAR
 from wmlearn.world import World
 
 
@@ -91,6 +94,50 @@ def frames_a_second(world: World, clip: Clip, steps: int = 12) -> float:
         state, _ = world.step(state, action, generator)
         seconds.append(time.perf_counter() - begin)
     return world.chunk / float(np.median(seconds))
+
+
+@torch.inference_mode()
+def nats(
+    system: CosmosAR, store: EpisodeStore, episodes: list[int], late: int = 0, temperature=1.0
+) -> float:
+    """What a code surprises the language model by, in nats.
+
+    Args:
+        system: the model.
+        store: the episodes.
+        episodes: which of them.
+        late: frames by which the clips begin later than those that ``train_on_gpu`` cuts.
+        temperature: divides the logits.
+    """
+    length, total = system.config.transformer.latent_frames, []
+    for episode in episodes:
+        clip = store.clip([(episode, STRIDE * k + late) for k in (3, 9, 15)], SEGMENT)
+        codes = system.codes(clip.frames)
+        actions = system.actions_of(clip.actions.float(), codes.shape[1])
+        for first in (0, 3):
+            part = codes[:, first : first + length].flatten(1)
+            logits = system.transformer(part, actions[:, first : first + length]) / temperature
+            total.append(F.cross_entropy(logits.flatten(0, 1), part.flatten()))
+    return float(torch.stack(total).mean())
+
+
+def by_heart(
+    system: CosmosAR, store: EpisodeStore, train: list[int], test: list[int]
+) -> dict[str, dict[str, float]]:
+    """``nats`` by temperature: clips as it learned them, begun a little later, held out."""
+    kinds = {
+        "as in training": (train[::6], 0),
+        "begun 4 frames later": (train[::6], 4),
+        "begun 2 frames later": (train[::6], 2),
+        "held out": (test, 0),
+    }
+    return {
+        f"{temperature:g}": {
+            name: nats(system, store, part, late, temperature)
+            for name, (part, late) in kinds.items()
+        }
+        for temperature in (1.0, 2.0, 3.0)
+    }
 
 
 def fit_probe(store: EpisodeStore, train: list[int], steps: int) -> DrivingProbe:
@@ -214,6 +261,8 @@ def measure(
     found["tokenizer"] = tokenizer_quality(system, clip.time(0, world.context_frames))
     say("tokenizer")
     found["dream"] = dream_quality(world, clip, ahead)
+    if isinstance(system, CosmosAR) and min(lengths) > SEGMENT + 16 * STRIDE:
+        found["nats"] = by_heart(system, store, train, test)
     found["frames_a_second"] = frames_a_second(world, clip.time(0, world.context_frames))
     say("dream")
     if probe is None:

@@ -62,15 +62,12 @@ function render({ model, el }) {
   el.append(root);
 
   // ---- talking to the kernel
+  const link = watchKernel(model, () => { status.textContent = KERNEL_GONE; });
   function ask() {
     draw();
     clearTimeout(waiting);
     waiting = setTimeout(() => {
-      try {
-        model.send({ clip, hidden: Array.from(hidden), id: ++asked });
-      } catch {
-        status.textContent = "The kernel is gone: run this cell again.";
-      }
+      link.send({ clip, hidden: Array.from(hidden), id: ++asked });
     }, ASK_DELAY);
   }
   function onAnswer(message, buffers) {
@@ -191,6 +188,7 @@ function render({ model, el }) {
   return () => {
     clearInterval(timer);
     clearTimeout(waiting);
+    link.stop();
     model.off("msg:custom", onAnswer);
   };
 }

@@ -33,7 +33,7 @@ function render({ model, el }) {
         });
         status.textContent = "planning ...";
         spoken.textContent = `The arm plans its way to goal image ${goal + 1}.`;
-        model.send({ type: "pick", goal });
+        link.send({ type: "pick", goal });
       },
     }, picture, `goal ${goal + 1}`);
   });
@@ -61,8 +61,10 @@ function render({ model, el }) {
   });
   el.append(make("div", "wm-page", { "data-lm-suppress-shortcuts": "true" },
     prompt, row, stage, status, spoken));
-  model.send({ type: "look" });
+  const link = watchKernel(model, () => { status.textContent = KERNEL_GONE; });
+  link.send({ type: "look" });
   return () => {
+    link.stop();
     model.off("msg:custom", receive);
     URL.revokeObjectURL(url);
   };

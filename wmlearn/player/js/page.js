@@ -17,6 +17,39 @@ function make(tag, className, properties = {}, ...children) {
 const bytesOf = (data) =>
   new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
 
+const KERNEL_GONE = "The kernel was restarted or has ended: run this cell again.";
+
+// Calls `gone` once when the kernel that a widget's other end lives in was restarted or ended: by the
+// widget manager's word, by the kernel's own state, or where a message can no longer be sent.
+function watchKernel(model, gone) {
+  let told = false;
+  const kernel = model.widget_manager?.kernel;
+  const tell = () => {
+    if (told) return;
+    told = true;
+    gone();
+  };
+  const onLive = () => { if (model.comm_live === false) tell(); };
+  const onStatus = (_, status) => {
+    if (["restarting", "autorestarting", "terminating", "dead"].includes(status)) tell();
+  };
+  model.on("comm_live_update", onLive);
+  kernel?.statusChanged?.connect(onStatus);
+  return {
+    send(message) {
+      try {
+        model.send(message);
+      } catch {
+        tell();
+      }
+    },
+    stop() {
+      model.off("comm_live_update", onLive);
+      kernel?.statusChanged?.disconnect(onStatus);
+    },
+  };
+}
+
 // RGB bytes into an ImageData, from byte `from` on.
 function fill(image, rgb, from = 0) {
   const out = image.data;

@@ -2,7 +2,7 @@
 // is drawn at the browser's own pace and every sixth is acknowledged.
 
 const ACK_EVERY = 6;
-const CHART_LENGTH = 300; // steps of PSNR that are shown
+const CHART_LENGTH = 600; // steps of PSNR that are shown, of this game and of those before it
 const CHART_RANGE = [5, 45]; // dB
 const EQUAL = 58.92; // dB, the PSNR of a copy: an error below the rounding of bytes is none
 const CALM = 200; // milliseconds between two changes of numbers and chart
@@ -28,14 +28,17 @@ function makeSide(name, shape, shownWidth) {
   };
 }
 
-// The divergence meter: PSNR of the dream against the real frame, over the last steps.
+// The divergence meter: PSNR of the dream against the real frame, over the last steps. A restart does
+// not wipe it: an upright line (null among the values) stands where a new game began.
 function makeMeter() {
   const number = make("span", "wm-number", { textContent: "–" });
   const canvas = make("canvas", "wm-chart", {
     role: "img", "aria-label": "Chart of the PSNR between real and dream over time",
   });
   const context = canvas.getContext("2d");
-  let values = [];
+  const values = [];
+  let theme = "";
+  const themeOf = (style) => [style.color, style.borderTopColor, style.caretColor].join();
   function draw() {
     const ratio = window.devicePixelRatio || 1;
     const width = canvas.clientWidth, height = canvas.clientHeight;
@@ -45,6 +48,7 @@ function makeMeter() {
       canvas.height = Math.round(height * ratio);
     }
     const style = getComputedStyle(canvas);
+    theme = themeOf(style);
     const [low, high] = CHART_RANGE;
     const left = 24;
     const y = (value) =>
@@ -67,12 +71,24 @@ function makeMeter() {
     context.strokeStyle = style.caretColor;
     context.lineWidth = 1.75;
     context.lineJoin = "round";
+    const x = (index) => left + (index / (CHART_LENGTH - 1)) * (width - left);
     context.beginPath();
     values.forEach((value, index) => {
-      const x = left + (index / (CHART_LENGTH - 1)) * (width - left);
-      context[index ? "lineTo" : "moveTo"](x, y(value));
+      if (value === null) return;
+      context[index && values[index - 1] !== null ? "lineTo" : "moveTo"](x(index), y(value));
     });
     context.stroke();
+    context.strokeStyle = style.color;
+    context.lineWidth = 1;
+    context.setLineDash([2, 2]);
+    context.beginPath();
+    values.forEach((value, index) => {
+      if (value !== null) return;
+      context.moveTo(Math.round(x(index)) + 0.5, 4);
+      context.lineTo(Math.round(x(index)) + 0.5, height - 4);
+    });
+    context.stroke();
+    context.setLineDash([]);
   }
   const head = make("div", "wm-meter-head", {},
     make("span", "", {
@@ -82,14 +98,16 @@ function makeMeter() {
   return {
     node: make("div", "wm-meter", {}, head, canvas),
     draw,
+    follow() { if (themeOf(getComputedStyle(canvas)) !== theme) draw(); }, // light or dark, by now
     tell(value) {
       number.textContent = value === null ? "–" : value >= EQUAL ? "equal" : `${value.toFixed(1)} dB`;
     },
     push(step, value) {
-      if (step === 0) values = [];
-      if (value === null || step === 0) return;
-      values.push(value);
+      if (step === 0 ? !values.length || values.at(-1) === null : value === null) return;
+      values.push(step === 0 ? null : value);
       if (values.length > CHART_LENGTH) values.shift();
+      canvas.dataset.games = 1 + values.filter((one) => one === null).length;
+      canvas.dataset.steps = values.length;
     },
   };
 }
@@ -101,13 +119,10 @@ function render({ model, el }) {
   let playing = false, closed = false, pending = null, shown = null, drawn = 0;
   let sinceAck = 0, heard = 0, games = 0, animation = 0, waiting = 0, told = 0, rate = 0;
   const pressed = [], buttons = []; // in the order of pressing
-  function send(message) {
-    try {
-      model.send(message);
-    } catch { // the kernel was restarted: the widget has no other end any more
-      setState({ playing: false, closed: true, note: "The kernel is gone: run this cell again." });
-    }
-  }
+  const link = watchKernel(model, () => { // the widget has no other end any more
+    setState({ playing: false, closed: true, note: KERNEL_GONE });
+  });
+  const send = (message) => { if (!closed || message.type === "ready") link.send(message); };
 
   // ---- what is on the page
   const names = config.real ? ["real", "dream"] : ["dream"];
@@ -247,6 +262,7 @@ function render({ model, el }) {
     if (action.key) node.append(make("kbd", "", { textContent: keyLabel(action.key) }));
     const down = () => (playing ? press(buttons, held) : send({ type: "step", pressed: [held] }));
     const up = () => release(buttons, held);
+    node.addEventListener("contextmenu", (event) => event.preventDefault()); // a finger that rests
     node.addEventListener("pointerdown", (event) => { if (event.button === 0) down(); });
     for (const kind of ["pointerup", "pointerleave", "pointercancel", "blur"]) {
       node.addEventListener(kind, up);
@@ -315,13 +331,13 @@ function render({ model, el }) {
     else if (message.type === "gif") download(message.name, buffers[0]);
   }
   function download(name, bytes) {
-    const link = make("a", "", {
+    const anchor = make("a", "", {
       href: URL.createObjectURL(new Blob([bytes], { type: "image/gif" })), download: name,
     });
-    root.append(link);
-    link.click();
-    link.remove();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    root.append(anchor);
+    anchor.click();
+    anchor.remove();
+    setTimeout(() => URL.revokeObjectURL(anchor.href), 10000);
     say(`Saved the last seconds as ${name}.`);
   }
 
@@ -333,6 +349,7 @@ function render({ model, el }) {
     root.dataset.fps = rate.toFixed(1);
     lastDrawn = drawn;
     lastTime = now;
+    if (config.real) meter.follow();
   }, 1000);
 
   // ---- life and death
@@ -361,6 +378,7 @@ function render({ model, el }) {
     clearTimeout(saying);
     cancelAnimationFrame(animation);
     model.off("msg:custom", onMessage);
+    link.stop();
     document.removeEventListener("visibilitychange", onHidden);
     window.removeEventListener("pagehide", pause);
     window.removeEventListener("resize", onResize);

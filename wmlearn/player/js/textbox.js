@@ -24,11 +24,16 @@ function render({ model, el }) {
   }));
   let frames = [], at = 0, busy = false;
 
+  const link = watchKernel(model, () => {
+    busy = true; // there is nobody to ask
+    status.textContent = KERNEL_GONE;
+  });
+
   function ask() {
     if (busy) return;
     busy = true;
     status.textContent = "drawing ...";
-    model.send({ type: "prompt", text: field.value });
+    link.send({ type: "prompt", text: field.value });
   }
   function receive(message, buffers) {
     if (message.type === "refused") {
@@ -54,6 +59,7 @@ function render({ model, el }) {
     screen.node, status));
   return () => {
     clearInterval(timer);
+    link.stop();
     model.off("msg:custom", receive);
   };
 }

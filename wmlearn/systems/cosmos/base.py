@@ -61,7 +61,7 @@ class OverTokenizer(Turns):
         return losses
 
     def tokenizer_loss(self, frames: Tensor) -> Tensor:
-        """What frames uint8 ``[B, T, C, H, W]`` cost the tokenizer: ``[B]``.
+        """Tokenizer loss of frames uint8 ``[B, T, C, H, W]``: ``[B]``.
 
         Absolute errors (the paper's), those of the gradients, and squared ones: the latter two
         stand where the paper has a perceptual loss.
@@ -75,7 +75,7 @@ class OverTokenizer(Turns):
         return size + rough + config.squared_weight * squared.mean(axes)
 
     def pixel_weights(self, frames: Tensor) -> Tensor:
-        """What an error in a pixel counts, ``[B, T, 1, H, W]``, for uint8 ``[B, T, C, H, W]``."""
+        """Weight of an error in each pixel, ``[B, T, 1, H, W]``, for uint8 ``[B, T, C, H, W]``."""
         if not self.config.rare_colors:
             return torch.ones_like(frames[:, :, :1], dtype=torch.float32)
         bins = color_bins(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])

@@ -65,6 +65,9 @@ class SamplerConfig:
         sigma_min: the least noise before the last step.
         known_sigma: noise that the latents before get while dreaming, of which the network is
             told: what it drew itself is not quite right, and this much of it is not believed.
+        action_guidance: w of ``(1 + w) F(actions) - w F(usual)``, where *usual* are the actions
+            that led to the new latents replaced by the mean of those before: what an action changes
+            is made larger (ours; twice the passes, and 0 for none).
     """
 
     num_steps: int = 35
@@ -72,6 +75,7 @@ class SamplerConfig:
     sigma_max: float = 80.0
     sigma_min: float = 2e-3
     known_sigma: float = 1e-3
+    action_guidance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class CosmosConfig:
         sampler: how frames are drawn.
         play_latents: how many latents the world remembers.
         action_low, action_high: the space of an action, each of ``denoiser.action_dim`` numbers.
-        gradient_weight: of differences between neighbouring pixels in the tokenizer's loss, which
+        gradient_weight: of differences between neighboring pixels in the tokenizer's loss, which
             blurring makes large (ours; the paper has a perceptual and a Gram-matrix loss).
         squared_weight: of squared errors in it (ours).
         rare_colors: rare colors count more in its absolute errors (see ``rare_color_weights``), or

@@ -88,7 +88,7 @@ class Denoiser(nn.Module):
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """What a sequence costs, and the squared error of F alone: ``[B]`` each.
+        """Loss of a sequence, and the squared error of F alone: ``[B]`` each.
 
         The error is weighed as exp(-u) error + u with the learned u(sigma): every noise level then
         asks for the same share of the gradient (Karras et al. 2024, equation 21).
@@ -137,8 +137,15 @@ class Denoiser(nn.Module):
 
         Returns:
             ``[B, new, c, h, w]``.
+
+        Raises:
+            ValueError: guidance by actions where there are none, or nothing is known.
         """
         batch, n = before.shape[:2]
+        w = sampler.action_guidance
+        if w and (actions is None or n == 0):
+            raise ValueError("action_guidance needs actions, and at least one latent before.")
+        usual = None if not w else _usual(actions, n)
         own = before.new_full((batch, n), sampler.known_sigma)
         before = before + sampler.known_sigma * noise(*before.shape)
         known = (torch.arange(n + new, device=before.device) < n).expand(batch, -1)
@@ -147,8 +154,17 @@ class Denoiser(nn.Module):
             sigma = torch.cat([own, level[:, None].expand(-1, new)], dim=1)
             whole = torch.cat([before, z], dim=1)
             output = self(whole, sigma, known, actions, text, text_mask)[:, n:]
+            if w:
+                other = self(whole, sigma, known, usual, text, text_mask)[:, n:]
+                output = output + w * (output - other)
             return self.prediction.x_hat(output, z, level)
 
         levels = karras_schedule(sampler.num_steps, sampler.sigma_min, sampler.sigma_max)
         z = sampler.sigma_max * noise(batch, new, *before.shape[2:])
         return sample(denoise, self.prediction.path, z, levels, sampler.order)
+
+
+def _usual(actions: Tensor, n: int) -> Tensor:
+    """Actions ``[B, t, A]`` where those of latents n and later are the mean of those before."""
+    before = actions[:, :n]
+    return torch.cat([before, before.mean(1, keepdim=True).expand_as(actions[:, n:])], dim=1)

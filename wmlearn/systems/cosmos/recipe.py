@@ -137,6 +137,22 @@ class CosmosRecipe(Recipe):
     def build(self, config: CosmosConfig) -> Cosmos:
         return Cosmos(config)
 
+    def initialize(self, module: Cosmos, trained: Cosmos) -> None:
+        """Starts from a trained model: every part whose layers have the same sizes.
+
+        Raises:
+            ValueError: the two tokenizers have other sizes, so that the latents would be others.
+        """
+        if module.config.tokenizer != trained.config.tokenizer:
+            raise ValueError(
+                "The run's tokenizer has other sizes than the one it starts from "
+                f"({module.config.tokenizer} and {trained.config.tokenizer}): set "
+                "system.tokenizer to the latter."
+            )
+        self.initialize_parts(module, trained)
+        for name in ("color_weights", "latent_mean", "latent_std"):
+            getattr(module, name).copy_(getattr(trained, name))
+
 
 def from_data(
     who: str, tokenizer: CausalVideoConfig, run: RunConfig, store: EpisodeStore, patch: int = 1

@@ -1,4 +1,4 @@
-"""The language model of video as a playable world: a step says the tokens of four frames."""
+"""The language model of video as a playable world: a step draws the tokens of four frames."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _OLD_NAMES = [
     (r"\.proj_attn\.", ".to_out.0."),
 ]
 STABLE_DIFFUSION_SCALE = 0.18215
-"""What the published latents are multiplied with to have unit variance."""
+"""Factor that gives the published latents unit variance."""
 
 
 def convert_autoencoder(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -48,12 +48,12 @@ class GameNGen(Turns, GameNGenNetwork, L.LightningModule):
         self.latent_std.copy_(z.std((0, 2, 3)))
 
     def measure_colors(self, frames: Tensor) -> None:
-        """Sets what errors in colors count, from a sample of frames, uint8 ``[B, 3, H, W]``."""
+        """Sets the weights of errors by color, from a sample of frames, uint8 ``[B, 3, H, W]``."""
         if self.config.rare_colors:
             self.color_weights.copy_(rare_color_weights(frames.cpu()))
 
     def pixel_weights(self, frames: Tensor) -> Tensor:
-        """What an error in a pixel counts, ``[B, 1, H, W]``, for uint8 frames ``[B, C, H, W]``."""
+        """Weight of an error in each pixel, ``[B, 1, H, W]``, for uint8 frames ``[B, C, H, W]``."""
         if not self.config.rare_colors:
             return torch.ones_like(frames[:, :1], dtype=torch.float32)
         return self.color_weights[color_bins(frames)][:, None]
@@ -64,7 +64,7 @@ class GameNGen(Turns, GameNGenNetwork, L.LightningModule):
 
     @staticmethod
     def emphasis(weights: Tensor) -> Tensor:
-        """What the denoiser's errors count, from the *last context frame's* weights [B, 1, h, w].
+        """Weights of the denoiser's errors, from the *last context frame's* weights [B, 1, h, w].
 
         Positions around rare colors count more. Weights of the frame to be predicted must not be
         taken: with them a monster that is there half of the time would be learned as one that is
@@ -103,14 +103,14 @@ class GameNGen(Turns, GameNGenNetwork, L.LightningModule):
         return losses
 
     def autoencoder_errors(self, frames: Tensor, normal: Tensor) -> Tensor:
-        """What frames uint8 ``[B, C, H, W]`` cost the autoencoder: [B]; normal [B, c, h, w]."""
+        """Autoencoder loss of frames uint8 ``[B, C, H, W]``: [B]; normal [B, c, h, w]."""
         x = to_float(frames)
         drawn, latents = self.autoencoder(x, normal)
         errors = reconstruction_errors(drawn.float(), x, self.pixel_weights(frames))
         return errors + self.config.kl_weight * latents.kl() / normal[0].numel()
 
     def decoder_errors(self, frames: Tensor) -> Tensor:
-        """What frames cost the decoder alone (section 3.3), each apart: [B]."""
+        """Loss of each frame for the decoder alone (section 3.3): [B]."""
         with torch.no_grad():
             latents = self.encode(frames)
         return reconstruction_errors(

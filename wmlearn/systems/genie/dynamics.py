@@ -126,7 +126,7 @@ class Dynamics(nn.Module):
         uniform: Tensor,
         steps: int,
         temperature: float,
-        least: float = 0.0,
+        least: float | Tensor = 0.0,
     ) -> Tensor:
         """Draws the next frame's tokens ``[B, S]`` (Chang et al. 2022, section 3.2).
 
@@ -138,7 +138,8 @@ class Dynamics(nn.Module):
             uniform: float ``[steps, B, S, 2]`` in [0, 1): all the randomness there is.
             steps: passes n.
             temperature: of the distribution; 0 takes the likeliest token.
-            least: tokens below this share of the likeliest one's probability are not drawn.
+            least: tokens below this share of the likeliest one's probability are not drawn; one for
+                all, or float ``[B, 1, 1]``.
         """
         batch = len(action)
         tokens = torch.full((batch, self.space), self.mask_token, device=action.device)
@@ -175,7 +176,7 @@ def training_mask(
     return mask
 
 
-def _draw(logits: Tensor, uniform: Tensor, temperature: float, least: float) -> Tensor:
+def _draw(logits: Tensor, uniform: Tensor, temperature: float, least: float | Tensor) -> Tensor:
     """One token for each place: logits ``[..., K]``, uniform ``[...]`` -> int64 ``[...]``."""
     if temperature == 0:
         return logits.argmax(-1)

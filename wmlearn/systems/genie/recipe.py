@@ -48,9 +48,9 @@ LAPTOP = GenieConfig(
         dim=128, depth=3, heads=4, gelu="exact", whole_frames=0.5, steps=2, temperature=0.0,
         window=8,
     ),
-    actions_span=(0.0, 0.375),
-    tokenizer_span=(0.375, 0.72),
-    dynamics_span=(0.72, 1.0),
+    actions_span=(0.0, 0.23),
+    tokenizer_span=(0.23, 0.46),
+    dynamics_span=(0.46, 1.0),
     learning_rate=2e-3,
     warmup_steps=20,
     revive_every=5,
@@ -100,7 +100,7 @@ class GenieRecipe(Recipe):
             ), SMOKE  # fmt: skip
         if tier == "laptop":
             return RunConfig.for_tier(
-                tier, **video, frames=10_000, batch_size=8, clip_frames=5, max_steps=1600,
+                tier, **video, frames=10_000, batch_size=8, clip_frames=5, max_steps=2600,
                 max_minutes=5, ema_decay=0.98,
             ), LAPTOP  # fmt: skip
         if tier == "colab":

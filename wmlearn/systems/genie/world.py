@@ -102,6 +102,9 @@ class GenieWorld(LatentActionWorld):
         source = generator.device if generator is not None else self.device
         shape = (self.sampler.steps, batch, system.config.tokens_per_frame, 2)
         uniform = torch.rand(shape, generator=generator, device=source).to(self.device)
+        least = torch.full((batch, 1, 1), self.sampler.least, device=self.device)
+        if self.idle is not None:  # with idle hands only the likeliest: what stands, stands still
+            least = least.masked_fill((action.to(self.device) == self.idle)[:, None, None], 1.0)
         tokens = system.dynamics.sample(
             pressed,
             state.time,
@@ -109,7 +112,7 @@ class GenieWorld(LatentActionWorld):
             uniform,
             self.sampler.steps,
             self.sampler.temperature,
-            self.sampler.least,
+            least,
         )
         state = self._remember(state, tokens, pressed)
         nothing = torch.zeros(batch, device=self.device)

@@ -65,13 +65,15 @@ class SoraConfig:
         dim, layers, heads: of the transformer.
         factorized: attention over space and time in turn, or over all tokens.
         adaln, adaln_rank: see ``VideoTransformerConfig``.
+        frame_features: numbers, sines and cosines of a frame's place in the video, that its
+            condition holds; 0: a frame knows only how far it is from others.
         text: the word encoder.
         prediction: what the network is asked for: the clean latent, the flow, v or the noise.
         flow_loss: the loss weighs errors of the clean latent as those of the flow (divided by t^2);
             otherwise all noise levels count alike.
         level_loc, level_scale: logit t ~ N(loc, scale^2); a higher loc trains more noise.
         given_share: share of training clips that get their first frames clean...
-        given_most: ...1 to so many of them.
+        given_least, given_most: ...between so many and so many of them.
         image_share: share of training steps that see single frames, as videos of one frame.
         sampler: how a video is drawn.
         kl_weight: of the latents' divergence from the standard normal, for each number.
@@ -95,12 +97,14 @@ class SoraConfig:
     factorized: bool = True
     adaln: Literal["full", "shared"] = "shared"
     adaln_rank: int = 16
+    frame_features: int = 0
     text: TextConfig = field(default_factory=TextConfig)
     prediction: Literal["x", "flow", "v", "eps"] = "x"
     flow_loss: bool = False
     level_loc: float = 1.5
     level_scale: float = 1.0
     given_share: float = 0.5
+    given_least: int = 1
     given_most: int = 3
     image_share: float = 0.125
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
@@ -141,6 +145,7 @@ class SoraConfig:
             heads=self.heads,
             factorized=self.factorized,
             text_dim=self.text.dim,
+            conditioning_dim=self.frame_features,
             adaln=self.adaln,
             adaln_rank=self.adaln_rank,
         )

@@ -5,6 +5,7 @@ Shapes: B videos, T frames, L words, C x H x W a frame, c x h x w its latent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ PREDICTIONS = {
 
 
 class SoraNetwork(nn.Module, WorldModel):
-    """Autoencoder of frames, encoder of words, and a transformer that takes noise off videos.
+    """Autoencoder of frames, encoder of words, and a transformer that denoises videos.
 
     Args:
         config: all numbers.
@@ -76,8 +77,16 @@ class SoraNetwork(nn.Module, WorldModel):
         self, z: Tensor, level: Tensor, text: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """The estimate of the clean latents ``[B, T, c, h, w]``; level ``[B, T]``."""
-        output = self.transformer(z, self.prediction.c_noise(level), text=text, text_mask=mask)
-        return self.prediction.x_hat(output.float(), z, level)
+        return self.prediction.x_hat(self.output(z, level, text, mask), z, level)
+
+    def output(self, z: Tensor, level: Tensor, text: Tensor | None, mask: Tensor | None) -> Tensor:
+        """What the transformer says, float32 ``[B, T, c, h, w]``; arguments as of ``denoise``."""
+        when = None
+        if self.config.frame_features:
+            numbers = torch.arange(z.shape[1], device=z.device)
+            when = frame_features(numbers, self.config.frame_features).expand(len(z), -1, -1)
+        level = self.prediction.c_noise(level)
+        return self.transformer(z, level, text=text, text_mask=mask, conditioning=when).float()
 
     @torch.no_grad()
     def sample(
@@ -162,6 +171,17 @@ class SoraNetwork(nn.Module, WorldModel):
         from wmlearn.systems.sora.world import SoraWorld
 
         return SoraWorld(self, sampler)
+
+
+def frame_features(numbers: Tensor, count: int) -> Tensor:
+    """Sines and cosines of frame numbers ``[T]``: ``[T, count]``, float32.
+
+    Waves of 64 frames at the longest, three to an octave: within a video of 16 frames the longest
+    ones rise all the way, so that a product with a speed says how far something has come.
+    """
+    waves = 2 ** (torch.arange(count // 2, device=numbers.device) / 3) / 64
+    angles = 2 * math.pi * numbers[:, None] * waves
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 def _channels(x: Tensor) -> Tensor:

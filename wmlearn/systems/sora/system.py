@@ -31,7 +31,7 @@ LEAST_LEVEL = 0.1  # of the flow's weight 1 / t^2
 
 
 class Sora(Turns, SoraNetwork, L.LightningModule):
-    """Autoencoder of frames, encoder of words, and a transformer that takes noise off videos.
+    """Autoencoder of frames, encoder of words, and a transformer that denoises videos.
 
     Args:
         config: all numbers.
@@ -81,38 +81,51 @@ class Sora(Turns, SoraNetwork, L.LightningModule):
         return losses
 
     def autoencoder_errors(self, frames: Tensor, normal: Tensor) -> Tensor:
-        """What frames uint8 ``[B, C, H, W]`` cost the autoencoder: [B]; normal [B, c, h, w]."""
+        """Autoencoder loss of frames uint8 ``[B, C, H, W]``: [B]; normal [B, c, h, w]."""
         x = to_float(frames)
         drawn, latents = self.autoencoder(x, normal)
         errors = reconstruction_errors(drawn.float(), x, torch.ones_like(x[:, :1]))
         return errors + self.config.kl_weight * latents.kl() / normal[0].numel()
 
     def video_errors(self, x: Tensor, numbers: Tensor, noise: SampleNoise) -> Tensor:
-        """What videos cost the transformer, each apart: ``[B]``.
+        """Transformer loss of each video: ``[B]``.
 
         Args:
             x: ``[B, T, c, h, w]``, scaled latents.
             numbers: int64 ``[B, L]``, the words.
             noise: draws normal and uniform numbers.
         """
-        config, prediction = self.config, self.prediction
+        config = self.config
         batch, frames = x.shape[:2]
         draw = diffusion.LogitNormal(config.level_loc, config.level_scale)
         level = draw(noise.normal(batch, 1)).expand(-1, frames)
         given = noise.uniform(batch, 1) < config.given_share
         most = min(config.given_most, frames - 1)
-        count = 1 + (noise.uniform(batch, 1) * most).floor() if most else torch.zeros_like(level)
+        least = min(config.given_least, most)
+        count = least + (noise.uniform(batch, 1) * (most - least + 1)).floor()
         free = ~(given & (torch.arange(frames, device=x.device) < count))
         level = level * free  # what is given has no noise, and no loss
         eps = noise.normal(*x.shape)
-        z = prediction.path.mix(x, eps, level)
         hidden = noise.uniform(batch, 1) < config.text.drop
+        return self.errors_at(x, numbers, eps, level, hidden)
+
+    def errors_at(
+        self, x: Tensor, numbers: Tensor, eps: Tensor, level: Tensor, hidden: Tensor
+    ) -> Tensor:
+        """The same where everything that is random has been drawn: ``[B]``.
+
+        Args:
+            x, numbers: as in :meth:`video_errors`.
+            eps: ``[B, T, c, h, w]``, standard normal.
+            level: ``[B, T]``; 0 where a frame is given, which then costs nothing.
+            hidden: bool ``[B, 1]``, whose words are hidden.
+        """
+        free = level > 0
+        z = self.prediction.path.mix(x, eps, level)
         text, mask = self.words(numbers)
-        output = self.transformer(
-            z, prediction.c_noise(level), text=text, text_mask=mask & ~hidden
-        ).float()
-        errors = (output - prediction.target(x, eps, level)).square().mean((2, 3, 4))
-        if config.flow_loss:
+        output = self.output(z, level, text, mask & ~hidden)
+        errors = (output - self.prediction.target(x, eps, level)).square().mean((2, 3, 4))
+        if self.config.flow_loss:
             errors = errors / level.clamp(min=LEAST_LEVEL).square()
         return (errors * free).sum(1) / free.sum(1)
 

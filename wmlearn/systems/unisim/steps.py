@@ -62,7 +62,7 @@ class StepsToGo(nn.Module):
         return self.features(latent, goal, task).squeeze(1)
 
     def features(self, latent: Tensor, goal: Tensor, task: Tensor | None = None) -> Tensor:
-        """What the head says, float32 ``[B, outputs]``; arguments as in :meth:`forward`."""
+        """Output of the head, float32 ``[B, outputs]``; arguments as in :meth:`forward`."""
         place = self.place.to(latent.dtype).expand(len(latent), -1, -1, -1)
         x = torch.cat([latent, goal, place], dim=1)
         if task is not None:

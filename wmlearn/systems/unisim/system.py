@@ -85,18 +85,18 @@ class UniSim(Turns, L.LightningModule, WorldModel):
         self.latent_std.copy_(z.std((0, 2, 3)))
 
     def measure_colors(self, frames: Tensor, domain: int = 0) -> None:
-        """Sets what errors in a domain's colors count, from a sample uint8 ``[B, 3, H, W]``."""
+        """Sets a domain's weights of errors by color, from a sample uint8 ``[B, 3, H, W]``."""
         if self.config.rare_colors:
             self.color_weights[domain] = rare_color_weights(frames.cpu()).to(self.device)
 
     def pixel_weights(self, frames: Tensor, domain: Tensor) -> Tensor:
-        """What errors in the pixels of frames ``[B, 3, H, W]`` count: ``[B, 1, H, W]``."""
+        """Weights of errors in the pixels of frames ``[B, 3, H, W]``: ``[B, 1, H, W]``."""
         if not self.config.rare_colors:
             return torch.ones_like(frames[:, :1], dtype=torch.float32)
         return self.color_weights[domain[:, None, None], color_bins(frames)][:, None]
 
     def emphasis(self, frames: Tensor, domain: Tensor) -> Tensor:
-        """What errors in each frame's latents count, from the frame *before*: ``[B, T, 1, h, w]``.
+        """Weights of errors in each frame's latents, from the frame *before*: ``[B, T, 1, h, w]``.
 
         Positions around rare colors count more. (Weights of the frame that is to be drawn would
         teach the model that what is rare comes too often.)
@@ -143,7 +143,7 @@ class UniSim(Turns, L.LightningModule, WorldModel):
         return losses
 
     def autoencoder_errors(self, frames: Tensor, domain: Tensor, normal: Tensor) -> Tensor:
-        """What frames cost the autoencoder: ``[B]``.
+        """Autoencoder loss of frames: ``[B]``.
 
         Args:
             frames: uint8 ``[B, 3, H, W]``.

@@ -24,7 +24,7 @@ def feature_std(features: Tensor) -> Tensor:
 
 
 def effective_rank(features: Tensor) -> Tensor:
-    """How many directions the tokens fill, from 1 to D: exp of the entropy of their spectrum.
+    """Effective number of dimensions of the tokens, 1 to D: exp of their spectrum's entropy.
 
     Roy & Vetterli (2007), on the eigenvalues of the covariance.
     """

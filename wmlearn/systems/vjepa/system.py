@@ -88,7 +88,7 @@ class VJEPA(L.LightningModule):
         return losses
 
     def target(self, patches: Tensor) -> Tensor:
-        """What shall be predicted, of all tubelets: ``[B, N, P]`` -> ``[B, N, D]``.
+        """Targets of the prediction for all tubelets: ``[B, N, P]`` -> ``[B, N, D]``.
 
         Features are layer-normed, so that their scale cannot shrink to make the task easy.
         """

@@ -1,0 +1,120 @@
+"""One step instead of three: a student learns in one pass what its teacher draws in four.
+
+    python -m wmlearn.chapters.ch05_gamengen.distill gamengen-doom runs/defend/agent one-step.st
+
+DDIM draws no numbers of its own: the first noise decides the frame. So the way from noise to frame
+is a function, and a copy of the network can learn it by squared errors (Salimans and Ho 2022
+halve the steps again and again; this goes to one at once). Half of a batch has a past of real
+frames, half one of the student's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from wmlearn import hub
+from wmlearn.chapters.ch05_gamengen.ablations import windows_of
+from wmlearn.chapters.ch05_gamengen.ship_denoiser import OwnPast, Windows, encode_all
+from wmlearn.systems.gamengen.config import SamplerConfig
+from wmlearn.systems.gamengen.denoiser import Denoiser
+from wmlearn.systems.gamengen.network import GameNGenNetwork
+from wmlearn.systems.gamengen.system import GameNGen
+
+FILE = "one-step.safetensors"
+TEACHER = SamplerConfig(num_steps=4, guidance=1.0)
+
+
+def at_once(denoiser: Denoiser, noise: Tensor, past: Tensor, actions: Tensor) -> Tensor:
+    """The frame that a single step makes of noise: [B, c, h, w] -> [B, c, h, w]."""
+    batch = len(noise)
+    full = noise.new_full((batch,), float(denoiser.full_noise))
+    v = denoiser.v(noise, full, past, noise.new_zeros(batch), actions)
+    return denoiser.prediction.x_hat(v, noise, full)
+
+
+def distill(
+    teacher: Denoiser, windows: Windows, seconds: float, batch: int, rate: float = 4e-4
+) -> tuple[Denoiser, int]:
+    """The student, with averaged weights, and how many steps it took.
+
+    Args:
+        teacher: trained.
+        windows: recorded play.
+        seconds: of the clock.
+        batch: of which half has a past of its own.
+        rate: learning rate at the start; it falls to zero along a cosine.
+    """
+    device = windows.device
+    student = copy.deepcopy(teacher).train()
+    teacher.requires_grad_(False)
+    parameters = list(student.parameters())
+    average = [p.detach().clone() for p in parameters]
+    optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.99), weight_decay=1e-2)
+    dreams = OwnPast(windows, batch // 2)
+    begin, step = time.monotonic(), 0
+    while (share := (time.monotonic() - begin) / seconds) < 1:
+        for group in optimizer.param_groups:
+            fall = max(0.01, 0.5 * (1 + math.cos(math.pi * share)))
+            group["lr"] = rate * min(1, (step + 1) / 50) * fall
+        real, actions, _, _, weight = windows(windows.draw(batch - batch // 2))
+        _, own_actions, _, _, own_weight = windows(dreams.last)
+        past = torch.cat([real[:, :-1], dreams.past])
+        actions = torch.cat([actions, own_actions])
+        noise = torch.randn(past[:, 0].shape, generator=windows.generator, device=device)
+        with torch.autocast(device.type, torch.bfloat16):
+            with torch.no_grad():
+                wanted = teacher.sample(past, actions, lambda *shape, z=noise: z, TEACHER).float()
+            drawn = at_once(student, noise, past, actions)
+            loss = (torch.cat([weight, own_weight]) * (drawn - wanted).square()).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        dreams.step(drawn.detach()[batch - batch // 2 :].float(), 15)
+        step += 1
+        keep = min(0.99, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for mean, value in zip(average, parameters, strict=True):
+                mean.lerp_(value, 1 - keep)
+    with torch.no_grad():
+        for mean, value in zip(average, parameters, strict=True):
+            value.copy_(mean)
+    return student.eval(), step
+
+
+def load_student(name: str) -> GameNGenNetwork:
+    """The shipped system with the student in its denoiser's place; it wants one step."""
+    system = hub.load(name)
+    weights = load_file(hub.find(name) / FILE)
+    system.denoiser.load_state_dict({k: v.float() for k, v in weights.items()})
+    return system
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint")
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    system: GameNGen = hub.load(args.checkpoint).to(args.device)
+    generator = torch.Generator(args.device).manual_seed(0)
+    n = system.config.denoiser.context_frames
+    windows = windows_of(encode_all(system, args.data), n, generator)
+    student, steps = distill(system.denoiser, windows, args.seconds, args.batch)
+    save_file({k: v.half().cpu() for k, v in student.state_dict().items()}, args.out)
+    print(f"{args.out}: {steps} steps")
+
+
+if __name__ == "__main__":
+    main()
