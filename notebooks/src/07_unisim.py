@@ -163,7 +163,7 @@ for domain in DOMAINS:
     first = int(recording.starts[-1])
     rows[domain.name] = as_frames(recording.frames[first:first + 12:2])
 wm.viz.strip(rows, [f"frame {t}" for t in range(0, 12, 2)],
-             colors={name: wm.viz.REAL for name in rows},
+             colors=dict.fromkeys(rows, wm.viz.REAL),
              alt="Six frames each of BabyAI, the Fetch arm, DOOM and a second DOOM map.")
 
 # %% [markdown]
@@ -366,7 +366,7 @@ def levels(batch, frames, generator, p=0.7, q=0.9, alternating=0.7, low=0.2):
     return torch.where(past, low * draw(batch, frames), drawn)
 
 
-def teaches(l):
+def teaches(l):  # noqa: E741
     """The share of the frames that are pure noise after a frame that can be seen."""
     return ((l[:, 1:] == 1) & (l[:, :-1] <= 0.2)).float().mean().item()
 
@@ -394,13 +394,13 @@ print(f"as shipped      {teaches(levels(6000, 8, many)):.1%}")
 # $$c(l) = \frac{\mathbb E[x z]}{\mathbb E[z^2]} = \frac{1 - l}{(1 - l)^2 + l^2}$$
 
 # %%
-def best_guess(z, l):
+def best_guess(z, l):  # noqa: E741
     return (1 - l) / ((1 - l) ** 2 + l**2) * z
 
 
 draw = torch.Generator().manual_seed(0)
 x, eps = torch.randn(2, 200_000, generator=draw)
-for l in (0.05, 0.2, 0.5):
+for l in (0.05, 0.2, 0.5):  # noqa: E741
     z = (1 - l) * x + l * eps
     measured = (x * z).mean() / (z * z).mean()
     print(f"level {l}: c = {best_guess(1.0, l):.3f}, measured {measured:.3f}")
@@ -582,7 +582,7 @@ print(f"{len(arm):,} frames of {len(some.lengths)} episodes, "
 noise, losses = DeviceNoise("cpu", 2), []
 stretch = Stretch([student.simulator], 300.0, 2e-3, 1e-3, size["steps"])
 bar = tqdm(stretch, total=size["steps"], desc="steps", disable=tier == "smoke")
-for step in bar:
+for _ in bar:
     clip = arm.draw(size["batch"], 4, noise.generator)
     weight = weigh[torch.cat([clip.index[:, :1], clip.index[:, :-1]], 1)]
     loss = student.simulator.loss(z[clip.index], clip.actions, weight, clip.real, noise)
