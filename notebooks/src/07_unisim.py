@@ -67,7 +67,8 @@ wm.play(NAME, env="babyai/go-to-local", context=starts[:8], fps=6)
 # **Motions.** Click on the picture to play, then hold a slider: the gripper moves along x, y or z while you do.
 
 # %%
-wm.play(NAME, env="fetch/reach", context=starts[8:16], sampler={"domain": "fetch"}, fps=10)
+wm.play(NAME, env="fetch/reach", context=starts[8:16],
+        sampler={"domain": "fetch"}, fps=10)
 
 # %% [markdown]
 # **Keys.** The arrows and the space bar.
@@ -185,7 +186,8 @@ with wm.viz.style():
     figure, axis = plt.subplots(figsize=(7.6, 2.8))
     plt.close(figure)
     places = {"“go to the red ball”": (1, 2, wm.viz.REAL),
-              "(0.4, −1, 0)": (1, 1.2, wm.viz.REAL), "key “left”": (1, 0.4, wm.viz.REAL),
+              "(0.4, −1, 0)": (1, 1.2, wm.viz.REAL),
+              "key “left”": (1, 0.4, wm.viz.REAL),
               "nobody says": (1, -0.4, wm.viz.NEUTRAL),
               "encoder of\nactions": (3.4, 0.8, wm.viz.NEUTRAL),
               "which world": (3.4, -0.4, wm.viz.NEUTRAL),
@@ -194,14 +196,17 @@ with wm.viz.style():
               "next frame": (8, 0.8, wm.viz.DREAM)}
     for text, (x, y, color) in places.items():
         box(axis, x, y, text, color)
-    for a, b in (((2, 2), (2.7, 1.1)), ((1.8, 1.2), (2.6, 0.9)), ((1.8, 0.4), (2.6, 0.7)),
+    for a, b in (((2, 2), (2.7, 1.1)), ((1.8, 1.2), (2.6, 0.9)),
+                 ((1.8, 0.4), (2.6, 0.7)),
                  ((1.8, -0.3), (2.7, 0.45)), ((3.4, -0.1), (3.4, 0.4)),
-                 ((4.1, 0.8), (4.5, 0.8)), ((5.6, 1.7), (5.6, 1.25)), ((6.7, 0.8), (7.4, 0.8))):
+                 ((4.1, 0.8), (4.5, 0.8)), ((5.6, 1.7), (5.6, 1.25)),
+                 ((6.7, 0.8), (7.4, 0.8))):
         axis.annotate("", b, a, arrowprops=dict(arrowstyle="->", color=wm.viz.NEUTRAL))
     axis.set(xlim=(0, 8.8), ylim=(-0.8, 2.4))
     axis.axis("off")
-wm.viz.Figure(figure, "A sentence, a motion, a key or nothing go into one encoder of actions; "
-                      "its vector and the past frames go into a video transformer, which "
+wm.viz.Figure(figure, "A sentence, a motion, a key or nothing go into one encoder "
+                      "of actions; its vector and the past frames go into a video "
+                      "transformer, which "
                       "gives the next frame.")
 
 # %% [markdown]
@@ -251,7 +256,7 @@ class Sentences(nn.Module):
         super().__init__()
         words = sorted({word for s in sentences for word in s.split()})
         most = max(len(s.split()) for s in sentences)
-        table = torch.full((len(sentences), most), len(words))  # the last number: no word
+        table = torch.full((len(sentences), most), len(words))  # last number: no word
         for i, s in enumerate(sentences):
             for j, word in enumerate(s.split()):
                 table[i, j] = words.index(word)
@@ -294,7 +299,8 @@ class AnyAction(nn.Module):
         self.sentences, self.numbers = sentences, numbers
         self.keys = nn.Embedding(keys + 1, dim)  # the last row: no key
         width = 2 * dim + 2 * numbers
-        self.mix = nn.Sequential(nn.Linear(width, 2 * dim), nn.SiLU(), nn.Linear(2 * dim, dim))
+        self.mix = nn.Sequential(
+            nn.Linear(width, 2 * dim), nn.SiLU(), nn.Linear(2 * dim, dim))
         self.domain = nn.Embedding(domains, dim)
 
     def forward(self, a):
@@ -377,10 +383,12 @@ def teaches(l):  # noqa: E741
 
 # %%
 many = torch.Generator().manual_seed(0)
-for name, (p, q, alternating), exact in (("at random, 0.5", (0.5, 0.3, 0), 0.5 * 0.5 * 0.3),
-                                         ("every other", (0.5, 0.9, 1), 0.9 / 2)):
+for name, (p, q, alternating), exact in (
+        ("at random, 0.5", (0.5, 0.3, 0), 0.5 * 0.5 * 0.3),
+        ("every other", (0.5, 0.9, 1), 0.9 / 2)):
     share = teaches(levels(6000, 8, many, p, q, alternating))
-    print(f"{name:15} {share:.1%} of the frames teach an action, exactly {exact:.1%} or more")
+    print(f"{name:15} {share:.1%} of the frames teach an action, "
+          f"exactly {exact:.1%} or more")
     assert -0.01 < share - exact < 0.02
 print(f"as shipped      {teaches(levels(6000, 8, many)):.1%}")
 
@@ -481,7 +489,7 @@ from wmlearn.chapters.ch07_unisim.train import what_changes as library_weights
 
 
 def what_changes(here, before, after, more=12.0):
-    """Weights [B, 1, H, W] of mean 1 for frames [B, 3, H, W] between their neighbours in time."""
+    """Weights [B, 1, H, W] of mean 1 for frames [B, 3, H, W] between neighbours."""
     here, before, after = (x.short() for x in (here, before, after))
     differs = [(here - x).abs().amax(1, keepdim=True) > 24 for x in (before, after)]
     changed = (differs[0] | differs[1]).float()
@@ -502,7 +510,8 @@ moving = (mine > mine.amin((1, 2, 3), keepdim=True) + 1e-6).float()
 some_move = moving.sum((1, 2, 3)) > 0
 share, worth = (x[some_move].mean() for x in (moving.mean((1, 2, 3)),
                                               (moving * mine).mean((1, 2, 3))))
-print(f"where something moves: {share:.1%} of the pixels carry {worth:.0%} of the weight")
+print(f"where something moves: {share:.1%} of the pixels carry "
+      f"{worth:.0%} of the weight")
 
 # %% [markdown]
 # None of these tricks was there from the start. What was tried, from the card of the shipped world:
@@ -526,9 +535,11 @@ guesses = torch.linspace(0, 30, 301)
 seen = torch.tensor([2.0, 2, 3, 4, 24])  # the same picture and task, five recordings
 absolute = (guesses[:, None].log1p() - seen.log1p()).abs().mean(1)
 square = (guesses[:, None] - seen).square().mean(1)
-print(f"best under the absolute error of the logarithm: {guesses[absolute.argmin()]:.1f}; "
+print("best under the absolute error of the logarithm: "
+      f"{guesses[absolute.argmin()]:.1f}; "
       f"under the squared error: {guesses[square.argmin()]:.1f}")
-assert abs(guesses[absolute.argmin()] - 3) < 0.11 and abs(guesses[square.argmin()] - 7) < 0.11
+assert abs(guesses[absolute.argmin()] - 3) < 0.11
+assert abs(guesses[square.argmin()] - 7) < 0.11
 
 # %% [markdown]
 # One recording in which somebody lost his way does not move the median. There are two such models, each
@@ -573,7 +584,8 @@ with torch.no_grad():
     weigh = torch.cat([student.emphasis(twice(x), torch.zeros(len(x)).long())[:, 1]
                        for x in arm.frames.split(500)])
 print(f"{len(arm):,} frames of {len(some.lengths)} episodes, "
-      f"{sum(p.numel() for p in student.simulator.parameters()) / 1e6:.2f} million weights")
+      f"{sum(p.numel() for p in student.simulator.parameters()) / 1e6:.2f} "
+      "million weights")
 
 # %% [markdown]
 # Then the loop: clips, a level for each frame, one step down.
@@ -607,9 +619,10 @@ from wmlearn.chapters.ch07_unisim.control import control, held_out_clips
 
 
 def judged(model, source, name, count, horizons=(1, 4)):
-    """How true and other actions fare, on clips of episodes that were never trained on."""
+    """How true and other actions fare, on clips that were never trained on."""
     clip, episode = held_out_clips(source, name, count, 8)
-    return control(model.world({"domain": name, "num_steps": 1}), clip, episode, horizons)
+    world = model.world({"domain": name, "num_steps": 1})
+    return control(world, clip, episode, horizons)
 
 
 def table_of(rows):
@@ -638,10 +651,11 @@ table_of(own)
 # %%
 card = wm.hub.read_card(NAME)
 eyes, more = card["autoencoder"], card["autoencoder"]["then"]
-Markdown(f"The autoencoder was trained for {eyes['steps']:,} steps of {eyes['batch_size']} "
-         f"frames, in {eyes['minutes']:.1f} minutes of a GPU ({eyes['hardware']}), and with "
-         f"section 3.6's weights for {more['steps']:,} steps of {more['batch_size']} on one CPU "
-         f"core; the simulator for {card['steps']:,} steps of 16 to {card['batch_size']} clips, "
+Markdown(f"The autoencoder was trained for {eyes['steps']:,} steps of "
+         f"{eyes['batch_size']} frames, in {eyes['minutes']:.1f} minutes of a GPU "
+         f"({eyes['hardware']}), and with section 3.6's weights for {more['steps']:,} "
+         f"steps of {more['batch_size']} on one CPU core; the simulator for "
+         f"{card['steps']:,} steps of 16 to {card['batch_size']} clips, "
          f"in {card['minutes']:.0f} minutes of one core that it shared with other work.")
 
 # %% [markdown]
@@ -653,15 +667,17 @@ from wmlearn.chapters.ch07_unisim.control import CONTEXT, dream
 
 
 def liveliest(clips, good):
-    """Of clips, the one in which most steps change something, among those that are good."""
-    changed = (clips.frames[:, CONTEXT:] != clips.frames[:, CONTEXT - 1:-1]).flatten(2).any(2)
+    """Of the good clips, the one in which most steps change something."""
+    after, before = clips.frames[:, CONTEXT:], clips.frames[:, CONTEXT - 1:-1]
+    changed = (after != before).flatten(2).any(2)
     best = int((changed.sum(1) * good).argmax())
     return clips[best:best + 1]
 
 
 rows, draws = {}, torch.Generator().manual_seed(3)
 for name in ("babyai", "fetch", "doom"):
-    picked = mixture.clip(mixture.draw(60, CONTEXT + 6, draws, True, {name: 1.0}, whole=True))
+    drawn = mixture.draw(60, CONTEXT + 6, draws, True, {name: 1.0}, whole=True)
+    picked = mixture.clip(drawn)
     clip = picked[:1]
     if name == "babyai":  # moves alone
         clip = liveliest(picked, (picked.actions[:, CONTEXT - 1:] < 3).all(1))
@@ -670,7 +686,8 @@ for name in ("babyai", "fetch", "doom"):
     rows[f"{name}, dream"] = dream(world, clip, clip.actions)[0]
 wm.viz.strip(rows, [f"+{t + 1}" for t in range(6)],
              colors={k: wm.viz.REAL if "real" in k else wm.viz.DREAM for k in rows},
-             alt="Six frames ahead in BabyAI, Fetch and DOOM: real frames over dreamed ones.")
+             alt="Six frames ahead in BabyAI, Fetch and DOOM: "
+                 "real frames over dreamed ones.")
 
 # %% [markdown]
 # In the room the triangle turns and walks as it is told for three steps; at the fourth it has become a red thing, and
@@ -724,7 +741,8 @@ Markdown("\n".join(lines))
 
 # %%
 names = list(tables["what is said"])
-lines = ["| PSNR of the next frame (dB) | " + " | ".join(names) + " |", "|---|---|---|---|"]
+lines = ["| PSNR of the next frame (dB) | " + " | ".join(names) + " |",
+         "|---|---|---|---|"]
 for told in tables["what is said"][names[0]]:
     cells = [shown(tables["what is said"][name][told]) for name in names]
     lines.append(f"| {told} | " + " | ".join(cells) + " |")
@@ -776,11 +794,13 @@ Markdown(f"Before any motion: {before:.3f}.\n\n| motion | " + " | ".join(names) 
 
 # %%
 hunt = tables["exploited"]
-lines = ["| ways tried inside, N | inside: promised by the dream | outside: the real arm "
+lines = ["| ways tried inside, N | inside: promised by the dream "
+         "| outside: the real arm "
          "| outside: cm to the goal |", "|---|---|---|---|"]
 for i, n in enumerate(hunt["candidates"]):
     cells = [shown(hunt[k][i], 2) for k in ("the dream that chose", "the real arm")]
-    lines.append(f"| {n} | " + " | ".join(cells) + f" | {shown(hunt['centimeters'][i])} |")
+    cells.append(shown(hunt["centimeters"][i]))
+    lines.append(f"| {n} | " + " | ".join(cells) + " |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -818,10 +838,12 @@ wm.viz.curves({name: [v["value"] for v in hunt[name]] for name in colors},
 # triangle: through the autoencoder alone, and in the dream.
 
 # %%
-talk = mixture.draw(200, 12, torch.Generator().manual_seed(5), True, {"babyai": 1.0}, True)
+draws = torch.Generator().manual_seed(5)
+talk = mixture.draw(200, 12, draws, True, {"babyai": 1.0}, True)
 picked = mixture.clip(talk)
 clip = liveliest(picked, (picked.actions[:, CONTEXT - 1:] >= 3).all(1))
-print("said:", "; ".join(dict.fromkeys(spoken[i] for i in clip.actions[0, CONTEXT - 1:])))
+said = [spoken[i] for i in clip.actions[0, CONTEXT - 1:]]
+print("said:", "; ".join(dict.fromkeys(said)))
 drawn = dream(system.world({"domain": "babyai"}), clip, clip.actions)[0]
 through = system.decode(system.encode(clip.frames)[0]).add(1).mul(127.5).clamp(0, 255)
 wm.viz.strip({"real": clip.frames[0, CONTEXT:], "through the autoencoder":
@@ -875,14 +897,19 @@ wm.viz.curves({"missions: stands as in truth": chain["missions"],
 # # 8 · Measure it, and what differs from the paper
 
 # %%
-PAPER_ROWS = [("world", "video of 3 worlds and a fourth, passive one", "14 sets: internet, robots, people"),
+PAPER_ROWS = [("world", "video of 3 worlds and a fourth, passive one",
+               "14 sets: internet, robots, people"),
               ("actions", "sentences, motions, keys", "text, motions, camera, panorama"),
-              ("network", "causal video transformer on latents", "3-D U-Net, two super-resolutions"),
-              ("parameters", "WEIGHTS", "5.6 billion"), ("drawn together", "1 frame", "16 frames"),
-              ("hardware", "one CPU core, a GPU for the autoencoder", "512 TPU v3, 20 days")]
+              ("network", "causal video transformer on latents",
+               "3-D U-Net, two super-resolutions"),
+              ("parameters", "WEIGHTS", "5.6 billion"),
+              ("drawn together", "1 frame", "16 frames"),
+              ("hardware", "one CPU core, a GPU for the autoencoder",
+               "512 TPU v3, 20 days")]
 total = sum(p.numel() for p in system.parameters()) / 1e6
 lines = ["| | here | the paper |", "|---|---|---|"]
-lines += [f"| {a} | {b.replace('WEIGHTS', f'{total:.1f} million')} | {c} |" for a, b, c in PAPER_ROWS]
+weights = f"{total:.1f} million"
+lines += [f"| {a} | {b.replace('WEIGHTS', weights)} | {c} |" for a, b, c in PAPER_ROWS]
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -921,7 +948,8 @@ wm.play(student.world({"num_steps": 1}), env="fetch/reach",
 # %%
 from wmlearn.systems.unisim.recipe import RECIPE
 
-lines = ["| tier | frames of play | joint batch | steps | devices |", "|---|---|---|---|---|"]
+lines = ["| tier | frames of play | joint batch | steps | devices |",
+         "|---|---|---|---|---|"]
 for name in ("laptop", "colab", "node", "pod"):
     numbers, _ = RECIPE.preset(name)
     lines.append(f"| {name} | {numbers.frames:,} | {numbers.batch_size} "
