@@ -488,8 +488,7 @@ wm.viz.curves({"with noise": both[0], "without": both[1],
                       "copy last frame": wm.viz.NEUTRAL})
 
 # %% [markdown]
-# At the first step noise costs a little, since the twin is less sure of its past; then the curve without it
-# falls faster. In numbers, with intervals over the clips:
+# They part after some ten steps. In numbers, with intervals by drawing episodes again:
 
 # %%
 def told(found, digits=1):
@@ -526,7 +525,7 @@ wm.viz.strip(rows, [f"step {h}" for h in AT],
                  "on its past, and dreams of the twin without.")
 
 # %% [markdown]
-# They part after some ten steps; by step 30 the one without noise is below a copy. Its grain comes back in the
+# By step 30 the one without noise is below a copy. Its grain comes back in the
 # next frame, and stronger in the one after, until the gun itself dissolves and no flash answers the key. With noise,
 # grain is what the network has learned to remove: wall and floor go soft and a shadow gathers under the ceiling,
 # but gun, flash and numbers are there to the end. In decibels the difference is smaller than to the eye, since

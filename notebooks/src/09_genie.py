@@ -25,7 +25,7 @@
 #
 # | Tier | Your machine | The whole notebook computes for | of it live training | Memory |
 # |---|---|---|---|---|
-# | `laptop` | 2 CPU cores | about 25 minutes | about 5 | 3.5 GB |
+# | `laptop` | 2 CPU cores | about 14 minutes | about 5 | 3.5 GB |
 # | `colab` | one GPU with 16 GB | hours (section 9) | a smaller copy of the paper's | not measured |
 # | `smoke` | any; a test | a minute | seconds, and learns nothing | 1 GB |
 #
@@ -1730,4 +1730,4 @@ Markdown("\n".join(lines))
 # %%
 from wmlearn import course
 
-course.footer(began, minutes=25, gigabytes=3.5)
+course.footer(began, minutes=14, gigabytes=3.5)

@@ -188,7 +188,11 @@ def test_a_page_without_kernel_shows_the_first_frame(browser, tmp_path):
             const model = { get: (name) => values[name], send() {}, on() {}, off() {} };
             window.leave = widget.render({ model, el: document.querySelector("#here") });
         }""",
-        [script(PLAYER / "player.js"), config, base64.b64encode(poster(view)).decode()],
+        [
+            script(PLAYER / "forms.js", PLAYER / "player.js"),
+            config,
+            base64.b64encode(poster(view)).decode(),
+        ],
     )
     page.wait_for_selector(".wm-player[data-poster]")
     assert column(page, "real") == column(page, "dream") == 24

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from html import escape
 
 import ipywidgets
 
+from wmlearn.player.forms import buttons, form_of
 from wmlearn.player.picture import png
 from wmlearn.player.session import PlaySession
 
@@ -28,22 +30,46 @@ class StepPlayer(ipywidgets.VBox):
         self.steps.layout.width = "160px"
         self.status = ipywidgets.HTML()
         self.actions = []
-        for index, name in enumerate(session.names):
-            button = ipywidgets.Button(description=name, tooltip=f"Do: {name}")
-            button.on_click(lambda _, action=index: self.act(action))
+        self.form = form_of(session.world.action_space)
+        for label in buttons(session):
+            button = ipywidgets.Button(description=label["name"], tooltip=f"Do: {label['name']}")
+            button.on_click(lambda _, action=label["index"]: self.act(action))
             self.actions.append(button)
+        self.field = ipywidgets.Combobox(placeholder="say", options=self.form.get("sentences", []))
+        self.sliders = [
+            ipywidgets.FloatSlider(min=-1, max=1, step=0.1, description=f"{axis + 1}")
+            for axis in range(session.axes)
+        ]
+        self.go = ipywidgets.Button(description="say" if self.form["kind"] == "say" else "move")
+        self.go.on_click(lambda _: self.say() if self.form["kind"] == "say" else self.move())
         self.restart_button = ipywidgets.Button(
             description="restart", tooltip="Start again from a real frame"
         )
         self.restart_button.on_click(lambda _: self.restart())
-        for button in (*self.actions, self.restart_button):
+        for button in (*self.actions, self.go, self.restart_button):
             button.layout.width = "auto"
-        row = ipywidgets.Box([*self.actions, self.restart_button, self.steps])
+        shown = {"say": [self.field, self.go], "move": [*self.sliders, self.go], "keys": []}
+        row = ipywidgets.Box(
+            [*shown[self.form["kind"]], *self.actions, self.restart_button, self.steps]
+        )
         row.layout.flex_flow = "row wrap"
         super().__init__([self.image, row, self.status])
         self._draw()
 
-    def act(self, action: int) -> None:
+    def say(self) -> None:
+        """What stands in the field, as many times as chosen."""
+        try:
+            action = self.session.world.action_space.number(self.field.value)
+        except ValueError as error:
+            self.status.value = escape(str(error))
+        else:
+            self.act(action)
+
+    def move(self) -> None:
+        """The motion that the sliders show, as many times as chosen."""
+        self.act([slider.value for slider in self.sliders])
+
+    def act(self, action: int | list[float]) -> None:
         """As many steps as chosen with ``action``; a new episode if the last one is over."""
         if self.session.view.over:
             self.session.restart()

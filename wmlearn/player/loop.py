@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from wmlearn.player.forms import within
 from wmlearn.player.picture import gif
 from wmlearn.player.session import PlaySession, View
 
@@ -61,6 +62,8 @@ class PlayLoop:
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._held: list[str] = []
         self._tapped: list[str] = []
+        self._said: list[int] = []
+        self._motion: list[float] = []
         self._due = self._begun = 0.0
         self._failure: BaseException | None = None
         self._ready = threading.Event()
@@ -129,10 +132,8 @@ class PlayLoop:
         if self.session.view.over:
             self._show(self.session.restart())
             return
-        keys = self._held + [key for key in self._tapped if key not in self._held]
-        self._tapped = []
-        action = self.session.keymap.action(keys)
-        if action is None:  # no key is pressed, and no action does nothing: the game waits
+        action = self._wanted()
+        if action is None:  # the player wants nothing, and no action does nothing: the game waits
             return
         view = self.session.step(action)
         for number, part in enumerate(self.session.film):
@@ -140,12 +141,26 @@ class PlayLoop:
         if view.over:
             self._due = now + (HOLD_STRAYED if view.strayed else HOLD)
 
+    def _wanted(self) -> int | list[float] | None:
+        """What the player wants now: a motion, a key, or the next step of what was said."""
+        if self.session.axes:
+            return self._motion if any(self._motion) else None
+        keys = self._held + [key for key in self._tapped if key not in self._held]
+        self._tapped = []
+        if keys:
+            self._said = []
+        return self._said.pop() if self._said else self.session.keymap.action(keys)
+
     def _obey(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "keys":
             pressed = [str(key) for key in message["pressed"]]
             self._tapped += [key for key in pressed if key not in self._held]
             self._held = pressed
+        elif kind == "say":
+            self._say(str(message.get("text", "")), int(message.get("times", 1)))
+        elif kind == "motion":
+            self._motion = within(message.get("value", []), self.session.world.action_space)
         elif kind == "ack":
             self.acknowledged = max(self.acknowledged, int(message["seq"]))
         elif kind == "play":
@@ -169,6 +184,17 @@ class PlayLoop:
             )
             self._show(self.session.view)
 
+    def _say(self, text: str, times: int) -> None:
+        """A sentence, to be said at each of the next steps; the game plays on by itself."""
+        try:
+            number = self.session.world.action_space.number(text)
+        except ValueError as error:
+            self._tell_state(str(error))
+            return
+        if not self.playing:
+            self._play()
+        self._said = [number] * max(1, min(100, times))
+
     def _play(self) -> None:
         global _active
         with _active_lock:
@@ -178,18 +204,20 @@ class PlayLoop:
             other.handle({"type": "pause"})
         if not self.playing:
             self.playing = True
-            self._held, self._tapped = [], []
+            self._held, self._tapped, self._said = [], [], []
             self.acknowledged = self.sent
             self._due = time.perf_counter()
         self._tell_state(self._playing_note())
 
     def _playing_note(self) -> str:
+        if self.session.axes:
+            return "Playing. The game waits while all sliders are in the middle."
         waits = self.session.noop is None
         return "Playing. The game waits while no key is pressed." if waits else "Playing."
 
     def _pause(self, note: str, closed: bool = False) -> None:
         self.playing = False
-        self._held, self._tapped = [], []
+        self._held, self._tapped, self._said, self._motion = [], [], [], []
         self._tell_state(note, closed)
 
     def _single_step(self, pressed: list[str]) -> None:
@@ -198,7 +226,10 @@ class PlayLoop:
         if self.session.view.over:
             self._show(self.session.restart())
             return
-        action = self.session.keymap.action(pressed)
+        if self.session.axes:
+            action = self._motion or [0.0] * self.session.axes
+        else:
+            action = self.session.keymap.action(pressed)
         if action is None:
             self._tell_state("Press a key, or a button: no action here does nothing.")
         else:

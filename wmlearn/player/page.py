@@ -7,9 +7,9 @@ from pathlib import Path
 _JS = Path(__file__).parent / "js"
 
 
-def script(path: str | Path) -> str:
+def script(*paths: str | Path) -> str:
     """``_esm`` of a widget: ``js/page.js`` (``make``, ``makeScreen``, ...) and then its own."""
-    return _both(_JS / "page.js", path)
+    return _joined(_JS / "page.js", *paths)
 
 
 def styles(path: str | Path) -> str:
@@ -17,8 +17,8 @@ def styles(path: str | Path) -> str:
 
     A style sheet applies to the whole notebook: a widget's own classes begin with its own name.
     """
-    return _both(_JS / "page.css", path)
+    return _joined(_JS / "page.css", path)
 
 
-def _both(shared: Path, own: str | Path) -> str:
-    return f"{shared.read_text('utf-8')}\n{Path(own).read_text('utf-8')}"
+def _joined(*paths: str | Path) -> str:
+    return "\n".join(Path(path).read_text("utf-8") for path in paths)

@@ -27,10 +27,11 @@ import torch
 
 from wmlearn.data.clip import Clip
 from wmlearn.metrics import MAX_PSNR, psnr
+from wmlearn.player.forms import axes_of, form_of, same_actions, spoken_keys
 from wmlearn.player.keys import controls
 from wmlearn.world import Needs, PromptedWorld, World
 
-NEEDS = Needs(discrete=True, frames=True)
+NEEDS = Needs(frames=True)
 STRAYED = 10  # steps below the bar; real play is there for a jump's length, now and then
 
 
@@ -88,9 +89,9 @@ class PlaySession:
     ``seed``: the k-th restart of two sessions with equal seeds and actions is the same game.
 
     Args:
-        world: any ``World`` of frames with a ``Discrete`` action space. Where it gives several
-            frames a step (``chunk``), the real side takes as many steps under the same action;
-            ``film`` has a view of each of them, ``view`` is the last.
+        world: any ``World`` of frames whose actions are ``Discrete``, or a ``Box`` with one axis.
+            Where it gives several frames a step (``chunk``), the real side takes as many steps
+            under the same action; ``film`` has a view of each of them, ``view`` is the last.
         env: a ``gymnasium.Env`` with uint8 observations ``[H, W, 3]``, or ``None``: only the
             dream is played, from ``context``.
         context: real clips to start from where there is no ``env``; one of them at each restart,
@@ -138,7 +139,9 @@ class PlaySession:
         self.seed, self.grace, self.note = seed, grace, note
         self.prompt, self.guard = prompt, guard
         self._close_env = close_env and env is not None
-        self.num_actions = int(world.action_space.n)
+        space = world.action_space
+        self.axes = axes_of(space)
+        self.num_actions = 0 if self.axes else int(space.n)
         self.device = world.device
         self.generator = torch.Generator(self.device)
         self.restarts = 0
@@ -147,14 +150,15 @@ class PlaySession:
             raise ValueError(
                 "Nothing to start from: pass env=..., or context= a Clip of real frames."
             )
-        space = None if env is None else env.action_space
-        if space is not None and not (
-            isinstance(space, gymnasium.spaces.Discrete) and space.n == self.num_actions
-        ):
+        if env is not None and not same_actions(space, env.action_space):
+            has = f"{self.axes} numbers" if self.axes else f"{self.num_actions} actions"
             raise ValueError(
-                f"The world has {self.num_actions} actions, the environment {env.action_space}: "
+                f"The world has {has}, the environment {env.action_space}: "
                 "pass the environment that the world was trained on."
             )
+        if form_of(space)["kind"] == "say":
+            names = names or space.names
+            keys = spoken_keys(names) if keys is None else keys
         self.names, self.keymap = controls(self.num_actions, env, keys, names, noop)
         self.noop = self.keymap.noop
         self.view = self.restart()
@@ -192,8 +196,11 @@ class PlaySession:
         return self.view
 
     @torch.inference_mode()
-    def step(self, action: int) -> View:
+    def step(self, action: int | Sequence[float]) -> View:
         """Gives ``action`` to both sides and returns what they show.
+
+        Args:
+            action: its number; or its numbers, ``axes`` of them, where actions are continuous.
 
         Raises:
             RuntimeError: the episode is over; call ``restart`` first.
@@ -201,11 +208,12 @@ class PlaySession:
         old = self.view
         if old.over:
             raise RuntimeError("The episode is over: call restart() first.")
+        action = np.asarray(action, np.float32) if self.axes else int(action)
         real, real_reward, real_ended = old.real, 0.0, old.real_ended
         reals, dreams = [], []
         if self.env is not None and not real_ended:
             for _ in range(self.world.chunk):
-                real, reward, terminated, truncated, _ = self.env.step(int(action))
+                real, reward, terminated, truncated, _ = self.env.step(action)
                 real, real_reward = np.array(real), real_reward + float(reward)
                 real_ended = bool(terminated or truncated)
                 reals.append(real)
@@ -214,7 +222,7 @@ class PlaySession:
         dream, dream_reward, dream_ended = old.dream, 0.0, old.dream_ended
         likeness = old.likeness
         if not dream_ended:
-            actions = torch.tensor([int(action)], device=self.device)
+            actions = torch.as_tensor(np.array([action]), device=self.device)
             self._state, result = self.world.step(self._state, actions, self.generator)
             dream, dream_reward = _picture(result.frame[0]), float(result.reward[0])
             dreams = [] if result.frames is None else [_picture(f) for f in result.frames[0]]
@@ -267,7 +275,7 @@ class PlaySession:
         ]
         return (*between, self.view)
 
-    def rollout(self, actions: Iterable[int]) -> list[View]:
+    def rollout(self, actions: Iterable[int | Sequence[float]]) -> list[View]:
         """Restarts, plays ``actions`` and returns every view, the start first.
 
         The list is shorter than ``actions`` where the episode is over before.
@@ -304,11 +312,13 @@ class PlaySession:
             )
         frames, rewards = [np.array(observation)], []
         steps = self.world.context_frames - 1
-        if self.noop is None:
+        if self.axes:
+            actions = np.zeros((steps, self.axes), np.float32)
+        elif self.noop is None:
             actions = np.random.default_rng(seed).integers(self.num_actions, size=steps)
         else:
             actions = np.full(steps, self.noop)
-        for action in actions.tolist():
+        for action in actions if self.axes else actions.tolist():
             observation, reward, terminated, truncated, _ = self.env.step(action)
             if terminated or truncated:
                 raise ValueError(
@@ -319,7 +329,7 @@ class PlaySession:
         none = torch.zeros(1, len(rewards), dtype=torch.bool)
         return Clip(
             frames=torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None].contiguous(),
-            actions=torch.from_numpy(actions.astype(np.int64))[None],
+            actions=torch.from_numpy(actions if self.axes else actions.astype(np.int64))[None],
             rewards=torch.tensor([rewards], dtype=torch.float32),
             terminated=none,
             truncated=none,

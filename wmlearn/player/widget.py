@@ -14,6 +14,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from wmlearn.player.forms import buttons, form_of
 from wmlearn.player.loop import PlayLoop
 from wmlearn.player.page import script, styles
 from wmlearn.player.picture import gif
@@ -51,7 +52,7 @@ class Player(anywidget.AnyWidget):
         width: width of each picture on the page, in CSS pixels.
     """
 
-    _esm = script(_JS / "player.js")
+    _esm = script(_JS / "forms.js", _JS / "player.js")
     _css = styles(_JS / "player.css")
     config = traitlets.Dict().tag(sync=True)
     poster = traitlets.Bytes(b"").tag(sync=True)
@@ -77,7 +78,8 @@ class Player(anywidget.AnyWidget):
             config={
                 "shape": list(view.dream.shape[:2]),
                 "real": view.real is not None,
-                "actions": session.keymap.labels(session.names),
+                "actions": buttons(session),
+                "form": form_of(session.world.action_space),
                 "used": session.keymap.used,
                 "fps": fps,
                 "width": width,

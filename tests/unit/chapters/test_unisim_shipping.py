@@ -12,7 +12,15 @@ import torch
 pytest.importorskip("minigrid")
 
 from wmlearn import hub
-from wmlearn.chapters.ch07_unisim import ablations, control, policies, real, record, train
+from wmlearn.chapters.ch07_unisim import (
+    ablations,
+    control,
+    policies,
+    reachers,
+    real,
+    record,
+    train,
+)
 from wmlearn.chapters.ch07_unisim.mixture import DOMAINS, DeviceNoise, Mixture, said_steps
 from wmlearn.chapters.ch07_unisim.record import Recording
 from wmlearn.chapters.ch07_unisim.ship import ship
@@ -20,6 +28,7 @@ from wmlearn.envs import make
 from wmlearn.envs.babyai import MOVES, SENTENCES
 from wmlearn.systems.unisim.config import UniSimConfig
 from wmlearn.systems.unisim.recipe import SMOKE
+from wmlearn.systems.unisim.system import UniSim
 
 BASE = replace(SMOKE, simulator=replace(SMOKE.simulator, frames=12))
 
@@ -135,7 +144,7 @@ def test_clips_stay_in_their_episode_and_held_out_ones_are_not_trained_on(mixtur
         assert (mixture.end[batch.index[:, t]] == mixture.end[batch.index[:, 0]]).all()
     assert not batch.real.all() and (batch.index[:, 1:] >= batch.index[:, :-1]).all()
     shares = torch.bincount(batch.actions.domain, minlength=4) / 400
-    assert torch.allclose(shares, torch.tensor([0.38, 0.25, 0.32, 0.05]), atol=0.01)
+    assert torch.allclose(shares, torch.tensor([0.46, 0.16, 0.33, 0.05]), atol=0.01)
     assert mixture.held_out[mixture.draw(50, 2, generator, held_out=True).index].all()
 
 
@@ -170,6 +179,45 @@ def test_device_noise_repeats():
     assert 0 <= uniform.min() and uniform.max() < 1
 
 
+# --- what counts ----------------------------------------------------------------------------------
+
+
+def test_what_changes_counts_more_than_what_stands_still(mixture):
+    rows = torch.nonzero((mixture.domain == 0) & (mixture.episode == 3))[1:6, 0]
+    weight = train.what_changes(mixture, rows)
+    assert torch.allclose(weight.mean((1, 2, 3)), torch.ones(len(rows)), atol=1e-4)
+    for row, each in zip(rows.tolist(), weight, strict=True):
+        here, before, after = (mixture.frames[row + k].int() for k in (0, -1, 1))
+        moved = ((here - before).abs() + (here - after).abs()).amax(0) > 30
+        if moved.any():
+            assert each[0][moved].min() > 3 * each.min()
+    first = torch.nonzero((mixture.domain == 1) & (mixture.episode == 0))[:1, 0]
+    assert train.what_changes(mixture, first).isfinite().all()  # nothing lies before it
+
+
+def test_a_badly_drawn_tile_counts_more(mixture):
+    """The gradient of the loss at a tile grows faster than its error."""
+    model = UniSim(mixture.config)
+    rows, noise = torch.arange(6), DeviceNoise("cpu", 0)
+    errors = train.picture_errors(model, mixture, rows, noise)
+    assert errors.shape == (6,) and (errors > 0).all()
+    errors.mean().backward()
+    assert all(p.grad is not None for p in model.autoencoder.parameters())
+
+
+def test_both_models_of_what_is_left_learn_while_the_sentences_rest(mixture):
+    model = UniSim(mixture.config)
+    latents = torch.randn(len(mixture), *(4, 8, 8), generator=torch.Generator().manual_seed(0))
+    words = model.simulator.actions.sentences
+    before = [p.clone() for p in words.parameters()]
+    heads = [p.clone() for m in (model.steps_to_go, model.judge) for p in m.parameters()]
+    train.train_heads(model, mixture, latents, 1.0, 8, lambda *_: None)
+    assert all(map(torch.equal, before, words.parameters()))
+    after = [p for m in (model.steps_to_go, model.judge) for p in m.parameters()]
+    assert sum(not torch.equal(a, b) for a, b in zip(heads, after, strict=True)) > len(heads) // 2
+    assert all(p.requires_grad for p in words.parameters())
+
+
 # --- searches in a world that is known ------------------------------------------------------------
 
 
@@ -200,12 +248,12 @@ def test_looking_ahead_counts_the_steps_of_every_move(monkeypatch):
 
 
 def test_the_best_motion_goes_towards_the_goal(monkeypatch):
-    monkeypatch.setattr(policies, "repeated", lambda s, n: s.repeat_interleave(n, 0))
+    monkeypatch.setattr(reachers, "repeated", lambda s, n: s.repeat_interleave(n, 0))
     generator = torch.Generator().manual_seed(0)
     start, goal = torch.zeros(32, 3), torch.tensor([[1.0, -1.0, 0.5]]).expand(32, 3)
-    best = policies.best_motion(Line(), start, goal, torch.zeros(32, 3), generator)
+    best = reachers.best_motion(Line(), start, goal, torch.zeros(32, 3), generator)
     before = goal.square().sum(1)
-    after = (start + policies.HELD * best - goal).square().sum(1)
+    after = (start + reachers.HELD * best - goal).square().sum(1)
     assert (after < before).all() and after.mean() < 0.4 * before.mean()
     assert best.abs().max() <= 1
 
@@ -235,6 +283,8 @@ def test_everything_is_shipped_in_one_command(recordings, tmp_path):
     arm = real.load_policy(tmp_path / "reacher.safetensors", model, "reacher")
     frame = recordings["fetch"].frames[0]
     assert real.reacher(model, arm)(frame, frame).shape == (3,)
+    inside = real.dream_babyai(model, policy, episodes=2, steps=3)
+    assert inside.keys() == {"reward", "judge"} and all(0 <= x.value <= 1 for x in inside.values())
 
 
 def test_random_moves_seldom_do_a_mission_at_once():

@@ -19,7 +19,10 @@ from wmlearn.systems.unisim.config import ActionConfig, SimulatorConfig, UniSimC
 from wmlearn.systems.unisim.simulator import PATH
 from wmlearn.systems.unisim.system import UniSim
 
-SMALL = SimulatorConfig(frames=5, dim=96, layers=3, heads=4)
+SMALL = SimulatorConfig(
+    frames=5, dim=96, layers=3, heads=4, past_share=0.6, first_share=0.9, alternating=0.7,
+    change_weight=20.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ def run(
     played = [domain.name for domain in config.domains if domain.format != "none"]
     names = [variant.only] if variant.only else played
     found = {name: next_frame_psnr(model, mixture, latents, variant, name) for name in names}
+    for name in names:
+        other = next_frame_psnr(model, mixture, latents, variant, name, other=True)
+        found[f"{name}: by its action"] = round(found[name] - other, 3)
     return {**found, "steps": report["step"], "steps_per_second": report["steps_per_second"]}
 
 
@@ -101,14 +107,21 @@ def next_frame_psnr(
     variant: Variant,
     domain: str,
     count: int = 256,
+    other: bool = False,
 ) -> float:
-    """PSNR in dB of the next frame on held-out clips, drawn in one pass from clean past frames."""
+    """PSNR in dB of the next frame on held-out clips, drawn in one pass from clean past frames.
+
+    Args:
+        other: under the last actions of other clips.
+    """
     generator = torch.Generator(mixture.device).manual_seed(0)
     longest = 4 * 2 + 1  # all variants are asked for the same frames
     clip = mixture.draw(count, longest, generator, True, {domain: 1.0}, whole=True)
     first = longest - 1 - variant.history * variant.spread
     index = spread_out(clip.index[:, first:], variant.spread)
     actions = spread_out(part(clip.actions, first), variant.spread)
+    if other:
+        actions = with_last_of_others(actions)
     x = latents[index]
     level = torch.zeros(index.shape, device=mixture.device)
     level[:, -1] = 1.0
@@ -118,6 +131,16 @@ def next_frame_psnr(
         drawn = model.simulator.estimate(PATH.mix(x, eps, level), level, vectors)[:, -1]
         frames = to_uint8(model.decode(drawn))
     return round(float(psnr(frames, mixture.frames[clip.index[:, -1]]).mean()), 3)
+
+
+def with_last_of_others(actions):
+    """The same actions, but what led to the last frame is another clip's."""
+    parts = {}
+    for name, value in vars(actions).items():
+        if name != "domain":
+            value = torch.cat([value[:, :-1], value[:, -1:].roll(1, 0)], dim=1)
+        parts[name] = value
+    return type(actions)(**parts)
 
 
 def part(actions, first: int):

@@ -41,6 +41,12 @@ class Control:
     copy: Estimate
 
 
+def told(estimate: Estimate) -> dict:
+    """An estimate as JSON values."""
+    known = {k: getattr(estimate, k) for k in ("value", "low", "high")}
+    return {k: round(float(v), 4) for k, v in known.items() if v is not None}
+
+
 def held_out_clips(
     mixture: Mixture, domain: str, count: int, length: int, seed: int = 0
 ) -> tuple[Clip, Tensor]:

@@ -23,7 +23,7 @@ DOMAINS = (
     Domain("doom", "keys", ("noop", "left", "right", "attack")),
     Domain("passive", "none", ()),
 )
-SHARES = {"babyai": 0.38, "fetch": 0.25, "doom": 0.32, "passive": 0.05}
+SHARES = {"babyai": 0.46, "fetch": 0.16, "doom": 0.33, "passive": 0.05}
 """Of the clips in a batch. (The paper: weights .1 and .05 by hand, not tuned.)"""
 HELD_OUT = 0.05
 """Share of the episodes of each recording, the last ones, that is never trained on."""
@@ -80,11 +80,13 @@ class Mixture:
         mission: int64 ``[N]``, the sentence of its episode's mission; -1: there is none.
         spoken: int64 ``[M]``, the frames to be trained on at which a mission is said whose steps
             are known.
+        spoken_held_out: the same, of frames that are held out.
 
     Args:
         recordings: by the name of their domain.
         config: its domains; recordings of others are left out.
         device: where to.
+        all_held_out: domains whose recording holds nothing that was trained on.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Mixture:
         recordings: dict[str, Recording],
         config: UniSimConfig,
         device: torch.device | str = "cpu",
+        all_held_out: tuple[str, ...] = (),
     ) -> None:
         self.device, self.config = torch.device(device), config
+        self._all_held_out = all_held_out
         codes, parts, first = ActionCodes(config), [], 0
         for number, domain in enumerate(config.domains):
             recording = recordings[domain.name]
@@ -107,7 +111,9 @@ class Mixture:
         self.reached, self.mission = columns["reached"], columns["mission"]
         self._led = tuple(columns[k] for k in ("sentence", "motion", "valid", "key"))
         mission = self.sentence_after(self._number()) >= len(MOVES)
-        self.spoken = torch.nonzero((self.said >= 0) & mission & ~self.held_out)[:, 0]
+        spoken = (self.said >= 0) & mission
+        self.spoken = torch.nonzero(spoken & ~self.held_out)[:, 0]
+        self.spoken_held_out = torch.nonzero(spoken & self.held_out)[:, 0]
         self._starts = {
             (d.name, held): torch.nonzero(
                 (self.domain == n) & (self.held_out == held) & (self._number() < self.end)
@@ -143,6 +149,8 @@ class Mixture:
             before = torch.zeros(count, dtype=torch.long)
         which = torch.full((count,), number)
         led = codes(before[:, None], which)
+        few = max(1, round(HELD_OUT * episodes))
+        first_held_out = 0 if domain.name in self._all_held_out else episodes - few
         said, mission = torch.full((count,), -1), torch.full((count,), -1)
         if domain.format == "language":
             said = said_steps(recording)
@@ -152,7 +160,7 @@ class Mixture:
             "domain": which,
             "end": first + ends[episode],
             "episode": episode,
-            "held_out": episode >= episodes - max(1, round(HELD_OUT * episodes)),
+            "held_out": episode >= first_held_out,
             "said": said,
             "reached": torch.from_numpy(recording.reached),
             "mission": mission,

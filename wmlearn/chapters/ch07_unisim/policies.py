@@ -27,9 +27,8 @@ from wmlearn.systems.unisim.steps import StepsToGo
 from wmlearn.systems.unisim.system import UniSim
 from wmlearn.systems.unisim.world import UniSimState, UniSimWorld
 
+BATCH = 256  # of the clones
 DEPTH = 2  # moves that BabyAI's search looks ahead
-HELD = 2  # steps for which the arm's search holds a motion
-CANDIDATES = 24  # motions that it tries
 
 
 class Reader(nn.Module):
@@ -103,38 +102,10 @@ def move_values(
     return 1 + left.view(batch, moves), there
 
 
-@torch.no_grad()
-def best_motion(
-    world: UniSimWorld,
-    state: UniSimState,
-    goal: Tensor,
-    guess: Tensor,
-    generator: torch.Generator,
-) -> Tensor:
-    """The motion ``[B, A]`` after which the fewest steps are left.
-
-    Args:
-        goal: ``[B, c, h, w]``, the goal's latent.
-        guess: ``[B, A]``, what the policy would do: half of the candidates are near it.
-        generator: of the candidates and the dreams.
-    """
-    (batch, size), device = guess.shape, guess.device
-    wide = torch.randn(batch, CANDIDATES, size, generator=generator, device=device)
-    spread = torch.linspace(0.1, 1.0, CANDIDATES, device=device)[None, :, None]
-    tried = (guess[:, None] + spread * wide).clamp(-1, 1)
-    tried[:, 0] = guess
-    there, actions = repeated(state, CANDIDATES), tried.flatten(0, 1)
-    for _ in range(HELD):
-        there = world.imagine(there, actions, generator)
-    left = world.steps_to_go(there, goal_latent=goal.repeat_interleave(CANDIDATES, 0))
-    best = left.view(batch, CANDIDATES).argmin(1)
-    return tried[torch.arange(batch, device=device), best]
-
-
 # --- training inside ----------------------------------------------------------------------------
 
 
-def _any_frames(mixture: Mixture, domain: str, count: int, generator: torch.Generator) -> Tensor:
+def any_frames(mixture: Mixture, domain: str, count: int, generator: torch.Generator) -> Tensor:
     """The numbers of real frames of a domain, int64 ``[count]``."""
     return mixture.draw(count, 1, generator, shares={domain: 1.0}).index[:, 0]
 
@@ -185,53 +156,6 @@ def train_mover(
     return policy.eval()
 
 
-def train_reacher(
-    model: UniSim, mixture: Mixture, latents: Tensor, seconds: float, batch: int, log: Callable,
-    policy: Reader | None = None, horizon: int = 6, domain: str = "fetch",
-) -> Reader:  # fmt: skip
-    """The arm's policy, on from ``policy`` if there is one: goals are other frames."""
-    world = model.world({"domain": domain, "num_steps": 1})
-    c, side = model.config.autoencoder.latent_channels, model.config.latent_size
-    device, begin, rounds = mixture.device, time.monotonic(), 0
-    generator = torch.Generator(device).manual_seed(6)
-    mine = Reader(c, side, model.config.dimensions).to(device)
-    if policy is not None:
-        mine.load_state_dict(policy.state_dict())
-    optimizer = adamw(mine.parameters(), 7e-4, 1e-3, fused=device.type == "cuda")
-    kept: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def noise(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, device=device)
-
-    while (gone := (time.monotonic() - begin) / seconds) < 1:
-        rows, goals = (_any_frames(mixture, domain, batch, generator) for _ in range(2))
-        goal, state = latents[goals], world.begin(latents[rows])
-        for _ in range(horizon):
-            with torch.no_grad():
-                guess = mine(state.latent, goal=goal).tanh()
-            wanted = best_motion(world, state, goal, guess, generator)
-            kept.append((state.latent, goal, wanted))
-            done = 0.5 * (guess + wanted) + 0.2 * noise(*guess.shape)
-            state = world.imagine(state, done.clamp(-1, 1), generator)
-            if (time.monotonic() - begin) / seconds > 1:
-                break
-        rounds += 1
-        del kept[: max(0, len(kept) - 120)]
-        for group in optimizer.param_groups:
-            group["lr"] = 7e-4 * max(0.05, 1 - gone)
-        for _ in range(2 * horizon):
-            n = torch.randint(len(kept), (2,), generator=generator, device=device).tolist()
-            z, goal, wanted = (torch.cat([kept[i][j] for i in n]) for j in range(3))
-            loss = F.mse_loss(mine(z + 0.1 * noise(*z.shape), goal=goal).tanh(), wanted)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        if rounds % 3 == 1:
-            log("reacher", {"rounds": rounds, "loss": round(float(loss.detach()), 4)})
-    log("reacher", {"rounds": rounds, "loss": round(float(loss.detach()), 4)})
-    return mine.eval()
-
-
 def picked(state: UniSimState, rows: Tensor) -> UniSimState:
     """Some dreams of a state."""
 
@@ -241,6 +165,97 @@ def picked(state: UniSimState, rows: Tensor) -> UniSimState:
         return value[rows]
 
     return each(state)
+
+
+def improve_mover(
+    model: UniSim, mixture: Mixture, latents: Tensor, seconds: float, batch: int, log: Callable,
+    policy: Reader, horizon: int = 10, domain: str = "babyai",
+) -> Reader:  # fmt: skip
+    """Actor-critic in the dream, on from a policy: what is paid is the steps that each move saves.
+
+    Returns to come are those of generalized advantage estimation (Schulman et al. 2015), with the
+    learned steps to go as what a state is worth, less what a critic of its own expects.
+    """
+    world = model.world({"domain": domain, "num_steps": 1})
+    c, side = model.config.autoencoder.latent_channels, model.config.latent_size
+    device, begin, rounds = mixture.device, time.monotonic(), 0
+    generator = torch.Generator(device).manual_seed(15)
+    actor = Reader(c, side, len(MOVES), len(SENTENCES)).to(device)
+    actor.load_state_dict(policy.state_dict())
+    critic = Reader(c, side, 1, len(SENTENCES)).to(device)
+    parameters = [*actor.parameters(), *critic.parameters()]
+    optimizer = adamw(parameters, 3e-4, 1e-3, fused=device.type == "cuda")
+    while (gone := (time.monotonic() - begin) / seconds) < 1:
+        pick = torch.randint(len(mixture.spoken), (batch,), generator=generator, device=device)
+        rows = mixture.spoken[pick]
+        mission, state = mixture.sentence_after(rows), world.begin(latents[rows])
+        seen, said, left = [], [], [world.steps_to_go(state, mission)]
+        for _ in range(horizon):
+            with torch.no_grad():
+                odds = actor(state.latent, mission).softmax(1)
+                move = torch.multinomial(odds, 1, generator=generator)[:, 0]
+            seen.append(state.latent)
+            said.append(move)
+            state = world.imagine(state, move, generator)
+            left.append(world.steps_to_go(state, mission))
+        steps = torch.stack(left).clamp(0, model.config.steps.most)  # [horizon + 1, B]
+        saved = (steps[:-1] - steps[1:]).clamp(-3, 3)
+        gain, returns = torch.zeros_like(saved[0]), []
+        for t in reversed(range(horizon)):
+            gain = saved[t] + 0.8 * gain
+            returns.insert(0, gain)
+        z, task = torch.stack(seen).flatten(0, 1), mission.repeat(horizon)
+        gains, moves = torch.stack(returns).flatten(), torch.stack(said).flatten()
+        for part in torch.randperm(len(moves), device=device).chunk(4):
+            expected = critic(z[part], task[part])[:, 0]
+            advantage = (gains[part] - expected).detach()
+            advantage = advantage / advantage.std().clamp(min=1e-3)
+            logits = actor(z[part], task[part]).log_softmax(1)
+            chosen = logits.gather(1, moves[part][:, None])[:, 0]
+            entropy = -(logits.exp() * logits).sum(1).mean()
+            warm = min(1.0, rounds / 10)  # the critic first
+            loss = -warm * ((advantage * chosen).mean() + 0.01 * entropy)
+            loss = loss + F.smooth_l1_loss(expected, gains[part])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            for group in optimizer.param_groups:
+                group["lr"] = 3e-4 * max(0.05, 1 - gone)
+            optimizer.step()
+        rounds += 1
+        if rounds % 10 == 1:
+            paid = round(float(saved.sum(0).mean()), 3)
+            log("actor-critic", {"rounds": rounds, "steps saved": paid})
+    return actor.eval()
+
+
+@torch.no_grad()
+def inside(
+    model: UniSim, mixture: Mixture, latents: Tensor, policy: Reader | None, count: int = 512,
+    horizon: int = 24, seed: int = 21, domain: str = "babyai",
+) -> dict[str, float]:  # fmt: skip
+    """What a policy of missions reaches in dreams, by the reward and by its judge; None: at random.
+
+    A mission counts as done where, at any step of the dream, less than half a step is left.
+    Starts are held-out frames, each with a mission that was said there.
+    """
+    world = model.world({"domain": domain, "num_steps": 1})
+    device = mixture.device
+    generator = torch.Generator(device).manual_seed(seed)
+    rows = mixture.spoken_held_out
+    rows = rows[torch.randint(len(rows), (count,), generator=generator, device=device)]
+    mission, state = mixture.sentence_after(rows), world.begin(latents[rows])
+    least = {name: torch.full((count,), 99.0, device=device) for name in ("reward", "judge")}
+    for _ in range(horizon):
+        odds = torch.full((count, len(MOVES)), 1 / len(MOVES), device=device)
+        if policy is not None:
+            odds = policy(state.latent, mission).softmax(1)
+        move = torch.multinomial(odds, 1, generator=generator)[:, 0]
+        state = world.imagine(state, move, generator)
+        for name, best in least.items():
+            left = world.steps_to_go(state, mission, judge=name == "judge")
+            least[name] = torch.minimum(best, left)
+    return {name: round(float((best < 0.5).float().mean()), 4) for name, best in least.items()}
 
 
 # --- the rivals: cloned straight from the recording ---------------------------------------------
@@ -260,7 +275,7 @@ def clone_mover(
     reached = mixture.reached[mixture.end] & babyai
     good = (mixture.end - number <= within) & (number < mixture.end) & reached & ~mixture.held_out
     rows = number[good & (said >= 0) & (said < len(MOVES))]
-    policy = _fit(
+    policy = fit(
         Reader(latents.shape[1], latents.shape[2], len(MOVES), len(SENTENCES)).to(device), steps,
         lambda policy, pick: F.cross_entropy(
             policy(latents[rows[pick]], mixture.mission[rows[pick]]), said[rows[pick]]
@@ -270,34 +285,13 @@ def clone_mover(
     return policy, len(rows)
 
 
-def clone_reacher(
-    model: UniSim, mixture: Mixture, latents: Tensor, steps: int = 1500, within: int = 8
-) -> Reader:
-    """Imitates the recorded motions, each towards a frame up to ``within`` steps later."""
-    device = mixture.device
-    number = model.config.number_of("fetch")
-    everywhere = torch.arange(len(mixture), device=device)
-    good = (mixture.domain == number) & ~mixture.held_out & (everywhere < mixture.end)
-    rows = everywhere[good]
-    generator = torch.Generator(device).manual_seed(8)
-
-    def loss(policy: Reader, pick: Tensor) -> Tensor:
-        first = rows[pick]
-        ahead = torch.randint(1, within + 1, first.shape, generator=generator, device=device)
-        goal = latents[torch.minimum(first + ahead, mixture.end[first])]
-        return F.mse_loss(policy(latents[first], goal=goal).tanh(), mixture.motion_after(first))
-
-    policy = Reader(latents.shape[1], latents.shape[2], model.config.dimensions).to(device)
-    return _fit(policy, steps, loss, len(rows), device)
-
-
-def _fit(policy: Reader, steps: int, loss: Callable, count: int, device) -> Reader:
+def fit(policy: Reader, steps: int, loss: Callable, count: int, device) -> Reader:
     generator = torch.Generator(device).manual_seed(7)
     optimizer = adamw(policy.parameters(), 1e-3, 1e-2, fused=torch.device(device).type == "cuda")
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = 1e-3 * (1 - step / steps)
-        value = loss(policy, torch.randint(count, (256,), generator=generator, device=device))
+        value = loss(policy, torch.randint(count, (BATCH,), generator=generator, device=device))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()

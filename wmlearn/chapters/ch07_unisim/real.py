@@ -1,6 +1,6 @@
 """How policies fare in the real worlds: returns of the simulator, not of the dream.
 
-    python -m wmlearn.chapters.ch07_unisim.real CHECKPOINT POLICIES --episodes 200
+    python -m wmlearn.chapters.ch07_unisim.real CHECKPOINT POLICIES --episodes 200 --out OUT.json
 
 Every policy sees pictures alone, through the simulator's autoencoder.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from wmlearn import hub
+from wmlearn.chapters.ch07_unisim.control import told
 from wmlearn.chapters.ch07_unisim.policies import Reader
+from wmlearn.data.clip import Clip
 from wmlearn.envs import make
 from wmlearn.envs.babyai import MOVES, SENTENCES
 from wmlearn.metrics import Estimate, mean_estimate
@@ -82,22 +84,56 @@ def play_babyai(act: Mover, episodes: int = 200, seed: int = SEED) -> Estimate:
         frame, _ = env.reset(seed=seed + episode)
         rng, over = np.random.default_rng(episode), False
         while not over:
-            frame, _, ended, cut, _ = env.step(act(frame, env.mission, rng))
+            frame, _, ended, cut, _ = env.step(act(frame, env.unwrapped.mission, rng))
             over = ended or cut
         done.append(float(ended))
     return mean_estimate(torch.tensor(done))
 
 
+@torch.inference_mode()
+def dream_babyai(
+    model: UniSim, policy: Reader | None, episodes: int = 64, steps: int = 64, seed: int = SEED
+) -> dict[str, Estimate]:
+    """The same missions in dreams that begin at the same rooms; done as reward and judge see it.
+
+    Args:
+        model: the simulator.
+        policy: of missions; ``None`` moves at random.
+        episodes: rooms.
+        steps: moves of a dream.
+        seed: of the first room.
+    """
+    env, frames, missions = make("babyai/go-to-local"), [], []
+    for episode in range(episodes):
+        frame, _ = env.reset(seed=seed + episode)
+        frames.append(frame.copy())
+        missions.append(env.unwrapped.mission)
+    world = model.world({"domain": "babyai", "num_steps": 1})
+    mission, generator = torch.tensor(missions), torch.Generator().manual_seed(0)
+    context = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[:, None].contiguous()
+    state = world.reset(Clip(context))
+    done = {name: torch.zeros(episodes, dtype=torch.bool) for name in ("reward", "judge")}
+    for _ in range(steps):
+        odds = torch.full((episodes, len(MOVES)), 1 / len(MOVES))
+        if policy is not None:
+            odds = policy(state.latent, mission).softmax(1)
+        move = torch.multinomial(odds, 1, generator=generator)[:, 0]
+        state = world.imagine(state, move, generator)
+        for name in done:
+            done[name] |= world.steps_to_go(state, mission, judge=name == "judge") < 0.5
+    return {name: mean_estimate(each.double()) for name, each in done.items()}
+
+
 def play_fetch(
     act: Reacher | None, episodes: int = 200, seed: int = SEED
-) -> tuple[Estimate, Estimate, Tensor]:
+) -> tuple[Estimate, Estimate, Tensor, Tensor]:
     """Reaching in MuJoCo, 25 motions; ``None`` moves at random.
 
     Returns:
-        The share of episodes that end within 5 cm of the goal; the last distance in metres; and
-        each episode's success, for differences between policies.
+        The share of episodes that end within 5 cm of the goal; the last distance in centimeters;
+        and each episode's success and distance, for differences between policies.
     """
-    env, near, far = make("fetch/reach"), [], []
+    env, near, far = make("fetch/reach").unwrapped, [], []
     for episode in range(episodes):
         frame, info = env.reset(seed=seed + episode)
         goal, _ = env.picture(env.goal)
@@ -106,10 +142,10 @@ def play_fetch(
             motion = rng.uniform(-1, 1, 3) if act is None else act(frame, goal)
             frame, _, _, over, info = env.step(motion)
         near.append(float(info["success"]))
-        far.append(float(np.linalg.norm(env.gripper - env.goal)))
+        far.append(100 * float(np.linalg.norm(env.gripper - env.goal)))
     env.close()
-    success = torch.tensor(near)
-    return mean_estimate(success), mean_estimate(torch.tensor(far)), success
+    success, distance = torch.tensor(near), torch.tensor(far)
+    return mean_estimate(success), mean_estimate(distance), success, distance
 
 
 def main() -> None:
@@ -117,31 +153,50 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("policies", type=Path)
     parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--only", nargs="+", default=["babyai", "fetch"])
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model, found = hub.load(args.checkpoint), {}
-    movers = {"random": random_mover}
-    for name in ("mover-clone", "mover"):
-        file = args.policies / f"{name}.safetensors"
-        movers[name] = mover(model, load_policy(file, model, "mover"))
-    for name, act in movers.items():
-        found[name] = vars(play_babyai(act, args.episodes))
-        print(name, found[name], flush=True)
-    reachers: dict[str, Reacher | None] = {"random arm": None}
-    for name in ("reacher-clone", "reacher"):
-        file = args.policies / f"{name}.safetensors"
-        reachers[name] = reacher(model, load_policy(file, model, "reacher"))
-    successes = {}
-    for name, arm in reachers.items():
-        share, distance, successes[name] = play_fetch(arm, args.episodes)
-        found[name] = {"success": vars(share), "distance": vars(distance)}
-        print(name, found[name], flush=True)
-    gain = mean_estimate(successes["reacher"] - successes["reacher-clone"])
-    found["reacher minus clone"] = vars(gain)
-    print("reacher minus clone", gain, flush=True)
+    found = measured(hub.load(args.checkpoint), args.policies, args.episodes, args.only)
     if args.out:
         args.out.write_text(json.dumps(found, indent=1))
+
+
+def measured(
+    model: UniSim, folder: Path, episodes: int = 200, only: Sequence[str] = ("babyai", "fetch")
+) -> dict:
+    """Every policy that lies in a folder, in the real worlds; those of missions in dreams, too."""
+    found: dict = {}
+    files = {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
+    movers = {"random": None} | {
+        name: load_policy(file, model, "mover")
+        for name, file in files.items()
+        if name.startswith("mover")
+    }
+    for name, policy in movers.items() if "babyai" in only else ():
+        act = random_mover if policy is None else mover(model, policy)
+        inside = dream_babyai(model, policy, min(64, episodes))
+        row = {"outside": told(play_babyai(act, episodes))}
+        row |= {f"inside, by the {by}": told(share) for by, share in inside.items()}
+        found.setdefault("babyai", {})[name] = row
+        print(name, row, flush=True)
+    arms = {"random": None} | {
+        name: reacher(model, load_policy(file, model, "reacher"))
+        for name, file in files.items()
+        if name.startswith("reacher")
+    }
+    successes, last = {}, {}
+    for name, arm in arms.items() if "fetch" in only else ():
+        share, distance, successes[name], last[name] = play_fetch(arm, episodes)
+        row = {"within 5 cm": told(share), "centimeters": told(distance)}
+        if name not in ("random", "reacher-clone") and "reacher-clone" in successes:
+            gain = successes[name] - successes["reacher-clone"]
+            nearer = last[name] - last["reacher-clone"]
+            row["more often than the clone"] = told(mean_estimate(gain))
+            row["centimeters beyond the clone"] = told(mean_estimate(nearer))
+        found.setdefault("fetch", {})[name] = row
+        print(name, row, flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
     python -m wmlearn.chapters.ch07_unisim.record data/unisim.npz
     python -m wmlearn.chapters.ch07_unisim.ship data/unisim.npz --seconds 600 --out runs/unisim
 
-It is meant for a machine with an accelerator; everything is offline. Time is shared out as
+It is meant for a machine with an accelerator; everything is offline. ``--autoencoder RUN`` takes
+that of an earlier run and leaves this stretch out; ``--size core`` is what one core of a CPU
+can train in 40 minutes. Time is shared out as
 ``SHARES`` says. In OUT lie then the checkpoint (``model.safetensors``, ``card.json``), the policies
 (``mover``, ``reacher``, and their clones), ``log.json``, ``ablations.json`` and ``strip.png``. What
 it has at any moment is saved, so that a kill loses little. How the policies fare in the real worlds
@@ -23,7 +25,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from wmlearn import hub
-from wmlearn.chapters.ch07_unisim import ablations, control, policies, train
+from wmlearn.chapters.ch07_unisim import ablations, control, policies, reachers, train
 from wmlearn.chapters.ch07_unisim.mixture import DOMAINS, Mixture
 from wmlearn.chapters.ch07_unisim.record import Recording, load
 from wmlearn.files import write_whole
@@ -31,8 +33,15 @@ from wmlearn.systems.unisim.config import UniSimConfig
 from wmlearn.systems.unisim.recipe import LAPTOP, SHIPPED, SMOKE
 from wmlearn.systems.unisim.system import UniSim
 
-SHARES = {"autoencoder": 0.22, "simulator": 0.46, "mover": 0.1, "reacher": 0.08, "ablations": 0.12}
-SIZES = {"smoke": SMOKE, "laptop": LAPTOP, "shipped": SHIPPED}
+SHARES = {
+    "autoencoder": 0.16, "simulator": 0.4, "heads": 0.09, "mover": 0.12, "improved": 0.05,
+    "reacher": 0.08, "ablations": 0.1,
+}  # fmt: skip
+CORE = replace(
+    SHIPPED,
+    simulator=replace(SHIPPED.simulator, frames=8, dim=128, layers=4, heads=4, past_share=0.7),
+)
+SIZES = {"smoke": SMOKE, "laptop": LAPTOP, "core": CORE, "shipped": SHIPPED}
 
 
 class Shipping:
@@ -82,6 +91,7 @@ def ship(
     device: str = "cpu",
     variants: dict[str, ablations.Variant] | None = None,
     clones: int = 1200,
+    autoencoder: UniSim | None = None,
 ) -> UniSim:
     """Trains and measures everything.
 
@@ -94,6 +104,7 @@ def ship(
         device: where it computes.
         variants: the ablations; by default ``ablations.VARIANTS``.
         clones: steps of the clones' training.
+        autoencoder: whose autoencoder to take; by default one is trained.
     """
     domains = tuple(d for d in DOMAINS if d.name in recordings)
     facts = {"tier": "node", "env": ", ".join(d.name for d in domains), "seed": 0}
@@ -103,13 +114,18 @@ def ship(
     run.facts["frames"] = len(mixture)
     sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in model.named_children()}
     run.log("data", {"frames": len(mixture), "spoken": len(mixture.spoken), "parameters": sizes})
-    train.train_autoencoder(model, mixture, run.time_for("autoencoder"), 2 * batch, run.log)
+    if autoencoder is None:
+        train.train_autoencoder(model, mixture, run.time_for("autoencoder"), 2 * batch, run.log)
+    else:
+        model.autoencoder.load_state_dict(autoencoder.autoencoder.state_dict())
+        model.color_weights.copy_(autoencoder.color_weights)
     latents, weights = train.encode_all(model, mixture)
     run.keep(model, 0)
     report = train.train_simulator(
         model, mixture, latents, weights, run.time_for("simulator"), batch, run.log,
         lambda: run.keep(model, 0),
     )  # fmt: skip
+    train.train_heads(model, mixture, latents, run.time_for("heads"), 8 * batch, run.log)
     run.keep(model, report["step"])
     for steps in (1, 2):
         found, strips = control.measure(model, mixture, batch, {"num_steps": steps})
@@ -137,16 +153,26 @@ def train_policies(
         run.keep_policy("mover-clone", mover)
         run.log("mover's clone", {"moves": moves})
         time_for = run.time_for("mover")
-        run.keep_policy(
-            "mover", policies.train_mover(model, mixture, latents, time_for, 2 * batch, run.log)
+        searched = policies.train_mover(model, mixture, latents, time_for, 2 * batch, run.log)
+        run.keep_policy("mover-search", searched)
+        better = policies.improve_mover(
+            model, mixture, latents, run.time_for("improved"), 2 * batch, run.log, searched
         )
+        run.keep_policy("mover", better)
+        for name, policy in {"random": None, "clone": mover, "improved": better}.items():
+            run.log(f"inside, {name}", policies.inside(model, mixture, latents, policy, batch))
     if "fetch" in names:
-        clone = policies.clone_reacher(model, mixture, latents, clones)
+        clone = reachers.clone_reacher(model, mixture, latents, clones)
         run.keep_policy("reacher-clone", clone)
+        short = reachers.clone_reacher(model, mixture, latents, clones, within=4)
+        run.keep_policy("reacher-short", short)
         time_for = run.time_for("reacher")
+        ways = reachers.long_ways(model, mixture, latents, time_for / 4, batch)
+        long = reachers.hindsight_reacher(model, mixture, latents, ways, clones)
+        run.keep_policy("reacher-long", long)
         run.keep_policy(
             "reacher",
-            policies.train_reacher(model, mixture, latents, time_for, batch, run.log, clone),
+            reachers.train_reacher(model, mixture, latents, 0.75 * time_for, batch, run.log, clone),
         )
 
 
@@ -187,10 +213,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--size", choices=SIZES, default="shipped")
+    parser.add_argument("--autoencoder", help="a checkpoint to take it from")
     args = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     recordings = {k: v for path in args.data for k, v in load(path).items()}
-    ship(recordings, args.out, args.seconds, SIZES[args.size], args.batch, device)
+    earlier = hub.load(args.autoencoder) if args.autoencoder else None
+    ship(
+        recordings, args.out, args.seconds, SIZES[args.size], args.batch, device,
+        autoencoder=earlier,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

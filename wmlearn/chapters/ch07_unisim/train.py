@@ -15,11 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmlearn.chapters.ch07_unisim.mixture import DeviceNoise, Mixture
+from wmlearn.fast.precision import bfloat16_is_fast
+from wmlearn.nn.autoencoder import reconstruction_errors
+from wmlearn.pixels import to_float
 from wmlearn.recipes.optim import adamw
 from wmlearn.systems.unisim.system import UniSim
 
 EMA = 0.998
 CLIP = 12  # frames of a training clip, at most
+TILE = 8  # pixels: hard places are weighed by tiles of this side
 
 
 def say(*words: object) -> None:
@@ -103,25 +107,82 @@ class Beat:
 
 
 def train_autoencoder(
-    model: UniSim, mixture: Mixture, seconds: float, batch: int, log: Callable
+    model: UniSim,
+    mixture: Mixture,
+    seconds: float,
+    batch: int,
+    log: Callable,
+    keep: Callable[[], None] = lambda: None,
+    rate: float = 2e-3,
+    shares: dict[str, float] | None = None,
 ) -> None:
-    """The first stretch: frames of all domains, rare colors weigh more."""
+    """The first stretch: frames of all domains; see :func:`picture_errors` for what counts.
+
+    Args:
+        keep: called every half minute: saves.
+        rate: the highest learning rate; lower where it goes on from an earlier autoencoder.
+        shares: of the domains; by default the mixture's.
+    """
     noise = DeviceNoise(mixture.device, 1)
     for number in range(len(model.config.domains)):
         rows = torch.nonzero((mixture.domain == number) & ~mixture.held_out)[:, 0]
         pick = torch.randint(len(rows), (4000,), generator=noise.generator, device=mixture.device)
         model.measure_colors(mixture.frames[rows[pick]], number)
-    stretch = Stretch([model.autoencoder], seconds, 2e-3, 1e-4)
-    beat = Beat(8, lambda: log("autoencoder", stretch.report()))
-    c, side = model.config.autoencoder.latent_channels, model.config.latent_size
+    stretch = Stretch([model.autoencoder], seconds, rate, 1e-4)
+    beat, minute = Beat(8, lambda: log("autoencoder", stretch.report())), Beat(30, keep)
     for _ in stretch:
-        index = mixture.draw(batch, 1, noise.generator).index[:, 0]
-        frames, domain = mixture.frames[index], mixture.domain[index]
+        index = mixture.draw(batch, 1, noise.generator, shares=shares).index[:, 0]
         with precision(mixture.device):
-            errors = model.autoencoder_errors(frames, domain, noise.normal(batch, c, side, side))
+            errors = picture_errors(model, mixture, index, noise)
         stretch.step({"autoencoder": errors.float().mean()})
         beat()
+        minute()
     log("autoencoder", stretch.report())
+
+
+def picture_errors(model: UniSim, mixture: Mixture, index: Tensor, noise: DeviceNoise) -> Tensor:
+    """What the autoencoder's errors in some frames cost, ``[B]``; three things count more.
+
+    Rare colors; what an action changes, seen in the recording as what differs from the frame before
+    or after; and tiles that are drawn worst. Without the last two a triangle of 64 pixels, red like
+    a ball, is drawn like a ball, and no simulator of the latents can turn it.
+
+    Args:
+        index: int64 ``[B]``, numbers of frames in the mixture.
+        noise: of the latents.
+    """
+    frames, domain = mixture.frames[index], mixture.domain[index]
+    x, c, side = (
+        to_float(frames),
+        model.config.autoencoder.latent_channels,
+        model.config.latent_size,
+    )
+    drawn, latents = model.autoencoder(x, noise.normal(len(index), c, side, side))
+    weight = model.pixel_weights(frames, domain) * what_changes(mixture, index)
+    with torch.no_grad():
+        each = F.avg_pool2d((weight * (drawn.float() - x) ** 2).mean(1, keepdim=True), TILE)
+        hard = 1 + (each / each.mean((1, 2, 3), keepdim=True).clamp(min=1e-8)).clamp(max=8)
+        hard = F.interpolate(hard / hard.mean((1, 2, 3), keepdim=True), scale_factor=TILE)
+    errors = reconstruction_errors(drawn.float(), x, weight * hard)
+    return errors + model.config.kl_weight * latents.kl() / (c * side * side)
+
+
+def what_changes(mixture: Mixture, index: Tensor, more: float = 12.0) -> Tensor:
+    """Weights ``[B, 1, H, W]`` of mean 1: larger where a frame differs from its neighbors in time.
+
+    Args:
+        index: int64 ``[B]``, numbers of frames in the mixture.
+        more: how much larger.
+    """
+    here, number = mixture.frames[index].short(), mixture.episode[index]
+    changed = torch.zeros_like(here[:, :1], dtype=torch.float32)
+    for step in (-1, 1):
+        other = (index + step).clamp(0, len(mixture) - 1)
+        same = (mixture.episode[other] == number) & (mixture.domain[other] == mixture.domain[index])
+        differs = (mixture.frames[other].short() - here).abs().amax(1, keepdim=True) > 24
+        changed = torch.maximum(changed, differs * same.view(-1, 1, 1, 1))
+    weight = 1 + more * F.max_pool2d(changed, 3, stride=1, padding=1)
+    return weight / weight.mean((1, 2, 3), keepdim=True)
 
 
 @torch.no_grad()
@@ -137,7 +198,7 @@ def encode_all(model: UniSim, mixture: Mixture) -> tuple[Tensor, Tensor]:
         each = model.pixel_weights(frames, mixture.domain[first : first + 2000])
         pooled = F.avg_pool2d(each, model.config.autoencoder.factor)
         weights.append(F.max_pool2d(pooled, 3, stride=1, padding=1))
-    return torch.cat(latents), torch.cat(weights)
+    return torch.cat(latents).contiguous(), torch.cat(weights).contiguous()
 
 
 def train_simulator(
@@ -182,13 +243,34 @@ def train_simulator(
             simulator = model.simulator.loss(latents[index], actions, weight, real, noise)
             losses = {"simulator": simulator}
             if heads:
-                losses["steps"] = steps_loss(model, mixture, latents, batch, noise)
+                losses["steps"] = steps_loss(model, mixture, latents, 4 * batch, noise)
         stretch.step(losses)
         beat()
         minute()
     report = stretch.report()
     log("simulator", report)
     return report
+
+
+def train_heads(
+    model: UniSim, mixture: Mixture, latents: Tensor, seconds: float, batch: int, log: Callable,
+    rate: float = 1e-3, seed: int = 3,
+) -> None:  # fmt: skip
+    """Both models of steps to go alone, on the sentences as the simulator has learned them."""
+    noise = DeviceNoise(mixture.device, seed)
+    stretch = Stretch([model.steps_to_go, model.judge], seconds, rate, 1e-3)
+    beat = Beat(8, lambda: log("heads", stretch.report()))
+    words = model.simulator.actions.sentences
+    if words is not None:
+        words.requires_grad_(False)
+    for _ in stretch:
+        with precision(mixture.device):
+            loss = steps_loss(model, mixture, latents, batch, noise)
+        stretch.step({"steps": loss.float()})
+        beat()
+    if words is not None:
+        words.requires_grad_(True)
+    log("heads", stretch.report())
 
 
 def steps_loss(
@@ -233,5 +315,5 @@ def spread_out(x, spread: int):
 
 
 def precision(device: torch.device):
-    """bfloat16 on a GPU."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+    """bfloat16 where it is fast."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device))

@@ -162,10 +162,11 @@ function render({ model, el }) {
     make("label", "wm-speed", {}, "speed", speed, speedText));
   const actionRow = make("div", "wm-row wm-actions", { role: "group", "aria-label": "Actions" },
     ...config.actions.map(makeAction));
+  const form = makeForm(config.form, send);
   const facts = make("span", "wm-facts");
   const status = make("span", "wm-status", { role: "status", "aria-live": "polite" });
   const root = make("div", "wm-page wm-player", { "data-lm-suppress-shortcuts": "true" },
-    stage, meter.node, controls, actionRow, make("div", "wm-foot", {}, status, facts));
+    stage, meter.node, controls, form.node, actionRow, make("div", "wm-foot", {}, status, facts));
   root.style.setProperty("--wm-side", `${config.width}px`);
   root.style.setProperty("--wm-sides", sides.length);
   el.append(root);

@@ -61,6 +61,10 @@ class SimulatorConfig:
         history_noise: in training, frames that serve as the past have noise of a level up to this.
         past_share: share of the frames that serve as the past; the others are to be drawn.
         first_share: share of the latter that are at the level at which a draw begins, 1.
+        alternating: share of the clips in which every other frame is drawn, whatever
+            ``past_share``: each of them follows one that serves as the past, as at play.
+        change_weight: how much more an error counts where a latent has changed since the frame
+            before; the weights of a frame keep their mean. 0: all places alike.
     """
 
     frames: int = 12
@@ -73,6 +77,8 @@ class SimulatorConfig:
     history_noise: float = 0.2
     past_share: float = 0.5
     first_share: float = 0.3
+    alternating: float = 0.0
+    change_weight: float = 0.0
 
     def transformer(self, channels: int, side: int, action_dim: int) -> VideoTransformerConfig:
         """The sizes of the network, for latents ``[channels, side, side]``."""
@@ -89,10 +95,12 @@ class StepsConfig:
 
     Attributes:
         channels: width of its convolutions.
+        layers: convolutions; how far a place sees is as many tiles.
         most: steps that count as far; distances are capped here.
     """
 
-    channels: int = 48
+    channels: int = 32
+    layers: int = 6
     most: int = 24
 
 

@@ -39,8 +39,12 @@ def training_levels(config: UniSimConfig, noise: SampleNoise, batch: int, frames
     """A level for each frame ``[B, T]``: low where it serves as the past, anything where not."""
     sizes = config.simulator
     which, low, high, first = noise.uniform(batch, 4, frames).unbind(1)
-    drawn = torch.where(first < sizes.first_share, 1.0, high)
-    return torch.where(which < sizes.past_share, low * sizes.history_noise, drawn)
+    drawn, past = torch.where(first < sizes.first_share, 1.0, high), which < sizes.past_share
+    if sizes.alternating:
+        clip, phase = noise.uniform(batch, 2, 1).unbind(1)
+        turns = (torch.arange(frames, device=phase.device) + (phase < 0.5)) % 2 == 0
+        past = torch.where(clip < sizes.alternating, turns, past)
+    return torch.where(past, low * sizes.history_noise, drawn)
 
 
 class Simulator(nn.Module):
@@ -90,9 +94,22 @@ class Simulator(nn.Module):
         z = PATH.mix(latents, noise.normal(*latents.shape), level)
         withheld = noise.uniform(batch, 1)[:, 0] < self.config.action.drop
         vectors = self.actions(actions.withheld(withheld))
+        if self.config.simulator.change_weight:
+            weight = weight * self.where_it_changed(latents)
         error = (self.estimate(z, level, vectors) - latents) ** 2
         each = (weight * error).mean((2, 3, 4)) * level.clamp(min=0.05)
         return (each * real).mean()
+
+    def where_it_changed(self, latents: Tensor) -> Tensor:
+        """Weights ``[B, T, 1, h, w]`` of mean 1 in each frame, larger where a latent has changed.
+
+        In a room of tiles two places of 64 change with an action: without this they hardly count.
+        """
+        change = torch.zeros_like(latents[:, :, :1])
+        moved = (latents[:, 1:] - latents[:, :-1]).square().mean(2, keepdim=True)
+        change[:, 1:] = moved.clamp(max=1)
+        weight = 1 + self.config.simulator.change_weight * change
+        return weight / weight.mean((3, 4), keepdim=True)
 
     # --- frame by frame ------------------------------------------------------------------------
 

@@ -14,9 +14,14 @@ from torch import Tensor, nn
 
 from wmlearn.systems.unisim.config import StepsConfig
 
+LOOKS = 4  # places that the head looks at
+
 
 class StepsToGo(nn.Module):
     """Latents, and a task, to the logarithm of 1 + the steps that are left.
+
+    Convolutions carry from place to place how far something is, and the head reads it at the few
+    places that it looks at: what is learned in one corner of a room holds in the others, too.
 
     Args:
         config: sizes.
@@ -29,37 +34,47 @@ class StepsToGo(nn.Module):
         super().__init__()
         self.config, width = config, config.channels
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, width, 3, padding=1) for a in (2 * channels, width, width)
+            nn.Conv2d(width if i else 2 * channels + 2, width, 3, padding=1)
+            for i in range(config.layers)
         )
         self.task = nn.ModuleList(
             nn.Linear(text_dim, 2 * width) for _ in self.convolutions if text_dim
         )
-        self.narrow = nn.Conv2d(width, 16, 1)
+        self.look = nn.Conv2d(width, LOOKS, 1)
         self.head = nn.Sequential(
-            nn.Linear(16 * side * side, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(),
+            nn.Linear(LOOKS * width, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(),
             nn.Linear(128, 1),
         )  # fmt: skip
+        row = torch.linspace(-1, 1, side)
+        self.register_buffer(
+            "place", torch.stack(torch.meshgrid(row, row, indexing="ij"))[None], persistent=False
+        )
+        self.place: Tensor
 
     def forward(self, latent: Tensor, goal: Tensor, task: Tensor | None = None) -> Tensor:
-        """log(1 + steps) ``[B]``.
+        """log(1 + steps) ``[B]``; nothing holds it above 0, and a little below means done.
 
         Args:
             latent: ``[B, c, h, w]``, how it looks now.
             goal: ``[B, c, h, w]``, how it shall look; 0 where a sentence says it.
             task: ``[B, D]``, the sentence; 0 where a picture says it.
         """
-        return F.softplus(self.features(latent, goal, task).squeeze(1))
+        return self.features(latent, goal, task).squeeze(1)
 
     def features(self, latent: Tensor, goal: Tensor, task: Tensor | None = None) -> Tensor:
         """Output of the head, float32 ``[B, outputs]``; arguments as in :meth:`forward`."""
-        x = torch.cat([latent, goal], dim=1)
+        place = self.place.to(latent.dtype).expand(len(latent), -1, -1, -1)
+        x = torch.cat([latent, goal, place], dim=1)
+        if task is not None:
+            task = F.layer_norm(task, task.shape[-1:])  # 0 stays 0
         for i, layer in enumerate(self.convolutions):
-            x = layer(x)
+            y = layer(x)
             if self.task and task is not None:
                 scale, shift = self.task[i](task)[..., None, None].chunk(2, dim=1)
-                x = x * (1 + scale) + shift
-            x = F.silu(x)
-        return self.head(self.narrow(x).flatten(1)).float()
+                y = y * (1 + scale) + shift
+            x = F.silu(y) + x if i else F.silu(y)
+        where = self.look(x).flatten(2).float().softmax(2).to(x.dtype)  # [B, looks, h w]
+        return self.head((where @ x.flatten(2).mT).flatten(1)).float()
 
     def loss(self, latent: Tensor, goal: Tensor, task: Tensor | None, steps: Tensor) -> Tensor:
         """Absolute error in log(1 + steps), ``[B]``: its best answer is the median.
