@@ -24,7 +24,7 @@ MEASUREMENTS = 4  # on the way, however short the run
 class Pace(L.Callback):
     """Times the first steps, and says what is coming: how long, how far, and what to do about it.
 
-    A run that will not come to its measurements on held-out clips gets earlier ones.
+    A run that its minutes will cut short of its measurements on held-out clips gets earlier ones.
 
     Args:
         run: the run's numbers.
@@ -61,7 +61,8 @@ class Pace(L.Callback):
             reached = trainer.global_step + int(left / seconds) * steps
             self.expected = min(run.max_steps, reached)
         first = run.validate_every and trainer.global_step // run.validate_every + 1
-        if first and self.expected < (first + MEASUREMENTS) * run.validate_every:
+        cut = self.expected < run.max_steps  # only then: else a resumed run would measure elsewhere
+        if cut and first and self.expected < (first + MEASUREMENTS) * run.validate_every:
             batches = (self.expected - trainer.global_step) // steps
             often = max(1, batches // MEASUREMENTS)
             trainer.val_check_batch = min(trainer.val_check_batch, often)

@@ -125,7 +125,9 @@ def _where_from(sora: Sora, count: int) -> dict[str, Any]:
     """
     real = measure.scene("one", count)
     with torch.no_grad():
-        again = [sora.decode(sora.encode(part.to(sora.device))).cpu() for part in real.frames]
+        again = [
+            sora.decode(sora.encode(part.to(sora.latent_mean.device))).cpu() for part in real.frames
+        ]
     again = torch.stack(again)
     found = {"real": real.frames, "autoencoded": again}
     for steps in STEPS:

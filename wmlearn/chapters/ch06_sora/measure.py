@@ -95,11 +95,13 @@ def videos(
 ) -> Tensor:
     """uint8 ``[N, T, 3, H, W]``, drawn in batches; see ``Sora.generate``."""
     generator, parts = torch.Generator().manual_seed(seed), []
-    kind = system.device.type
+    kind = system.latent_mean.device.type
     for start in range(0, len(text), BATCH):
         rows = slice(start, start + BATCH)
         given = None if first is None else first[rows]
-        with torch.autocast(kind, torch.bfloat16, enabled=bfloat16_is_fast(system.device)):
+        with torch.autocast(
+            kind, torch.bfloat16, enabled=bfloat16_is_fast(system.latent_mean.device)
+        ):
             drawn = system.generate(text[rows], given, generator, sampler)
         parts.append(drawn.cpu())
     return torch.cat(parts)
@@ -299,15 +301,19 @@ def surprise(
     The first three frames are given, no words are; every video meets the same noise.
     """
     path, parts = system.prediction.path, []
-    frames = frames.to(system.device)
+    frames = frames.to(system.latent_mean.device)
     generator = torch.Generator().manual_seed(seed)
     shape = frames.shape[1], system.config.latent_channels, *system.config.latent_size
-    noise = torch.randn(draws, 1, *shape, generator=generator).to(system.device)
-    words = torch.zeros(1, system.config.text.length, dtype=torch.long, device=system.device)
+    noise = torch.randn(draws, 1, *shape, generator=generator).to(system.latent_mean.device)
+    words = torch.zeros(
+        1, system.config.text.length, dtype=torch.long, device=system.latent_mean.device
+    )
     text, mask = system.words(words)
     for part in frames.split(BATCH):
         with torch.autocast(
-            system.device.type, torch.bfloat16, enabled=bfloat16_is_fast(system.device)
+            system.latent_mean.device.type,
+            torch.bfloat16,
+            enabled=bfloat16_is_fast(system.latent_mean.device),
         ):
             x = system.encode(part).float()
             total = torch.zeros(len(part), device=x.device)
