@@ -18,8 +18,13 @@
 # *You will*: turn a game of ten lines, a game from a package and a film into three worlds that you can
 # play and that are judged; and learn what to look at when that fails.<br>
 # *You need*: a little Python. [Chapter 0](00_start_here.ipynb) helps. No GPU.<br>
-# *It takes*: 20 minutes, about 6 of them computing on a laptop with two cores; 2 GB of memory.<br>
+# *It takes*: about 20 minutes to read and try.<br>
 # *The way*, three times: **record → look at it → train → judge → play**.
+#
+# | Tier | Your machine | The whole notebook computes for | of it live training | Memory |
+# |---|---|---|---|---|
+# | `laptop` | 2 CPU cores | about 6 minutes | about 5 | 2 GB |
+# | `smoke` | any; a test | a minute | seconds, and learns nothing | 1 GB |
 #
 # ## 1 · Which system for which data?
 #

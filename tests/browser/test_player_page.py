@@ -52,7 +52,7 @@ def shown(browser):
             {"name": name, "key": "Space", "index": i} for i, name in enumerate(ACTIONS)
         ]
         picture = base64.b64encode(poster(PlaySession(SquareWorld(), SquareEnv()).view)).decode()
-        page.evaluate(SHOW, [script(PLAYER / "player.js"), config, picture])
+        page.evaluate(SHOW, [script(PLAYER / "forms.js", PLAYER / "player.js"), config, picture])
         page.wait_for_selector(".wm-player[data-poster]")
         return page
 
