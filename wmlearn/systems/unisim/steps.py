@@ -40,7 +40,7 @@ class StepsToGo(nn.Module):
         self.task = nn.ModuleList(
             nn.Linear(text_dim, 2 * width) for _ in self.convolutions if text_dim
         )
-        self.look = nn.Conv2d(width, LOOKS, 1)
+        self.look = nn.Conv2d(width, LOOKS, 1, bias=False)  # none survives the softmax over places
         self.head = nn.Sequential(
             nn.Linear(LOOKS * width, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(),
             nn.Linear(128, 1),
