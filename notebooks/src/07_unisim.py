@@ -973,12 +973,6 @@ Markdown("\n".join(lines))
 #   Safety](https://arxiv.org/abs/1606.06565): what a policy does to a reward.
 
 # %%
-import platform
+from wmlearn import course
 
-import psutil  # comes with Jupyter
-
-minutes = (time.monotonic() - began) / 60
-memory = psutil.Process().memory_info().rss / 1e9
-versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-print(f"wmlearn {wm.__version__}, {versions}; tier {tier}, {minutes:.0f} minutes from "
-      f"section 1 to here, {memory:.1f} GB of memory in use")
+course.footer(began, minutes=2, gigabytes=2.3)
