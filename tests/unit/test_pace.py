@@ -121,6 +121,8 @@ def test_a_verdict_says_which_case_it_was():
     assert "it is better than copying the last frame (27.34 dB; a copy 25.00 dB)" in whole
     worse = {"val/l1": [(1, 0.3)], "val/l1_copy": [(1, 0.2)]}
     assert "no better" in str(Verdict(1000, RUN, 4.0, worse))
+    alike = {"val/psnr": [(5, 50.861)], "val/psnr_copy": [(5, 50.86)]}
+    assert "no better" in str(Verdict(1000, RUN, 4.0, alike))  # as the two numbers read
     part = str(Verdict(41, RUN, 5.0, {}, "diamond"))
     assert part.startswith("Not finished: 41 of 1,000") and "does not hold for it" in part
     assert "max_minutes=122" in part and "wm.load_world" in part

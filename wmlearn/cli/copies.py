@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,8 +47,7 @@ def copy_notebooks(course: Path, mine: Path, fresh: Sequence[str] | None = None)
                 continue
             copy.unlink()
         if not copy.exists():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(original, copy)
+            write_whole(copy, original.read_bytes())
         known[name] = digest
     write_whole(mine / _KNOWN, json.dumps(known, indent=1) + "\n")
     return told

@@ -192,7 +192,7 @@ class Verdict:
         """Whether the last measurement beats copying the last frame."""
         for name, unit, sign in (("val/psnr", " dB", 1), ("val/l1", "", -1)):
             if self.history.get(name) and self.history.get(f"{name}_copy"):
-                ours, copy = self.history[name][-1][1], self.history[f"{name}_copy"][-1][1]
+                ours, copy = (round(self.history[n][-1][1], 2) for n in (name, f"{name}_copy"))
                 how = "better" if sign * (ours - copy) > 0 else "no better"
                 return (
                     f" On held-out clips it is {how} than copying the last frame "

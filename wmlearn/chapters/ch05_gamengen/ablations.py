@@ -32,6 +32,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.metrics import Estimate, mean_estimate, psnr
 from wmlearn.pixels import to_uint8
+from wmlearn.recipes.average import Average
 from wmlearn.systems.gamengen.config import DenoiserConfig, SamplerConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
 from wmlearn.systems.gamengen.system import GameNGen
@@ -95,7 +96,7 @@ def train_twin(
     denoiser = Denoiser(config).to(device)
     windows = windows_of(data, config.context_frames, torch.Generator(device).manual_seed(seed))
     parameters = list(denoiser.parameters())
-    average = [p.detach().clone() for p in parameters]
+    average = Average(parameters, 0.99)
     optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.99), weight_decay=1e-2)
 
     def noise(*shape: int) -> Tensor:
@@ -114,13 +115,8 @@ def train_twin(
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        keep = min(0.99, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for mean, value in zip(average, parameters, strict=True):
-                mean.lerp_(value, 1 - keep)
-    with torch.no_grad():
-        for mean, value in zip(average, parameters, strict=True):
-            value.copy_(mean)
+        average.update(step)
+    average.use()
     return denoiser.eval()
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from wmlearn import hub
 from wmlearn.chapters.ch05_gamengen.ablations import windows_of
 from wmlearn.chapters.ch05_gamengen.ship_denoiser import OwnPast, Windows, encode_all
+from wmlearn.recipes.average import Average
 from wmlearn.systems.gamengen.config import SamplerConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
 from wmlearn.systems.gamengen.network import GameNGenNetwork
@@ -56,7 +57,7 @@ def distill(
     student = copy.deepcopy(teacher).train()
     teacher.requires_grad_(False)
     parameters = list(student.parameters())
-    average = [p.detach().clone() for p in parameters]
+    average = Average(parameters, 0.99)
     optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.99), weight_decay=1e-2)
     dreams = OwnPast(windows, batch // 2)
     begin, step = time.monotonic(), 0
@@ -80,13 +81,8 @@ def distill(
         optimizer.step()
         dreams.step(drawn.detach()[batch - batch // 2 :].float(), 15)
         step += 1
-        keep = min(0.99, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for mean, value in zip(average, parameters, strict=True):
-                mean.lerp_(value, 1 - keep)
-    with torch.no_grad():
-        for mean, value in zip(average, parameters, strict=True):
-            value.copy_(mean)
+        average.update(step)
+    average.use()
     return student.eval(), step
 
 

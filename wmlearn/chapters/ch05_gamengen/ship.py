@@ -24,6 +24,7 @@ from wmlearn.chapters.ch05_gamengen.ship_denoiser import load_autoencoder
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.nn.autoencoder import reconstruction_errors
 from wmlearn.pixels import to_float
+from wmlearn.recipes.average import Average
 from wmlearn.systems.gamengen.recipe import SHIPPED, reward_values
 from wmlearn.systems.gamengen.system import GameNGen
 
@@ -52,7 +53,7 @@ def tune_decoder(
     """Trains the decoder alone, on latents with a little noise; returns the number of steps."""
     parts = system.autoencoder.decoder, system.autoencoder.post_quant_conv
     parameters = [p for part in parts for p in part.parameters()]
-    average = [p.detach().clone() for p in parameters]
+    average = Average(parameters, 0.99)
     optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.95), weight_decay=1e-3)
     generator = torch.Generator().manual_seed(0)
     begin, step = time.process_time(), 0
@@ -76,14 +77,10 @@ def tune_decoder(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         step += 1
-        with torch.no_grad():
-            for mean, value in zip(average, parameters, strict=True):
-                mean.lerp_(value, 1 - min(0.99, (step + 1) / (step + 10)))
+        average.update(step)
         if step % 100 == 0:
             print(f"decoder {step}, loss {loss.item():.5f}", flush=True)
-    with torch.no_grad():
-        for mean, value in zip(average, parameters, strict=True):
-            value.copy_(mean)
+    average.use()
     return step
 
 

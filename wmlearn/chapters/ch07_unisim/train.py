@@ -18,6 +18,7 @@ from wmlearn.chapters.ch07_unisim.mixture import DeviceNoise, Mixture
 from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.nn.autoencoder import reconstruction_errors
 from wmlearn.pixels import to_float
+from wmlearn.recipes.average import Average
 from wmlearn.recipes.optim import adamw
 from wmlearn.systems.unisim.system import UniSim
 
@@ -51,7 +52,7 @@ class Stretch:
         most_steps: int | None = None,
     ) -> None:
         self.parameters = [p for module in modules for p in module.parameters()]
-        self.average = [p.detach().clone() for p in self.parameters]
+        self.average = Average(self.parameters, EMA)
         fused = self.parameters[0].is_cuda
         self.optimizer = adamw(self.parameters, rate, decay, (0.9, 0.98), fused=fused)
         self.rate, self.seconds, self.most = rate, seconds, most_steps or 10**9
@@ -68,9 +69,7 @@ class Stretch:
                 group["lr"] = self.rate * factor
             yield self.steps
             self.steps += 1
-        with torch.no_grad():
-            for p, mean in zip(self.parameters, self.average, strict=True):
-                p.copy_(mean)
+        self.average.use()
 
     def step(self, losses: dict[str, Tensor]) -> None:
         """One step down the sum of the losses."""
@@ -78,11 +77,9 @@ class Stretch:
         sum(losses.values()).backward()
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
-        with torch.no_grad():
-            keep = min(EMA, (1 + self.steps) / (10 + self.steps))
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - keep)
-            for name, value in losses.items():
-                self.sums[name] = self.sums.get(name, 0) + value.detach()
+        self.average.update(self.steps)
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0) + value.detach()
 
     def report(self) -> dict[str, float]:
         """The mean of each loss since the last report, and steps a second since the begin."""

@@ -25,6 +25,7 @@ from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.nn.autoencoder import rare_color_weights
 from wmlearn.pixels import to_float
+from wmlearn.recipes.average import Average
 from wmlearn.recipes.optim import adamw
 from wmlearn.systems import LOADABLE
 from wmlearn.systems.cosmos import Cosmos
@@ -62,26 +63,6 @@ class Frames:
         return self.frames[index], self.actions[index[:, :-1]]
 
 
-class Average:
-    """A running average of weights."""
-
-    def __init__(self, module: nn.Module, decay: float = 0.998) -> None:
-        self.weights, self.decay, self.steps = list(module.parameters()), decay, 0
-        self.kept = [weight.detach().clone() for weight in self.weights]
-
-    @torch.no_grad()
-    def update(self) -> None:
-        self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.kept, [w.detach() for w in self.weights], 1 - decay)
-
-    @torch.no_grad()
-    def use(self) -> None:
-        """Puts the average in the weights' place."""
-        for weight, kept in zip(self.weights, self.kept, strict=True):
-            weight.copy_(kept)
-
-
 def grow(
     module: nn.Module,
     loss: Callable[[], Tensor],
@@ -91,7 +72,8 @@ def grow(
     decay: float = 1e-3,
 ) -> int:
     """Trains ``module`` for so long and leaves its average in it; returns the number of steps."""
-    optimizer, average = adamw(module.parameters(), rate, decay, (0.9, 0.99)), Average(module)
+    optimizer = adamw(module.parameters(), rate, decay, (0.9, 0.99))
+    average = Average(module.parameters(), 0.998)
     begun = said = time.monotonic()
     steps, total, counted = 0, 0.0, 0
     while (share := (time.monotonic() - begun) / seconds) < 1:
@@ -102,8 +84,8 @@ def grow(
         value.backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
-        average.update()
         steps, total, counted = steps + 1, total + value.detach(), counted + 1
+        average.update(steps)
         if time.monotonic() - said > 10:
             say(f"step {steps}, loss {float(total / counted):.4f}")
             said, total, counted = time.monotonic(), 0.0, 0

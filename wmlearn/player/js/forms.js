@@ -13,7 +13,7 @@ function makeSay(sentences, send) {
   const id = `wm-sentences-${Math.random().toString(36).slice(2)}`;
   const list = make("datalist", "", { id },
     ...sentences.map((value) => make("option", "", { value })));
-  const field = make("input", "wm-say", {
+  const field = make("input", "wm-field wm-say", {
     type: "text", placeholder: sentences[sentences.length - 1], "aria-label": "What to say",
     autocomplete: "off", spellcheck: false, "data-lm-suppress-shortcuts": "true",
     onkeydown(event) {
@@ -23,7 +23,7 @@ function makeSay(sentences, send) {
     },
   });
   field.setAttribute("list", id);
-  const times = make("input", "wm-say wm-times", {
+  const times = make("input", "wm-field wm-say wm-times", {
     type: "number", min: 1, max: 100, value: 8, "aria-label": "For how many steps",
   });
   const say = make("button", "wm-button", {

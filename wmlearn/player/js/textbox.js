@@ -5,7 +5,7 @@ function render({ model, el }) {
   const { height, width, fps } = config;
   const screen = makeScreen("dream", "dream", "The video that the model drew", [height, width],
     config.shown);
-  const field = make("input", "wm-text-field", {
+  const field = make("input", "wm-field wm-text-field", {
     type: "text", value: config.text, "aria-label": "What the video shall show",
     autocomplete: "off", spellcheck: false,
     // On the field itself: JupyterLab takes Enter for its own where the focus' own node allows it.
