@@ -6,6 +6,8 @@ the table. The picture does not show the goal: a policy on pixels gets a goal *i
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
 import warnings
@@ -202,8 +204,10 @@ def _simulator(name: str):
     if "mujoco" not in sys.modules and not os.environ.get("DISPLAY"):
         os.environ.setdefault("MUJOCO_GL", "osmesa")  # draws without a screen, and without a GPU
     try:
-        import gymnasium_robotics
         import mujoco
+
+        with contextlib.redirect_stderr(io.StringIO()):  # it prints news of other environments
+            import gymnasium_robotics
     except ImportError as error:
         raise ModuleNotFoundError(
             'Fetch needs gymnasium-robotics: pip install "wmlearn[robots]" (and on a machine '
