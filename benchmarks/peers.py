@@ -277,14 +277,19 @@ def ratio(row: Row, precision: str, seconds: float) -> tuple[float, float, int]:
     _, ours, theirs, _ = row
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     end = time.process_time() + seconds
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        ours(), theirs()
-        while len(times["ours"]) < 2 or time.process_time() < end:
-            turn = [("ours", ours), ("theirs", theirs)]
-            for name, work in turn if len(times["ours"]) % 2 else turn[::-1]:
-                start = time.process_time()
-                work()
-                times[name].append(time.process_time() - start)
+    with_autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+
+    def timed(work: Callable[[], object]) -> float:
+        start = time.process_time()
+        with with_autocast:  # entered by each: it keeps cast weights, as long as it lasts
+            work()
+        return time.process_time() - start
+
+    timed(ours), timed(theirs)
+    while len(times["ours"]) < 2 or time.process_time() < end:
+        turn = [("ours", ours), ("theirs", theirs)]
+        for name, work in turn if len(times["ours"]) % 2 else turn[::-1]:
+            times[name].append(timed(work))
     median = {name: statistics.median(spent) for name, spent in times.items()}
     return median["ours"] / median["theirs"], 1000 * median["ours"], len(times["ours"])
 

@@ -63,7 +63,7 @@ class AdaGroupNorm(nn.Module):
     def forward(self, x: Tensor, cond: Tensor) -> Tensor:
         """``x`` [B, C, H, W], ``cond`` [B, D] -> [B, C, H, W]."""
         gain, bias = self.linear(cond).chunk(2, dim=1)
-        as_one = x.reshape(1, -1, *x.shape[2:])
+        as_one = x if len(x) == 1 else x.reshape(1, -1, *x.shape[2:])  # keeps channels_last
         out = F.group_norm(
             as_one, len(x) * self.num_groups, (1 + gain).flatten(), bias.flatten(), EPS
         )

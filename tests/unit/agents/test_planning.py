@@ -97,7 +97,7 @@ class _Trainer:
 
 @pytest.fixture()
 def module():
-    network = ActorCriticConfig(num_actions=3, image_size=16, channels=(32,), lstm_dim=16)
+    network = ActorCriticConfig(num_actions=3, image_size=16, channels=(32,), lstm_dim=64)
     config = PlanningConfig(
         actor_critic=network, gamma=GAMMA, updates=30, minibatch=18, learning_rate=5e-3
     )

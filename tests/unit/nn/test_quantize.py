@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from wmlearn.metrics import code_counts, fraction_used, perplexity
-from wmlearn.nn.quantize import FSQ, VectorQuantizer
+from wmlearn.nn.quantize import FSQ, VectorQuantizer, first_largest
 
 
 def test_usage_of_an_even_and_of_a_collapsed_codebook():
@@ -89,3 +89,15 @@ def test_fsq_equals_its_reference():
     mine = quantizer(x)
     assert torch.equal(mine.codes, codes.long())
     assert torch.allclose(mine.vectors, vectors, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(5, 1024), (2, 3, 32), (7, 33)])
+def test_the_first_of_the_largest_is_found_block_by_block(shape, dtype):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator).to(torch.bfloat16).to(dtype)
+    x[0] = 1  # all equal: the first
+    assert torch.equal(first_largest(x), x.argmax(-1))
+    close = torch.zeros(64, dtype=torch.float64)
+    close[3], close[40] = 1, 1 + 1e-12  # told apart in their own precision
+    assert first_largest(close) == 40
