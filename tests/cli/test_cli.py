@@ -166,6 +166,14 @@ def test_list_of_one_kind(capsys):
     assert "diamond" in out and "doom/basic" not in out
 
 
+def test_a_flag_with_hyphens_is_understood_and_a_value_left_alone(tmp_path, capsys):
+    words = ["record", "CartPole-v1", "--max-steps", "-3", "--out", str(tmp_path / "a--b-c")]
+    assert cli.main(words) == 2  # past the parser
+    assert "max_steps" in capsys.readouterr().err
+    assert cli._underscored("--env-option=mode=a-b") == "--env_option=mode=a-b"
+    assert cli._underscored("a-b") == "a-b" and cli._underscored("-h") == "-h"
+
+
 def test_lab_opens_a_copy_of_chapter_0_and_passes_the_rest_on(monkeypatch, root, tmp_path, capsys):
     started = []
 

@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     command = parser.parse_args(argv[:1]).command
+    if command != "lab":  # whose other words are JupyterLab's
+        argv = [_underscored(word) for word in argv]
     if os.getcwd() not in sys.path:  # one's own modules, as with `python -m wmlearn`
         sys.path.append(os.getcwd())
     try:
@@ -57,6 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"wmlearn {command}: {_sentence(error)}", file=sys.stderr)
         return 2
+
+
+def _underscored(word: str) -> str:
+    """``--max-steps=3`` is understood as ``--max_steps=3``, which is how options are called."""
+    name, equals, value = word.partition("=")
+    if not name.startswith("--"):
+        return word
+    return "--" + name[2:].replace("-", "_") + equals + value
 
 
 def _run(command: str, module: ModuleType, argv: list[str]) -> int | None:
