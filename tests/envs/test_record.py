@@ -231,6 +231,16 @@ def test_actions_outside_the_space_are_refused(tmp_path, value, words):
     assert not list((tmp_path / "set").glob("episode-*"))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"frames": 1}, {"seed": -1}, {"max_steps": 0}, {"size": 0}, {"hold": 0.5}, {"hold": np.nan}],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_written(tmp_path, wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be at least"):
+        record("CartPole-v1", tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
 def test_rewards_that_are_no_numbers_are_refused(tmp_path, monkeypatch):
     plain = registry["test/walk"]
 

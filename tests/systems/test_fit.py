@@ -99,6 +99,12 @@ def test_clear_words_for_wrong_use(data, tmp_path):
         fit("diamond", tier="mainframe")
     with pytest.raises(ValueError, match="clip_frames=4 is too short"):
         fit("diamond", tier="smoke", data=data, out=str(tmp_path), clip_frames=4, progress=False)
+    for wrong in ({"devices": 0}, {"accelerator": "abacus"}, {"precision": "exact"}):
+        with pytest.raises(ValueError, match=f"Lightning refuses .*{next(iter(wrong))}="):
+            fit("diamond", tier="smoke", data=data, out=str(tmp_path), progress=False, **wrong)
+    with pytest.raises(ValueError, match="system.denoiser.context_frames must be at least 1"):
+        fit("diamond", tier="smoke", data=data, **{"system.denoiser.context_frames": 0})
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_values_are_values():

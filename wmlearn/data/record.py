@@ -62,6 +62,8 @@ def record(
     """
     if env_id.startswith(shipped.PREFIX):
         return shipped.unpack(env_id, out, progress=progress)
+    _check(frames=(frames, 2), seed=(seed, 0), size=(size, 1), hold=(hold, 1))
+    _check(max_steps=(max_steps, 1))
     if env_id == "metaworld/pairs":
         from wmlearn.data.motions import record_motions
 
@@ -72,8 +74,6 @@ def record(
         return record_scenes(env_id, out, frames, seed, size, progress)
     if is_video(env_id):
         return record_video(env_id, out, frames, size, progress=progress, **env_kwargs)
-    if frames < 2:
-        raise ValueError(f"frames must be at least 2, one step; got {frames}.")
     named = isinstance(policy, str)
     env = make(env_id, size, **(policy_kwargs(env_id, policy) if named else {}), **env_kwargs)
     try:
@@ -102,6 +102,13 @@ def record(
     finally:
         env.close()
     return EpisodeStore(out)
+
+
+def _check(**least: tuple[float, float]) -> None:
+    """Names what is smaller than its least value, or no number at all."""
+    for name, (value, smallest) in least.items():
+        if not smallest <= value < float("inf"):
+            raise ValueError(f"{name} must be at least {smallest}; got {value}.")
 
 
 def _play(env, act: Callable, env_seed: int, policy_seed: int, max_steps: int) -> Episode:

@@ -105,6 +105,8 @@ def evaluate(
     )  # fmt: skip
     if not case.seeds or min(case.seeds) < 0:
         raise ValueError(f"seeds must be one or more numbers from 0 on; got {list(case.seeds)}.")
+    if (probe_steps or 0) < 0:
+        raise ValueError(f"probe_steps must be 0 (no probe) or more; got {probe_steps}.")
     if clips < 1 or any(horizon < 1 for horizon in horizons or ()):
         raise ValueError(
             f"clips and horizons must be 1 or more; got {clips} and {list(horizons or ())}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,6 +11,26 @@ import lightning as L
 from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.recipes.run import RunConfig
+
+
+_NONE_IF_ZERO = ("text_dim",)
+
+
+def check_counts(config: Any, name: str = "system") -> None:
+    """Refuses whole numbers below 1 (below 0, where 0 is the default), however deep they lie.
+
+    Args:
+        config: of a system; a dataclass of numbers and further dataclasses.
+        name: what the command line calls it.
+    """
+    for field in fields(config):
+        value, path = getattr(config, field.name), f"{name}.{field.name}"
+        if is_dataclass(value):
+            check_counts(value, path)
+            continue
+        least = 0 if field.default == 0 or field.name in _NONE_IF_ZERO else 1
+        if type(value) is int and value < least:
+            raise ValueError(f"{path} must be at least {least}; got {value}.")
 
 
 class Recipe:

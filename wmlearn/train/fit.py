@@ -17,6 +17,7 @@ from wmlearn.data.datamodule import ClipDataModule
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.fast import speed_up
 from wmlearn.files import write_whole
+from wmlearn.recipes.recipe import check_counts
 from wmlearn.recipes.run import RunConfig
 from wmlearn.train import resume
 from wmlearn.train.data import fingerprint, open_data
@@ -74,6 +75,7 @@ def run_settings(asked: Settings, flags: bool = False) -> Fit:
         flags: advice names options as the command line spells them.
     """
     recipe = asked.recipe
+    check_counts(asked.config)
     if asked.run.num_threads:
         torch.set_num_threads(asked.run.num_threads)
     if asked.run.data is None:  # before anything is recorded

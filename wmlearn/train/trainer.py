@@ -13,6 +13,7 @@ import lightning as L
 import torch
 from lightning.pytorch.accelerators import XLAAccelerator
 from lightning.pytorch.callbacks import TQDMProgressBar, WeightAveraging
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from wmlearn.data.datamodule import ClipDataModule
@@ -43,27 +44,32 @@ def make_trainer(run: RunConfig, out: Path, callbacks: list[L.Callback]) -> L.Tr
     if show:
         # Lightning's default bar redraws so often that a small model trains several times slower.
         callbacks.append(TQDMProgressBar(refresh_rate=20))
-    return L.Trainer(
-        accelerator=run.accelerator,
-        devices=run.devices,
-        num_nodes=run.num_nodes,
-        strategy=run.strategy,
-        precision=run.precision,
-        max_steps=run.max_steps,
-        max_time={"minutes": run.max_minutes} if run.max_minutes else None,
-        val_check_interval=run.validate_every or None,
-        limit_val_batches=run.val_batches if run.validate_every else 0,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        callbacks=callbacks,
-        plugins=[state_io()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=show,
-        enable_model_summary=False,
-        use_distributed_sampler=False,  # the DataModule shares out the batch itself
-        default_root_dir=out,
-    )
+    try:
+        return L.Trainer(
+            accelerator=run.accelerator,
+            devices=run.devices,
+            num_nodes=run.num_nodes,
+            strategy=run.strategy,
+            precision=run.precision,
+            max_steps=run.max_steps,
+            max_time={"minutes": run.max_minutes} if run.max_minutes else None,
+            val_check_interval=run.validate_every or None,
+            limit_val_batches=run.val_batches if run.validate_every else 0,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            callbacks=callbacks,
+            plugins=[state_io()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=show,
+            enable_model_summary=False,
+            use_distributed_sampler=False,  # the DataModule shares out the batch itself
+            default_root_dir=out,
+        )
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        asked = ("accelerator", "devices", "num_nodes", "strategy", "precision")
+        words = ", ".join(f"{name}={getattr(run, name)!r}" for name in asked)
+        raise ValueError(f"Lightning refuses {words}: {error}") from error
 
 
 def train(

@@ -125,6 +125,9 @@ def test_short_episodes_are_left_out_and_counted(store):
     assert card.left_out == (30,) and "horizon 30" in str(card)
     with pytest.raises(ValueError, match="record longer"):
         judge(Oracle(), store, horizons=(30,))
+    for wrong in ({"horizons": (0,)}, {"clips": 0}, {"seeds": (-1,)}, {"probe_steps": -1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            judge(Oracle(), store, **wrong)
 
 
 def test_evaluation_is_reproducible_and_checks_the_frame_size(store):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
 
 from wmlearn.recipes.optim import adamw, decay_groups, only_within, scheduled, warmup, warmup_cosine
-from wmlearn.recipes.recipe import Recipe
+from wmlearn.recipes.recipe import Recipe, check_counts
 from wmlearn.recipes.tiers import TIERS
 from wmlearn.systems import LOADABLE, TRAINABLE
 
@@ -55,3 +56,28 @@ def test_what_is_frozen_gets_no_optimizer_and_norms_do_not_decay():
     rates = [(g["lr"], g["weight_decay"]) for g in result["optimizer"].param_groups]
     assert rates == [(0.25, 0.1), (0.25, 0.0)]
     assert result["lr_scheduler"]["interval"] == "step"
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_every_preset_has_counts_that_can_be(name):
+    for tier in TIERS:
+        check_counts(TRAINABLE[name].load("recipe").preset(tier)[1])
+
+
+def test_counts_below_one_are_refused_by_name_however_deep():
+    @dataclass
+    class Inner:
+        steps: int
+        extra: int = 0
+        share: float = 0.0
+
+    @dataclass
+    class Outer:
+        inner: Inner
+        flag: bool = False
+
+    check_counts(Outer(Inner(1)))
+    with pytest.raises(ValueError, match="system.inner.steps must be at least 1; got 0"):
+        check_counts(Outer(Inner(0)))
+    with pytest.raises(ValueError, match="system.inner.extra must be at least 0; got -1"):
+        check_counts(Outer(Inner(1, -1)))
