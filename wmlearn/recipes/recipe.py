@@ -12,7 +12,6 @@ from wmlearn import hub
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.recipes.run import RunConfig
 
-
 _NONE_IF_ZERO = ("text_dim",)
 
 
