@@ -4,7 +4,7 @@
 
 Makes a virtual environment with the lowest version of each direct dependency (their own
 dependencies are the newest that fit), refuses a bound that is lower than what was installed, since
-nobody tested that, and runs the tests: by default ``tests/unit``, the recordings and the command
+nobody tested that, and runs the tests: by default units, environments, training and the command
 line. Needs uv. Run once before a release, and weekly (.github/workflows/lowest.yml).
 """
 
@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ("tests/unit", "tests/cli", "tests/envs/test_record.py", "tests/systems/test_fit.py")
+TESTS = ("tests/unit", "tests/cli", "tests/envs", "tests/systems/test_fit.py")
 LOWER_ALONE = {"ipywidgets": "notebook"}
 """Bounds that another extra raises: tested in an environment of this extra only."""
 
