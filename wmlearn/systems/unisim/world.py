@@ -16,7 +16,7 @@ from wmlearn.nn.video_transformer import Cache
 from wmlearn.pixels import to_uint8
 from wmlearn.systems.unisim.actions import Actions, action_space
 from wmlearn.systems.unisim.config import SamplerConfig
-from wmlearn.systems.unisim.system import UniSim
+from wmlearn.systems.unisim.network import UniSimNetwork
 from wmlearn.world import Step, World, choose_sampler
 
 
@@ -49,7 +49,7 @@ class UniSimWorld(World):
     predicts_reward = False
 
     def __init__(
-        self, system: UniSim, sampler: SamplerConfig | Mapping[str, Any] | None = None
+        self, system: UniSimNetwork, sampler: SamplerConfig | Mapping[str, Any] | None = None
     ) -> None:
         config = system.config
         self.sampler = choose_sampler(config.sampler, sampler)
@@ -172,7 +172,7 @@ class UniSimWorld(World):
         )
 
 
-def _for_play(system: UniSim) -> UniSim:
+def _for_play(system: UniSimNetwork) -> UniSimNetwork:
     """Weights in the type that play computes with, where that is fast: no cast in each pass."""
     if not bfloat16_is_fast(system.device):
         return system
