@@ -174,7 +174,7 @@ class UniSimWorld(World):
 
 def _for_play(system: UniSimNetwork) -> UniSimNetwork:
     """Weights in the type that play computes with, where that is fast: no cast in each pass."""
-    if not bfloat16_is_fast(system.device):
+    if not bfloat16_is_fast(system.latent_mean.device):
         return system
     system = copy.deepcopy(system)
     system.autoencoder.to(torch.bfloat16, memory_format=torch.channels_last)
