@@ -1,7 +1,7 @@
 """A policy for BabyAI's rooms that is trained inside, and what it does in real rooms.
 
 The reward is read off the recording: how many steps a mission that was said took. It is a network
-on tiles that is read where the triangle stands, as a value-iteration network is (Tamar et al. 2016):
+on tiles that is read where the triangle stands, like a value-iteration network (Tamar et al. 2016):
 its convolutions carry from place to place how far it is. A search dreams each of the three moves,
 snaps what it has dreamed to tiles, and asks that network; a policy imitates what the search would
 do. A second network, of other episodes, is the judge. No move of the recording reaches the policy.
@@ -141,9 +141,8 @@ def move_values(rooms: SnappedRooms, reward: RoomReader, codes: Tensor, named: T
         codes: uint8 ``[B, h, w]``.
         named: int64 ``[B, G]``, the tiles of G missions; -1 for none.
     """
-    (batch, missions), moves = named.shape, len(MOVES)
-    there = rooms.after_each(codes)[:, None].expand(-1, missions, -1, -1, -1)
-    wanted = named[..., None].expand(-1, -1, moves)
+    there = rooms.after_each(codes)[:, None].expand(-1, named.shape[1], -1, -1, -1)
+    wanted = named[..., None].expand(-1, -1, len(MOVES))
     return 1 + steps_left(reward, there.flatten(0, 2), wanted.flatten()).view(wanted.shape)
 
 

@@ -180,11 +180,12 @@ def save(path: str | Path, recordings: dict[str, Recording]) -> Path:
     return path
 
 
-def load(path: str | Path) -> dict[str, Recording]:
-    """The recordings of a file that :func:`save` wrote."""
+def load(path: str | Path, only: Sequence[str] | None = None) -> dict[str, Recording]:
+    """The recordings of a file that :func:`save` wrote; ``only`` some domains, where they are."""
     arrays = np.load(io.BytesIO(lzma.decompress(Path(path).read_bytes())))
     recordings = {}
-    for name in dict.fromkeys(key.partition(".")[0] for key in arrays.files):
+    names = dict.fromkeys(key.partition(".")[0] for key in arrays.files)
+    for name in names if only is None else [name for name in names if name in only]:
         if f"{name}.tiles" in arrays:
             frames = _from_tiles(arrays[f"{name}.atlas"], arrays[f"{name}.tiles"])
         else:
@@ -199,6 +200,8 @@ def load(path: str | Path) -> dict[str, Recording]:
 def load_tiles(paths: Sequence[str | Path]) -> tuple[NDArray[np.uint8], Recording]:
     """BabyAI's recordings in files that :func:`save` wrote, without a picture of them.
 
+    Files without one are passed over.
+
     Returns:
         The different tiles uint8 ``[K, 8, 8, 3]``, and one recording of all files, whose
         ``frames`` are the numbers of their tiles, uint8 ``[N, 8, 8, 1]``.
@@ -207,6 +210,8 @@ def load_tiles(paths: Sequence[str | Path]) -> tuple[NDArray[np.uint8], Recordin
     columns: list[list[NDArray]] = []
     for path in paths:
         arrays = np.load(io.BytesIO(lzma.decompress(Path(path).read_bytes())))
+        if "babyai.tiles" not in arrays:
+            continue
         new = [known.setdefault(tile.tobytes(), len(known)) for tile in arrays["babyai.atlas"]]
         codes = np.array(new, np.uint8)[arrays["babyai.tiles"]][..., None]
         rest = (arrays[f"babyai.{key}"] for key in ("actions", "lengths", "state", "reached"))

@@ -1,8 +1,8 @@
 """BabyAI's pictures as numbers of tiles: a dictionary that is read off the recording.
 
-A dream is vague; a room is not. So after each dreamed step the picture is *snapped*: a tile that has
-not changed stays what it was, and one that has becomes the nearest tile of the dictionary. Which
-tiles move, and which one a sentence names, the recording tells as well.
+A dream is vague; a room is not. So after each dreamed step the picture is *snapped*: a tile that
+has not changed stays what it was, and one that has becomes the nearest tile of the dictionary.
+Which tiles move, and which one a sentence names, the recording tells as well.
 
 Legend: B rooms, K tiles of the dictionary, h x w places, S sentences.
 """
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from wmlearn.chapters.ch07_unisim.record import TILE, Recording
@@ -106,14 +105,3 @@ class Dictionary:
         place, which = best // len(self.moving), best % len(self.moving)
         result[torch.arange(len(result)), place] = self.moving[which].to(torch.uint8)
         return result.view_as(codes)
-
-    # --- files ---------------------------------------------------------------------------------
-
-    def save(self, path) -> None:
-        """Writes a safetensors file."""
-        save_file({name: value.contiguous() for name, value in vars(self).items()}, path)
-
-    @classmethod
-    def load(cls, path) -> Dictionary:
-        """What :meth:`save` wrote."""
-        return cls(**load_file(path))
