@@ -159,7 +159,7 @@ def fit(
     while (gone := (time.process_time() - begin) / seconds) < 1:
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1, (step + 1) / 50) * min(1, 1.5 * (1 - gone))
-        value = loss(torch.randint(count, (BATCH,), generator=generator))
+        value = loss(torch.randint(count, (min(BATCH, count),), generator=generator))
         optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -23,11 +23,13 @@ from torch import Tensor
 
 from wmlearn import hub
 from wmlearn.chapters.ch07_unisim import in_rooms, reachers, real
+from wmlearn.chapters.ch07_unisim.arms import SEED
 from wmlearn.chapters.ch07_unisim.control import told
 from wmlearn.chapters.ch07_unisim.in_rooms import RoomReader, SnappedRooms
 from wmlearn.chapters.ch07_unisim.mixture import said_steps
 from wmlearn.chapters.ch07_unisim.policies import Reader
 from wmlearn.chapters.ch07_unisim.record import Recording, load, load_tiles
+from wmlearn.chapters.ch07_unisim.rooms import Room, clip_of
 from wmlearn.chapters.ch07_unisim.tiles import Dictionary
 from wmlearn.chapters.ch07_unisim.train import say
 from wmlearn.envs.babyai import MOVES
@@ -181,7 +183,25 @@ def measured(model, its: Trained, episodes: int = 200, dreams: int = 100) -> dic
             row["more than the clone"] = told(mean_estimate(more))
         found[name] = row
         say(name, row)
-    return {"episodes": episodes, "dreams": dreams, "actors": found}
+    chain = snapped_chain(fresh(3), min(64, dreams))
+    return {"episodes": episodes, "dreams": dreams, "actors": found, "chain": chain}
+
+
+def snapped_chain(rooms: SnappedRooms, count: int, steps: int = 24) -> dict[str, list]:
+    """Move after move, snapped each time: the share of dreams that are as the real room is."""
+    places = [Room(SEED + 3000 + i) for i in range(count)]
+    rng, book = np.random.default_rng(3), rooms.dictionary
+    codes, rows = book.read(clip_of(places).frames[:, 0]), {"stands as in truth": [], "all": []}
+    for _ in range(steps):
+        moves = rng.choice(len(MOVES), count, p=(0.25, 0.25, 0.5))
+        codes = rooms.after(codes, torch.from_numpy(moves))
+        for room, move in zip(places, moves.tolist(), strict=True):
+            room.say(move)
+        truth = book.read(clip_of(places).frames[:, 0])
+        here, there = (torch.isin(x.long(), book.moving).flatten(1) for x in (codes, truth))
+        rows["stands as in truth"].append(round(float((here == there).all(1).float().mean()), 4))
+        rows["all"].append(round(float((codes == truth).flatten(1).all(1).float().mean()), 4))
+    return {"steps": list(range(1, steps + 1)), **rows}
 
 
 # --- the arm ------------------------------------------------------------------------------------
