@@ -148,11 +148,11 @@ def first_episodes(recording: Recording, most: int) -> Recording:
     return Recording(frames, actions, lengths, state, reached)
 
 
-def measured(model, its: Trained, episodes: int = 200, dreams: int = 100) -> dict:
+def measured(model, its: Trained, episodes: int = 200, dreams: int = 100, moves: int = 64) -> dict:
     """Everyone who acts in the rooms, in as many real ones and dreamed ones.
 
-    "Inside" is the share of missions that a head believes done in a dream of 64 moves; "outside"
-    the share that was, in a real room, within 64 moves. Rooms and missions are the same for all.
+    "Inside" is the share of missions that a head believes done in a dream of so many moves;
+    "outside" the share that was, in a real room. Rooms and missions are the same for all.
     """
     world = model.world({"domain": "babyai", "num_steps": 1})
 
@@ -170,11 +170,12 @@ def measured(model, its: Trained, episodes: int = 200, dreams: int = 100) -> dic
     found, successes = {}, {}
     heads = {"reward": its.reward, "judge": its.judge}
     for name, act in actors(0).items():
-        moves = in_rooms.outside(act, its.dictionary, episodes)
-        successes[name] = (moves > 0).double()
+        took = in_rooms.outside(act, its.dictionary, episodes, moves=moves)
+        successes[name] = (took > 0).double()
         row = {"outside": told(mean_estimate(successes[name]))}
-        row["moves"] = told(mean_estimate(moves[moves > 0].double()))
-        done = in_rooms.inside(actors(1)[name], fresh(2), heads, dreams)
+        if (took > 0).any():
+            row["moves"] = told(mean_estimate(took[took > 0].double()))
+        done = in_rooms.inside(actors(1)[name], fresh(2), heads, dreams, moves=moves)
         row |= {f"inside, by the {k}": told(mean_estimate(v.double())) for k, v in done.items()}
         gap = done["reward"].double() - successes[name][:dreams]
         row["inside less outside"] = told(mean_estimate(gap))
@@ -183,11 +184,11 @@ def measured(model, its: Trained, episodes: int = 200, dreams: int = 100) -> dic
             row["more than the clone"] = told(mean_estimate(more))
         found[name] = row
         say(name, row)
-    chain = snapped_chain(fresh(3), min(64, dreams))
+    chain = snapped_chain(fresh(3), min(64, dreams), min(24, moves))
     return {"episodes": episodes, "dreams": dreams, "actors": found, "chain": chain}
 
 
-def snapped_chain(rooms: SnappedRooms, count: int, steps: int = 24) -> dict[str, list]:
+def snapped_chain(rooms: SnappedRooms, count: int, steps: int) -> dict[str, list]:
     """Move after move, snapped each time: the share of dreams that are as the real room is."""
     places = [Room(SEED + 3000 + i) for i in range(count)]
     rng, book = np.random.default_rng(3), rooms.dictionary
