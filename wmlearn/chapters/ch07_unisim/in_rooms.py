@@ -307,7 +307,7 @@ def outside(
 
 def inside(
     act: Actor, rooms: SnappedRooms, models: dict[str, RoomReader], episodes: int = 100,
-    seed: int = SEED, moves: int = 64,
+    seed: int = SEED, moves: int = 64, absent: bool = False,
 ) -> dict[str, Tensor]:  # fmt: skip
     """The same rooms and missions in a dream: whether each was done, bool ``[episodes]``, by model.
 
@@ -315,6 +315,7 @@ def inside(
 
     Args:
         models: of the steps that are left, by name; done is where one sees less than half a step.
+        absent: missions whose thing is not in the room, which nobody can do.
     """
     dictionary, frames, missions = rooms.dictionary, [], []
     for i in range(episodes):
@@ -323,6 +324,10 @@ def inside(
         missions.append(env.unwrapped.mission)
     codes = dictionary.read(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2))
     named = dictionary.named[missions]
+    if absent:
+        things = dictionary.named[dictionary.named >= 0]
+        there = (codes.long().flatten(1)[..., None] == things).any(1)  # [episodes, things]
+        named = things[there.float().argmin(1)]
     done = {name: torch.zeros(episodes, dtype=torch.bool) for name in models}
     going = torch.arange(episodes)
     for _ in range(moves):

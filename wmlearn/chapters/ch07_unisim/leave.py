@@ -185,7 +185,26 @@ def measured(model, its: Trained, episodes: int = 200, dreams: int = 100, moves:
         found[name] = row
         say(name, row)
     chain = snapped_chain(fresh(3), min(64, dreams), min(24, moves))
-    return {"episodes": episodes, "dreams": dreams, "actors": found, "chain": chain}
+    absent = impossible(model, its, min(40, dreams), min(24, moves))
+    told_all = {"actors": found, "chain": chain, "absent": absent}
+    return {"episodes": episodes, "dreams": dreams, **told_all}
+
+
+def impossible(model, its: Trained, dreams: int, moves: int) -> dict:
+    """Missions whose thing is not in the room: how many a head believes done, by who acts."""
+    world = model.world({"domain": "babyai", "num_steps": 1})
+    heads, found = {"reward": its.reward, "judge": its.judge}, {}
+    for name, act in {
+        "trained inside": in_rooms.drawn(its.policy, 1),
+        "the search itself": in_rooms.searching(
+            SnappedRooms(world, its.dictionary, 1), its.reward, 1
+        ),
+    }.items():
+        rooms = SnappedRooms(world, its.dictionary, 4)
+        done = in_rooms.inside(act, rooms, heads, dreams, moves=moves, absent=True)
+        found[name] = {k: told(mean_estimate(v.double())) for k, v in done.items()}
+        say("absent", name, found[name])
+    return {"dreams": dreams, "moves": moves, "actors": found}
 
 
 def snapped_chain(rooms: SnappedRooms, count: int, steps: int) -> dict[str, list]:
