@@ -550,7 +550,8 @@ assert abs(guesses[square.argmin()] - 7) < 0.11
 
 # %%
 with torch.no_grad():
-    said = F.layer_norm(theirs.sentences(torch.arange(3, len(spoken))), (config.action.dim,))
+    said = theirs.sentences(torch.arange(3, len(spoken)))  # as the model reads them:
+    said = F.layer_norm(said, said.shape[-1:])
 alike = F.cosine_similarity(said[:, None], said[None], dim=-1)
 others = alike[~torch.eye(len(said), dtype=torch.bool)]
 print(f"two missions' vectors: cosine {others.mean():.2f} on average, "
@@ -846,8 +847,8 @@ actions = torch.from_numpy(talks.actions)
 for mission in (3, 8, 16):
     more = there[actions == mission].mean(0) - there.mean(0)
     best = more.topk(2)
-    print(f"{spoken[mission]:22} tile {int(best.indices[0]):2}, there {best.values[0]:+.0%}"
-          f"; the next one {best.values[1]:+.0%}")
+    print(f"{spoken[mission]:22} tile {int(best.indices[0]):2}, "
+          f"there {best.values[0]:+.0%}; the next one {best.values[1]:+.0%}")
     assert best.indices[0] == tiles.named[mission]
 print(f"{len(tiles.looks)} tiles, of which {len(tiles.moving)} move")
 
@@ -908,8 +909,9 @@ from wmlearn.chapters.ch07_unisim.in_rooms import steps_left
 from wmlearn.chapters.ch07_unisim.mixture import said_steps
 
 left = said_steps(talks)
-seen = torch.arange(len(talks.lengths)).repeat_interleave(torch.from_numpy(talks.lengths))
-known = number[(left >= 0) & (actions >= 3) & ~torch.isin(number, ends) & (seen % 20 == 19)]
+lengths = torch.from_numpy(talks.lengths)
+held = torch.arange(len(lengths)).repeat_interleave(lengths) % 20 == 19
+known = number[(left >= 0) & (actions >= 3) & ~torch.isin(number, ends) & held]
 if tier == "smoke":
     known = known[:40]
 wanted = left[known].float()
@@ -947,7 +949,7 @@ print(f"the library's search, with other noise: {apart:.2f} steps apart on avera
 
 # %% [markdown]
 # In recorded rooms, for missions that were named in them, the search says how good each move is, some ten thousand
-# times in a minute of one core. A policy imitates it (softmax of the negative steps), the same network with three outputs.
+# times in a minute of one core. A policy imitates it (softmax of the negative steps): the same network, three outputs.
 # It sees real rooms and dreamed consequences; of what was done in the recording, no move. Then it leaves: 200 real
 # rooms, 64 moves at most. Beside it: any move; a policy that imitates *recorded* moves, at most ten before a mission
 # was done (the bot's steps towards a mission have no moves in the recording, they are called by the mission); and the
@@ -957,7 +959,8 @@ print(f"the library's search, with other noise: {apart:.2f} steps apart on avera
 # %%
 table = tables["rooms"]
 lines = ["| who acts | inside, by the reward | inside, by the judge "
-         "| outside: done in the real room | inside less outside |", "|---|---|---|---|---|"]
+         "| outside: done in the real room | inside less outside |",
+         "|---|---|---|---|---|"]
 for name, row in table["actors"].items():
     cells = [shown(row[k], 0, True) for k in ("inside, by the reward",
                                               "inside, by the judge", "outside")]
@@ -1134,8 +1137,8 @@ Markdown("\n".join(lines))
 # ## 7.3 · A long way, sentence after sentence
 #
 # The authors chain short predictions into long ones. Here one mission after another is said, eight steps
-# each, and beside it single moves, as they are dreamed and snapped at each step (section 6.2). How often does the dreamed triangle stand where the real one stands? And
-# are the room's things still there?
+# each, and beside it single moves, as they are dreamed and snapped at each step (section 6.2). How often does the
+# dreamed triangle stand where the real one stands? And are the room's things still there?
 
 # %%
 chain, snap = tables["chained"], tables["rooms"]["chain"]
