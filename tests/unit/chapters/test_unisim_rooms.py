@@ -11,6 +11,7 @@ import torch
 
 pytest.importorskip("minigrid")
 
+from wmlearn import hub
 from wmlearn.chapters.ch07_unisim import in_rooms, leave, record
 from wmlearn.chapters.ch07_unisim.mixture import DOMAINS, said_steps
 from wmlearn.chapters.ch07_unisim.tiles import Dictionary
@@ -56,18 +57,18 @@ def test_the_recording_tells_what_moves(recorded, dictionary):
     assert moves[torch.arange(len(codes)), state[:, 1], state[:, 0]].all()
 
 
-def test_the_recording_tells_what_a_sentence_names(recorded, dictionary):
-    counts = np.bincount(recorded[1].actions, minlength=len(SENTENCES))
-    said = [mission for mission in range(3, len(SENTENCES)) if counts[mission] >= 25]
-    env, right = make("babyai/go-to-local"), 0
-    frame, _ = env.reset(seed=1)
-    codes = dictionary.read(torch.from_numpy(frame).permute(2, 0, 1)[None])[0]
-    for mission in said:
-        places = env.unwrapped.places(mission)
-        found = torch.nonzero(codes.long() == dictionary.named[mission]).flip(1).tolist()
-        right += sorted(map(tuple, found)) == sorted(places)
-    assert right == len(said) >= 3  # in 1,200 frames most sentences are rare
-    assert (dictionary.named[:3] == -1).all()
+def test_the_recording_tells_what_a_sentence_names():
+    """Of the shipped recording, since in a short one most sentences are rare."""
+    folder = hub.find("unisim-three-worlds")
+    learned = Dictionary.learn(*record.load_tiles([folder / "clips.npz"]))
+    assert (learned.named[:3] == -1).all() and len(set(learned.named[3:].tolist())) == 18
+    env = make("babyai/go-to-local")
+    for seed in range(4):
+        frame, _ = env.reset(seed=seed)
+        codes = learned.read(torch.from_numpy(frame.copy()).permute(2, 0, 1)[None])[0]
+        for mission in range(3, len(SENTENCES)):
+            found = torch.nonzero(codes.long() == learned.named[mission]).flip(1).tolist()
+            assert sorted(map(tuple, found)) == sorted(env.unwrapped.places(mission))
 
 
 def test_a_dream_that_is_right_is_snapped_to_the_truth(recorded, dictionary):

@@ -124,11 +124,11 @@ class SnappedRooms:
         return torch.cat(parts).unflatten(0, moves.shape)
 
     def _encode(self, frames: Tensor) -> Tensor:
-        with self.world._precision():
+        with self.world.precision():
             return self.world.system.encode(frames[:, None])[:, 0].float()
 
     def _decode(self, latents: Tensor) -> Tensor:
-        with self.world._precision():
+        with self.world.precision():
             return to_uint8(self.world.system.decode(latents)).float()
 
 
@@ -311,7 +311,7 @@ def inside(
 ) -> dict[str, Tensor]:  # fmt: skip
     """The same rooms and missions in a dream: whether each was done, bool ``[episodes]``, by model.
 
-    A dream goes on for all moves: each model may find at another time that it is done.
+    A dream goes on until all models have found that it is done, or for all moves.
 
     Args:
         models: of the steps that are left, by name; done is where one sees less than half a step.
