@@ -150,6 +150,7 @@ SYSTEMS = (
         cost="512 TPUs (v3), 20 days, for its 5.6 billion parameters",
         name="unisim",
         module="wmlearn.systems.unisim.system:UniSim",
+        network="wmlearn.systems.unisim.network:UniSimNetwork",
         config="wmlearn.systems.unisim.config:UniSimConfig",
         recipe="wmlearn.systems.unisim.recipe:RECIPE",
     ),

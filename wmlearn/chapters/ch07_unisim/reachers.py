@@ -8,6 +8,7 @@ Legend: B dreams, K candidates, c x h x w a latent, A numbers of a motion.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 
@@ -16,13 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.chapters.ch07_unisim.mixture import Mixture
-from wmlearn.chapters.ch07_unisim.policies import Reader, any_frames, fit, repeated
+from wmlearn.chapters.ch07_unisim.policies import BATCH, Reader, any_frames, fit, repeated
+from wmlearn.chapters.ch07_unisim.train import precision
 from wmlearn.recipes.optim import adamw
 from wmlearn.systems.unisim.system import UniSim
 from wmlearn.systems.unisim.world import UniSimState, UniSimWorld
 
 HELD = 2  # steps for which the search holds a motion
 CANDIDATES = 24  # motions that it tries
+SHARPNESS = 6.0  # standard deviations of the distance, to the power of e: see `searched_motions`
 
 
 def clone_reacher(
@@ -160,6 +163,94 @@ def train_reacher(
         if rounds % 3 == 1:
             log("reacher", {"rounds": rounds, "loss": round(float(loss.detach()), 4)})
     log("reacher", {"rounds": rounds, "loss": round(float(loss.detach()), 4)})
+    return mine.eval()
+
+
+@torch.inference_mode()
+def searched_motions(
+    model: UniSim, latents: Tensor, first: Tensor, end: Tensor, seconds: float, ahead: int = 6,
+    tried: int = 32, goals: int = 24, batch: int = 16,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """What a search in the dream would do in recorded frames, towards frames near them.
+
+    Motions at random are dreamed, each held for two steps; how far each ends from a goal's picture
+    is the mean squared difference of latents. What is dreamed does not depend on the goal, so one
+    dream serves many. The answer is the mean of the motions, those that end nearest count more.
+
+    Args:
+        latents: ``[N, c, h, w]``, of recorded frames.
+        first, end: int64 ``[N]``, the first and the last frame of each frame's episode.
+        seconds: of processor time.
+        ahead: a goal is at most so many frames before or after; it may be the frame itself.
+        tried: motions that are dreamed; one of them is to stay.
+        goals: of each frame.
+        batch: frames at a time.
+
+    Returns:
+        The frames and the goals, int64 ``[L]``, and the motions ``[L, A]``.
+    """
+    world, size = model.world({"domain": "fetch", "num_steps": 1}), model.config.dimensions
+    generator, begin, parts = torch.Generator().manual_seed(5), time.process_time(), []
+    while not parts or time.process_time() - begin < seconds:
+        here = torch.randint(len(latents), (batch,), generator=generator)
+        there = torch.randint(-ahead, ahead + 1, (batch, goals), generator=generator)
+        there = torch.maximum(
+            torch.minimum(here[:, None] + there, end[here][:, None]), first[here][:, None]
+        )
+        ways = 2 * torch.rand(batch, tried, size, generator=generator) - 1
+        ways = ways * torch.rand(batch, tried, 1, generator=generator).sqrt()
+        ways[:, 0] = 0
+        state = repeated(world.begin(latents[here]), tried)
+        for _ in range(HELD):
+            state = world.imagine(state, ways.flatten(0, 1), generator)
+        ends = state.latent.float().view(batch, tried, -1)
+        gap = torch.cdist(latents[there].flatten(2), ends).square() / ends.shape[-1]
+        gap = (gap - gap.amin(-1, keepdim=True)) / gap.std(-1, keepdim=True)
+        best = (-SHARPNESS * gap).softmax(-1) @ ways  # [batch, goals, A]
+        parts.append(
+            (here[:, None].expand_as(there).flatten(), there.flatten(), best.flatten(0, 1))
+        )
+    here, there, motions = (torch.cat(column) for column in zip(*parts, strict=True))
+    return here, there, motions
+
+
+def improved(
+    policy: Reader, latents: Tensor, motions: Tensor, end: Tensor, seconds: float,
+    searched: tuple[Tensor, Tensor, Tensor] | None = None, rate: float = 1e-3, within: int = 8,
+) -> Reader:  # fmt: skip
+    """A policy that goes on from another: half of a batch imitates the search, half the recording.
+
+    Args:
+        policy: where it begins.
+        latents: ``[N, c, h, w]``, of recorded frames.
+        motions: ``[N, A]``, made after them.
+        end: int64 ``[N]``, the last frame of each frame's episode.
+        seconds: of processor time.
+        searched: of :func:`searched_motions`; None: all of a batch is recorded.
+        rate: the highest learning rate.
+        within: a recorded goal is at most so many frames later.
+    """
+    mine, generator = copy.deepcopy(policy).train(), torch.Generator().manual_seed(8)
+    optimizer = torch.optim.AdamW(mine.parameters(), rate, (0.9, 0.99), weight_decay=1e-2)
+    rows, begin, step = torch.nonzero(torch.arange(len(end)) < end)[:, 0], time.process_time(), 0
+    few = BATCH if searched is None else BATCH // 2
+    while (gone := (time.process_time() - begin) / seconds) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, (step + 1) / 50) * (1 - gone)
+        here = rows[torch.randint(len(rows), (few,), generator=generator)]
+        later = torch.randint(1, within + 1, here.shape, generator=generator)
+        there, wanted = torch.minimum(here + later, end[here]), motions[here]
+        if searched is not None:
+            pick = torch.randint(len(searched[0]), (BATCH - few,), generator=generator)
+            columns = zip((here, there, wanted), searched, strict=True)
+            here, there, wanted = (torch.cat([a, b[pick]]) for a, b in columns)
+        with precision(latents.device):
+            said = mine(latents[here], goal=latents[there])
+        loss = F.mse_loss(said.float().tanh(), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        step += 1
     return mine.eval()
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import io
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ ENVS = {
     "passive": "doom/health-gathering",
 }
 _FORWARD = (0.25, 0.25, 0.5)  # of random moves: turning alone leads nowhere
-_TILE = 8
+TILE = 8  # pixels
 _IN_A_FILE = 2_000  # pictures of one AVIF
 
 
@@ -168,7 +168,7 @@ def save(path: str | Path, recordings: dict[str, Recording]) -> Path:
         for key in ("actions", "lengths", "state", "reached"):
             arrays[f"{name}.{key}"] = getattr(recording, key)
         if name == "babyai":
-            arrays[f"{name}.atlas"], arrays[f"{name}.tiles"] = _to_tiles(recording.frames)
+            arrays[f"{name}.atlas"], arrays[f"{name}.tiles"] = to_tiles(recording.frames)
         else:
             blobs = [_to_avif(part) for part in _chunks(recording.frames)]
             arrays[f"{name}.sizes"] = np.array([len(blob) for blob in blobs])
@@ -180,11 +180,12 @@ def save(path: str | Path, recordings: dict[str, Recording]) -> Path:
     return path
 
 
-def load(path: str | Path) -> dict[str, Recording]:
-    """The recordings of a file that :func:`save` wrote."""
+def load(path: str | Path, only: Sequence[str] | None = None) -> dict[str, Recording]:
+    """The recordings of a file that :func:`save` wrote; ``only`` some domains, where they are."""
     arrays = np.load(io.BytesIO(lzma.decompress(Path(path).read_bytes())))
     recordings = {}
-    for name in dict.fromkeys(key.partition(".")[0] for key in arrays.files):
+    names = dict.fromkeys(key.partition(".")[0] for key in arrays.files)
+    for name in names if only is None else [name for name in names if name in only]:
         if f"{name}.tiles" in arrays:
             frames = _from_tiles(arrays[f"{name}.atlas"], arrays[f"{name}.tiles"])
         else:
@@ -194,6 +195,29 @@ def load(path: str | Path) -> dict[str, Recording]:
         rest = (arrays[f"{name}.{key}"] for key in ("actions", "lengths", "state", "reached"))
         recordings[name] = Recording(frames, *rest)
     return recordings
+
+
+def load_tiles(paths: Sequence[str | Path]) -> tuple[NDArray[np.uint8], Recording]:
+    """BabyAI's recordings in files that :func:`save` wrote, without a picture of them.
+
+    Files without one are passed over.
+
+    Returns:
+        The different tiles uint8 ``[K, 8, 8, 3]``, and one recording of all files, whose
+        ``frames`` are the numbers of their tiles, uint8 ``[N, 8, 8, 1]``.
+    """
+    known: dict[bytes, int] = {}
+    columns: list[list[NDArray]] = []
+    for path in paths:
+        arrays = np.load(io.BytesIO(lzma.decompress(Path(path).read_bytes())))
+        if "babyai.tiles" not in arrays:
+            continue
+        new = [known.setdefault(tile.tobytes(), len(known)) for tile in arrays["babyai.atlas"]]
+        codes = np.array(new, np.uint8)[arrays["babyai.tiles"]][..., None]
+        rest = (arrays[f"babyai.{key}"] for key in ("actions", "lengths", "state", "reached"))
+        columns.append([codes, *rest])
+    atlas = np.frombuffer(b"".join(known), np.uint8).reshape(-1, TILE, TILE, 3)
+    return atlas, Recording(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def _chunks(frames: NDArray) -> Iterator[NDArray]:
@@ -219,22 +243,22 @@ def _from_avif(blob: bytes) -> NDArray[np.uint8]:
     return np.stack(frames)
 
 
-def _to_tiles(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The different tiles ``[K, 8, 8, 3]``, and the number of each frame's ``[N, 8, 8]``."""
-    n, side = len(frames), frames.shape[1] // _TILE
-    tiles = frames.reshape(n, side, _TILE, side, _TILE, 3).swapaxes(2, 3).reshape(n, side, side, -1)
+def to_tiles(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The different tiles uint8 ``[K, 8, 8, 3]``, and the numbers of each frame's ``[N, 8, 8]``."""
+    n, side = len(frames), frames.shape[1] // TILE
+    tiles = frames.reshape(n, side, TILE, side, TILE, 3).swapaxes(2, 3).reshape(n, side, side, -1)
     known: dict[bytes, int] = {}
     numbers = np.empty((n, side, side), np.uint8)
     for place in np.ndindex(n, side, side):
         key = tiles[place].tobytes()
         numbers[place] = known.setdefault(key, len(known))
-    atlas = np.frombuffer(b"".join(known), np.uint8).reshape(-1, _TILE, _TILE, 3)
+    atlas = np.frombuffer(b"".join(known), np.uint8).reshape(-1, TILE, TILE, 3)
     return atlas, numbers
 
 
 def _from_tiles(atlas: NDArray[np.uint8], tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
     n, side, _ = tiles.shape
-    return atlas[tiles].swapaxes(2, 3).reshape(n, side * _TILE, side * _TILE, 3)
+    return atlas[tiles].swapaxes(2, 3).reshape(n, side * TILE, side * TILE, 3)
 
 
 def main() -> None:

@@ -7,8 +7,6 @@ section 4.2: what is left to do is read off a picture and a task, by a model of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import lightning as L
 import torch
@@ -18,7 +16,6 @@ from torch import Tensor, nn
 from wmlearn.data.clip import Clip
 from wmlearn.metrics import psnr
 from wmlearn.nn.autoencoder import (
-    KLAutoencoder,
     color_bins,
     rare_color_weights,
     reconstruction_errors,
@@ -27,16 +24,14 @@ from wmlearn.nn.noise import SampleNoise
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.recipes.optim import adamw, only_within, scheduled, warmup_cosine
 from wmlearn.recipes.turns import Turns
-from wmlearn.systems.unisim.actions import ActionCodes, Actions
-from wmlearn.systems.unisim.config import SamplerConfig, UniSimConfig
-from wmlearn.systems.unisim.simulator import Simulator
-from wmlearn.systems.unisim.steps import StepsToGo, steps_of_what_is_said
-from wmlearn.world import World, WorldModel
+from wmlearn.systems.unisim.actions import Actions
+from wmlearn.systems.unisim.network import UniSimNetwork
+from wmlearn.systems.unisim.steps import steps_of_what_is_said
 
 PARTS = ("autoencoder", "simulator")
 
 
-class UniSim(Turns, L.LightningModule, WorldModel):
+class UniSim(Turns, UniSimNetwork, L.LightningModule):
     """Autoencoder, simulator, and two models of the steps that are left.
 
     Args:
@@ -45,37 +40,7 @@ class UniSim(Turns, L.LightningModule, WorldModel):
 
     parts = PARTS
 
-    Sampler = SamplerConfig
-
-    def __init__(self, config: UniSimConfig) -> None:
-        super().__init__()
-        self.config = config
-        c, side = config.autoencoder.latent_channels, config.latent_size
-        words = config.action.dim if config.words_of("language") else 0
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.autoencoder = KLAutoencoder(config.autoencoder)
-            self.simulator = Simulator(config)
-            self.steps_to_go = StepsToGo(config.steps, c, side, words)
-            self.judge = StepsToGo(config.steps, c, side, words)  # never shown to a policy
-        self.codes = ActionCodes(config)
-        # Latents are diffused with unit variance, channel by channel; the scale is measured once.
-        self.register_buffer("latent_mean", torch.zeros(c))
-        self.register_buffer("latent_std", torch.ones(c))
-        self.register_buffer("color_weights", torch.ones(len(config.domains), 4096))
-
-    # --- frames and latents --------------------------------------------------------------------
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """uint8 ``[*, C, H, W]`` -> scaled latents ``[*, c, h, w]``, the distributions' means."""
-        z = self.autoencoder.encode(to_float(frames.flatten(0, -4))).mean
-        z = (z - _channels(self.latent_mean)) / _channels(self.latent_std)
-        return z.unflatten(0, frames.shape[:-3])
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents ``[B, c, h, w]`` -> frames ``[B, C, H, W]``, nominally in [-1, 1]."""
-        z = latents * _channels(self.latent_std) + _channels(self.latent_mean)
-        return self.autoencoder.decode(z).float()
+    # --- what is measured once, and what an error counts --------------------------------------
 
     @torch.no_grad()
     def measure_scale(self, frames: Tensor) -> None:
@@ -160,19 +125,6 @@ class UniSim(Turns, L.LightningModule, WorldModel):
         which = torch.full((len(clip),), domain, device=clip.frames.device)
         weight = self.emphasis(clip.frames, which)
         return self.encode(clip.frames).float(), self.led_to(clip.actions, which), weight
-
-    def led_to(self, actions: Tensor, domain: Tensor) -> Actions:
-        """``[B, T - 1]`` (and a last axis for motions) -> those that led to T frames; none to the
-        first one.
-        """
-        first = torch.zeros_like(actions[:, :1])
-        given = self.codes(torch.cat([first, actions], dim=1), domain)
-        one = torch.zeros_like(given.key[:, :1], dtype=torch.bool)
-        unknown = torch.cat([~one, one.expand(-1, given.key.shape[1] - 1)], dim=1)
-        return Actions(
-            given.sentence.masked_fill(unknown, -1), given.motion,
-            given.valid & ~unknown[..., None], given.key.masked_fill(unknown, -1), domain,
-        )  # fmt: skip
 
     def clip_steps_loss(
         self, clip: Clip, latents: Tensor, actions: Actions, noise: SampleNoise
@@ -282,18 +234,3 @@ class UniSim(Turns, L.LightningModule, WorldModel):
     def _groups(self) -> tuple[tuple[nn.Module, ...], ...]:
         """The modules of each of ``PARTS``."""
         return (self.autoencoder,), (self.simulator, self.steps_to_go, self.judge)
-
-    def world(self, sampler: SamplerConfig | Mapping[str, Any] | None = None) -> World:
-        """One of the learned worlds, to be played or planned in (a :class:`UniSimWorld`).
-
-        Args:
-            sampler: which one, and how a frame is drawn, or what differs from the config's own way:
-                ``{"domain": "fetch", "num_steps": 1}``.
-        """
-        from wmlearn.systems.unisim.world import UniSimWorld
-
-        return UniSimWorld(self, sampler)
-
-
-def _channels(x: Tensor) -> Tensor:
-    return x.view(-1, 1, 1)

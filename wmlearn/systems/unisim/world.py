@@ -16,7 +16,7 @@ from wmlearn.nn.video_transformer import Cache
 from wmlearn.pixels import to_uint8
 from wmlearn.systems.unisim.actions import Actions, action_space
 from wmlearn.systems.unisim.config import SamplerConfig
-from wmlearn.systems.unisim.system import UniSim
+from wmlearn.systems.unisim.network import UniSimNetwork
 from wmlearn.world import Step, World, choose_sampler
 
 
@@ -49,7 +49,7 @@ class UniSimWorld(World):
     predicts_reward = False
 
     def __init__(
-        self, system: UniSim, sampler: SamplerConfig | Mapping[str, Any] | None = None
+        self, system: UniSimNetwork, sampler: SamplerConfig | Mapping[str, Any] | None = None
     ) -> None:
         config = system.config
         self.sampler = choose_sampler(config.sampler, sampler)
@@ -77,7 +77,7 @@ class UniSimWorld(World):
             done = self.system.led_to(actions, domain)
         else:
             done = self.system.codes.nothing(batch, 1, domain)
-        with self._precision():
+        with self.precision():
             latents = self.system.encode(frames).float()
         return self._remembered(latents, done)
 
@@ -90,7 +90,7 @@ class UniSimWorld(World):
         )
 
     def _remembered(self, latents: Tensor, done: Actions) -> UniSimState:
-        with self._precision():
+        with self.precision():
             vectors = self.system.simulator.actions(done)
             cache = self.system.simulator.transformer.start(len(latents), vectors.dtype)
             level = self.sampler.history_noise
@@ -103,7 +103,7 @@ class UniSimWorld(World):
     ) -> tuple[UniSimState, Step]:
         """Draws the next latent, remembers it, and shows it."""
         state = self.imagine(state, action, generator)
-        with self._precision():
+        with self.precision():
             frame = to_uint8(self.system.decode(state.latent))
         nothing = torch.zeros(len(frame), device=self.device)
         return state, Step(frame, nothing, nothing > 0)
@@ -123,7 +123,7 @@ class UniSimWorld(World):
             source = generator.device if generator is not None else self.device
             return torch.randn(shape, generator=generator, device=source).to(self.device)
 
-        with self._precision():
+        with self.precision():
             vectors = simulator.actions(self.system.codes(action[:, None], domain))
             latent = simulator.draw(
                 state.cache, state.last, vectors[:, 0], noise(*state.last.shape), sampler
@@ -155,7 +155,7 @@ class UniSimWorld(World):
         """
         latent, wanted, words = state.latent, torch.zeros_like(state.latent), None
         model = self.system.judge if judge else self.system.steps_to_go
-        with self._precision():
+        with self.precision():
             if goal is not None:
                 wanted = self.system.encode(goal[:, None].to(self.device))[:, 0].float()
             elif goal_latent is not None:
@@ -166,15 +166,16 @@ class UniSimWorld(World):
                 words = self.system.simulator.actions.sentences(codes.sentence)[:, 0]
             return model(latent, wanted, words).float().expm1()
 
-    def _precision(self):
+    def precision(self):
+        """bfloat16 where it is fast, as a context."""
         return torch.autocast(
             self.device.type, torch.bfloat16, enabled=bfloat16_is_fast(self.device)
         )
 
 
-def _for_play(system: UniSim) -> UniSim:
+def _for_play(system: UniSimNetwork) -> UniSimNetwork:
     """Weights in the type that play computes with, where that is fast: no cast in each pass."""
-    if not bfloat16_is_fast(system.device):
+    if not bfloat16_is_fast(system.latent_mean.device):
         return system
     system = copy.deepcopy(system)
     system.autoencoder.to(torch.bfloat16, memory_format=torch.channels_last)
