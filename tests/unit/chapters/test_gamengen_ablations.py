@@ -84,7 +84,7 @@ def test_the_student_comes_nearer_to_its_teacher():
     teacher = Denoiser(SMOKE.denoiser)
     torch.nn.init.normal_(teacher.unet.conv_out.weight, std=0.3)
     w = Windows(latents(), 2, generator=torch.Generator().manual_seed(1))
-    student, steps = distill(teacher, w, seconds=2.0, batch=8, rate=2e-3)
+    student, steps = distill(teacher, w, SamplerConfig(4, 1.0), seconds=2.0, batch=8, rate=2e-3)
     assert steps > 3
     past, actions, *_ = w(w.draw(16))
     noise = torch.randn(16, 4, 8, 8)
