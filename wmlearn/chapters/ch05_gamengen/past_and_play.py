@@ -50,7 +50,8 @@ PAPER_PLAY = {"next": (25.06, 24.42), "52": (19.02, 16.84)}  # dB, agent's and r
 
 def plan(seeds: int) -> list[Twin]:
     """All twins, one seed after the other."""
-    kinds = [Twin(context) for context in CONTEXTS] + [Twin(play="random")]
+    first, *others = CONTEXTS
+    kinds = [Twin(first), Twin(play="random"), *map(Twin, others)]
     return [Twin(t.context, t.noise, t.play, seed) for seed in range(seeds) for t in kinds]
 
 
