@@ -63,6 +63,7 @@ def test_differences_are_taken_clip_by_clip_and_seed_by_seed():
     found = summary(runs, curves, clips, torch.tensor([0, 0, 1, 1, 2, 2]))
     noise = found["noise"]
     assert noise["ahead by seed"] == [3.0, 4.0]
+    assert noise["first by seed"]["8"] == [32.5, 34.5]
     last = noise["ahead"]["64"]
     assert (last.value, last.low, last.high, last.seeds) == (3.5, 3.5, 3.5, (0, 1))
     assert noise["first"]["64"].value == pytest.approx(31 + 2.5)

@@ -177,6 +177,9 @@ def beside(one: Tensor, other: Tensor, episodes: Tensor, seeds: Sequence[int]) -
         "first": at(a, episodes, seeds),
         "second": at(b, episodes, seeds),
         "ahead": at(a - b, episodes, seeds),
+        "first by seed": {
+            str(h): [round(float(d), 2) for d in one[..., h - 1].double().mean(1)] for h in AT
+        },
         "ahead by seed": [round(float(d), 2) for d in (one - other)[..., -1].double().mean(1)],
         "curves": [[round(v, 2) for v in side.mean(0).tolist()] for side in (a, b)],
     }

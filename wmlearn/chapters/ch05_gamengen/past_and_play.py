@@ -137,7 +137,9 @@ def summary(runs: list[tuple[dict, dict[str, Tensor]]], exams: dict[str, dict]) 
         mean = mean_estimate(values.mean(0), exams[name]["episodes"], seeds=chosen)
         return {"mean": mean, "by seed": means}
 
-    found: dict = {"seeds": len(complete), "contexts": {}, "play": {}, "copy": {}}
+    both = [s for s in seeds if {(4, "agent", s), (4, "random", s)} <= score.keys()]
+    found: dict = {"seeds": len(complete), "seeds play": len(both)}
+    found |= {"contexts": {}, "play": {}, "copy": {}}
     for name, facts in exams.items():
         for word, i in steps_of(name):
             copied = mean_estimate(facts["copied"][:, i], facts["episodes"])
@@ -149,7 +151,6 @@ def summary(runs: list[tuple[dict, dict[str, Tensor]]], exams: dict[str, dict]) 
             for word, i in steps_of(name):
                 row[word] = told(values[..., i], name, complete)
                 row[f"gain {word}"] = told((values - first)[..., i], name, complete)
-    both = [s for s in seeds if {(4, "agent", s), (4, "random", s)} <= score.keys()]
     for name in exams if both else ():
         sides = [of(4, play, name, both) for play in ("agent", "random")]
         for word, i in steps_of(name):
