@@ -898,7 +898,14 @@ of a training's luck: the three seeds of section 4.2 lay {luck["1"]:.1f} dB apar
 frame, {luck["8"]:.1f} at the 8th and {luck["48"]:.1f} at the 48th.""")
 
 # %% [markdown]
-# XXX6.4
+# For the first eight frames the curve has the paper's shape: a few frames bring nearly all that there is to
+# gain, and what 4, 8 and 16 differ by is hardly more than a training's luck. Three seconds on it is another curve. No
+# length is ahead of one frame by more than luck, and eight frames drift far below it: a long past is also a
+# long row of the network's own mistakes. (The paper's table does not ask for this; why sixteen
+# suffer less than eight, a single seed cannot say.) And mind the last line: after so few steps no
+# twin beats a copy on the next frame (where one clip in six stands still), and at the eighth at most by a
+# decibel. They tell what a past is worth at equal, small
+# training, not how good such a world can be.
 #
 # Another question needs no training: what does the *shipped* world lose when, at play, all but the last
 # frames are hidden from it (replaced by the oldest that is left)? And what when noise is put on its past, and
@@ -1021,8 +1028,10 @@ Sharpness over real after 32 own steps {cell("sharpness 32")}, after 100
 # Eight steps ahead the dream is clear of the copy in PSNR, and ahead of it, less surely, in bullets. Monsters are not where they should
 # be: we wanted six of ten in place after eight steps, it is about a third, and the interval reaches down
 # to the copy's (section 6.6 says why, and that sixteen frames can hardly know six of ten). At 32 and 64 steps the dream knows no more of them than a copy. The finder sees nearly all in
-# real frames. (No episode of these was trained on, but the number of steps and the last weights were chosen
-# on the same clips.)
+# real frames. (No episode of these was trained on, but the number of steps and the last weights were
+# chosen on the same clips. And why is a copy ahead at step 1 in section 6.3, and behind here? Where the player
+# stands still for a frame, a copy is exact, which counts as 59 dB, and the mean depends on how many such clips were
+# drawn.)
 #
 # **The paper's own figures** are 29.4 dB for the next frame and an LPIPS of 0.249, at 320 × 240 on all of
 # DOOM's levels; ours is one room in 64 × 64, so the decibels may not be compared, only their distance
