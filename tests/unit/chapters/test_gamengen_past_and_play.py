@@ -95,6 +95,7 @@ def test_a_seed_that_is_not_finished_is_left_out():
 
 def test_a_folder_of_runs_is_read_as_it_was_written(tmp_path):
     content = {f"{n}/{part}": x for n, e in exams().items() for part, x in e.items()}
+    content["keys/agent"] = torch.tensor([0.25, 0.75])
     save_file(content, tmp_path / "exams.safetensors")
     for i, (facts, scores) in enumerate(runs(1)):
         facts = facts | {"steps": 5, "batch": 2, "frames": 9, "seconds": float(i)}
@@ -105,4 +106,5 @@ def test_a_folder_of_runs_is_read_as_it_was_written(tmp_path):
         )  # fmt: skip
     found = read(tmp_path)
     assert (found["steps"], found["batch"], found["frames"], found["seconds"]) == (5, 2, 9, 3.0)
+    assert found["keys"] == {"agent": [0.25, 0.75]}
     assert found["contexts"] == summary(runs(1), exams())["contexts"]

@@ -167,7 +167,7 @@ def _size(episodes: Tensor) -> dict[str, int]:
 
 
 def read(folder: Path) -> dict:
-    """The tables of all runs in a folder."""
+    """The tables of all runs in a folder, and the share of each key in either play."""
     kept = load_file(folder / "exams.safetensors")
     exams = {
         name.removesuffix("/copied"): {
@@ -184,6 +184,11 @@ def read(folder: Path) -> dict:
         runs.append((facts, scores))
     seconds = sorted(facts["seconds"] for facts, _ in runs)
     about = {k: runs[0][0][k] for k in ("steps", "batch", "frames")}
+    about["keys"] = {
+        name.removeprefix("keys/"): [round(share, 3) for share in value.tolist()]
+        for name, value in kept.items()
+        if name.startswith("keys/")
+    }
     return about | {"seconds": seconds[len(seconds) // 2]} | summary(runs, exams)
 
 
@@ -206,6 +211,8 @@ def main() -> None:
     exams = exams_of(system, args.data, args.clips, args.frames)
     kept = {f"{name}/{part}": getattr(one, part).cpu().contiguous()
             for name, one in exams.items() for part in ("copied", "episodes")}  # fmt: skip
+    for play, some in data.items():
+        kept[f"keys/{play}"] = some.actions.cpu().bincount().double() / len(some.actions)
     save_file(kept, args.out / "exams.safetensors")
     for twin in plan(args.seeds):
         file = args.out / f"twin-{twin.play}-{twin.context}-{twin.seed}.safetensors"
