@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from doom_latents import latents
+from safetensors.torch import save_file
 
 from wmlearn.chapters.ch05_gamengen.ablations import (
     PLAN,
@@ -14,7 +15,7 @@ from wmlearn.chapters.ch05_gamengen.ablations import (
     summary,
     train_twin,
 )
-from wmlearn.chapters.ch05_gamengen.distill import at_once, distill
+from wmlearn.chapters.ch05_gamengen.distill import at_once, distill, load_student
 from wmlearn.chapters.ch05_gamengen.ship_denoiser import Windows
 from wmlearn.systems.gamengen.config import SamplerConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
@@ -96,3 +97,14 @@ def test_the_student_comes_nearer_to_its_teacher():
             for one in (teacher, student)
         ]
     assert errors[1] < errors[0]
+
+
+def test_a_student_is_read_from_its_file_and_the_system_keeps_its_own_denoiser(tmp_path):
+    system = GameNGen(SMOKE)
+    learned = Denoiser(SMOKE.denoiser)
+    torch.nn.init.normal_(learned.unet.conv_out.weight, std=0.1)
+    halves = {name: value.half() for name, value in learned.state_dict().items()}
+    save_file(halves, tmp_path / "student.safetensors")
+    student = load_student(system, tmp_path / "student.safetensors")
+    assert all(torch.equal(v, halves[k].float()) for k, v in student.state_dict().items())
+    assert not system.denoiser.unet.conv_out.weight.any()
