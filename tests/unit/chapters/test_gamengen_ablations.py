@@ -1,5 +1,6 @@
 """Chapter 5's trained comparisons: twins, what is said of them, and the student of one step."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -15,7 +16,7 @@ from wmlearn.chapters.ch05_gamengen.ablations import (
     summary,
     train_twin,
 )
-from wmlearn.chapters.ch05_gamengen.distill import at_once, distill, load_student
+from wmlearn.chapters.ch05_gamengen.distill import at_once, distill, facts_of, load_student
 from wmlearn.chapters.ch05_gamengen.ship_denoiser import Windows
 from wmlearn.systems.gamengen.config import SamplerConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
@@ -99,12 +100,15 @@ def test_the_student_comes_nearer_to_its_teacher():
     assert errors[1] < errors[0]
 
 
-def test_a_student_is_read_from_its_file_and_the_system_keeps_its_own_denoiser(tmp_path):
-    system = GameNGen(SMOKE)
+def test_a_student_is_read_from_its_file_and_the_system_stays_as_it_is(tmp_path):
+    system, file = GameNGen(SMOKE), tmp_path / "student.safetensors"
     learned = Denoiser(SMOKE.denoiser)
     torch.nn.init.normal_(learned.unet.conv_out.weight, std=0.1)
     halves = {name: value.half() for name, value in learned.state_dict().items()}
-    save_file(halves, tmp_path / "student.safetensors")
-    student = load_student(system, tmp_path / "student.safetensors")
-    assert all(torch.equal(v, halves[k].float()) for k, v in student.state_dict().items())
+    save_file(halves, file, {"facts": json.dumps({"steps": 7})})
+    student, own = load_student(system, file), SMOKE.sampler.num_steps
+    weights = student.denoiser.state_dict()
+    assert all(torch.equal(v, halves[k].float()) for k, v in weights.items())
     assert not system.denoiser.unet.conv_out.weight.any()
+    assert (student.world().sampler.num_steps, system.world().sampler.num_steps) == (1, own)
+    assert facts_of(file) == {"steps": 7}

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import math
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -27,7 +29,10 @@ from wmlearn.chapters.ch05_gamengen.ship_denoiser import Latents, OwnPast, Windo
 from wmlearn.recipes.average import Average
 from wmlearn.systems.gamengen.config import SamplerConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
+from wmlearn.systems.gamengen.network import GameNGenNetwork
 from wmlearn.systems.gamengen.system import GameNGen
+
+FILE = "one-step.safetensors"  # beside the checkpoint
 
 
 def at_once(denoiser: Denoiser, noise: Tensor, past: Tensor, actions: Tensor) -> Tensor:
@@ -92,11 +97,19 @@ def distill(
     return student.eval(), step
 
 
-def load_student(system: GameNGen, file: Path) -> Denoiser:
-    """The student of a file, with the system's sizes; it wants one step."""
-    student = copy.deepcopy(system.denoiser)
-    student.load_state_dict({name: value.float() for name, value in load_file(file).items()})
+def load_student(system: GameNGenNetwork, file: Path) -> GameNGenNetwork:
+    """The system with the student of a file as its denoiser; its world draws in one step."""
+    weights = {name: value.float() for name, value in load_file(file).items()}
+    student = copy.deepcopy(system)
+    student.denoiser.load_state_dict(weights)
+    student.config = replace(system.config, sampler=replace(system.config.sampler, num_steps=1))
     return student
+
+
+def facts_of(file: Path) -> dict:
+    """How a student was trained."""
+    with safe_open(file, "pt") as content:
+        return json.loads(content.metadata()["facts"])
 
 
 def main() -> None:
@@ -125,7 +138,12 @@ def main() -> None:
     )
     windows = windows_of(data, n, generator)
     student, steps = distill(system.denoiser, windows, sampler, args.seconds, args.batch, args.rate)
-    save_file({k: v.half().cpu() for k, v in student.state_dict().items()}, args.out)
+    facts = {
+        "steps": steps, "seconds": args.seconds, "batch": args.batch,
+        "teacher's steps": sampler.num_steps,
+    }  # fmt: skip
+    weights = {k: v.half().cpu() for k, v in student.state_dict().items()}
+    save_file(weights, args.out, {"facts": json.dumps(facts)})
     print(f"{args.out}: {steps} steps")
 
 

@@ -23,7 +23,7 @@ from wmlearn import hub
 from wmlearn.chapters.ch05_gamengen import past_and_play
 from wmlearn.chapters.ch05_gamengen.ablations import summary
 from wmlearn.chapters.ch05_gamengen.clip_judge import pairs_told_apart, train_judge
-from wmlearn.chapters.ch05_gamengen.distill import load_student
+from wmlearn.chapters.ch05_gamengen.distill import facts_of, load_student
 from wmlearn.chapters.ch05_gamengen.judge import flicker, gradient, in_place, still_pixels
 from wmlearn.chapters.ch05_gamengen.lost import STEPS as LOST_AT
 from wmlearn.chapters.ch05_gamengen.lost import known, lost
@@ -40,7 +40,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.rollout import draw_windows, rollout_batches
 from wmlearn.metrics import Estimate, mean_estimate, psnr
-from wmlearn.systems.gamengen.denoiser import Denoiser
+from wmlearn.systems.gamengen.network import GameNGenNetwork
 from wmlearn.systems.gamengen.system import GameNGen
 from wmlearn.systems.gamengen.world import GameNGenState, GameNGenWorld
 from wmlearn.world import World
@@ -130,7 +130,9 @@ def sampling(system: GameNGen, store: EpisodeStore, readers, clips: int) -> dict
     return found
 
 
-def one_step(system: GameNGen, student: Denoiser, store: EpisodeStore, readers, clips: int) -> dict:
+def one_step(
+    system: GameNGen, student: GameNGenNetwork, store: EpisodeStore, readers, clips: int
+) -> dict:
     """One step, undistilled and of the distilled student, beside the steps of the shipped world.
 
     ``beside one`` and ``beside shipped`` are what the student is ahead of the other two: PSNR by
@@ -139,9 +141,7 @@ def one_step(system: GameNGen, student: Denoiser, store: EpisodeStore, readers, 
     n, shipped = system.config.denoiser.context_frames, system.config.sampler.num_steps
     clip, episodes = draw_clips(store, n + HORIZON, clips, 13)
     worlds = {"one": system.world({"num_steps": 1}), "shipped": system.world()}
-    distilled = copy.deepcopy(system)
-    distilled.denoiser.load_state_dict(student.state_dict())
-    worlds["student"] = distilled.world({"num_steps": 1})
+    worlds["student"] = student.world()
     real, found, scores = clip.frames[:, n:], {}, {}
     for name, world in worlds.items():
         dream = rollout_batches(world, clip, 0)
@@ -345,8 +345,9 @@ def main() -> None:
         "known": lambda: to_know(store, 6 * args.count),
         "ranking": lambda: ranking(system, store, player, args.episodes),
         "sampling": lambda: sampling(system, store, readers, args.count),
-        "one_step": lambda: one_step(
-            system, load_student(system, args.student), store, readers, 3 * args.count
+        "one_step": lambda: (
+            one_step(system, load_student(system, args.student), store, readers, 3 * args.count)
+            | {"distilled": facts_of(args.student)}
         ),
         "short_cut": lambda: short_cut(system, store, readers, 2 * args.count),
         "decoder": lambda: decoder(args.before, system, store, readers, 8 * args.count),
