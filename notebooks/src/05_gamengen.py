@@ -884,7 +884,7 @@ one core).""")
 # %%
 from wmlearn.chapters.ch05_gamengen.distill import FILE, load_student
 
-quick = load_student(system, wm.hub.find(NAME) / FILE)
+quick = load_student(system, wm.hub.find(NAME).parent / FILE)
 wm.play(quick.world(), env=ENV, context=starts)
 
 # %% [markdown]

@@ -32,7 +32,7 @@ from wmlearn.systems.gamengen.denoiser import Denoiser
 from wmlearn.systems.gamengen.network import GameNGenNetwork
 from wmlearn.systems.gamengen.system import GameNGen
 
-FILE = "one-step.safetensors"  # beside the checkpoint
+FILE = "gamengen-doom-one-step/student.safetensors"  # in the folder of all checkpoints
 
 
 def at_once(denoiser: Denoiser, noise: Tensor, past: Tensor, actions: Tensor) -> Tensor:
