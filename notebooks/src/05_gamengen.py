@@ -877,7 +877,7 @@ one core).""")
 # DOOM, only which of the possible frames a noise stands for. What it does not quite get back is the sharpness, and it pays a little
 # PSNR at first for having to choose a frame where the undistilled step draws the mean; by step 32, where the mean's blur
 # has added up, it is ahead of that by about a decibel, though with an interval that reaches zero. And the bullets? On these clips one step counts
-# them as well as three: what the table of 16 clips seemed to show was chance.
+# them as well as three: what the table of 16 clips seemed to show may be chance.
 #
 # It comes with the course. Play it, and look for what you miss:
 

@@ -1,6 +1,7 @@
 """One step instead of three: a student learns in one pass what its teacher draws in several.
 
-    python -m wmlearn.chapters.ch05_gamengen.distill gamengen-doom runs/defend/agent student.safetensors
+    python -m wmlearn.chapters.ch05_gamengen.distill gamengen-doom runs/defend/agent \\
+        student.safetensors
 
 DDIM draws no numbers of its own: the first noise decides the frame. So the way from noise to frame
 is a function, and a copy of the network can learn it by squared errors (Salimans and Ho 2022
