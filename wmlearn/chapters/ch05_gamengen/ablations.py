@@ -1,14 +1,14 @@
-"""Small twins of the chapter's world that differ in one thing, trained for equally many steps.
+"""Small twins of the chapter's world, with noise on the past in training or without.
 
-    python -m wmlearn.chapters.ch05_gamengen.ablations gamengen-doom runs/defend OUT --first 6
+    python -m wmlearn.chapters.ch05_gamengen.ablations gamengen-doom runs/defend OUT
 
-Noise on the past in training, or none, with three seeds (the first six of ``PLAN``, each some three
-minutes of one core); an agent's play or random play, equally many frames; a past of 1, 2, 4, 8 or
-16 frames. All dream in the shipped autoencoder's latents, and none has dreams with a past of their
-own in its batches, unlike the shipped world: what keeps them on the road is noise alone. They are
-asked for held-out clips of the learning agent. ``OUT/ablations.npz`` keeps the PSNR of every clip
-and step, ``OUT/ablations.json`` what was run, ``OUT/twins.safetensors`` some frames of the first
-two runs, with noise and without.
+Three seeds of either, equally many steps, each some three minutes of one core (twins that differ in
+the length of their past, or in whose play they learn from: ``past_and_play``). All dream in the
+shipped autoencoder's latents, and none has dreams with a past of their own in its batches, unlike
+the shipped world: what keeps them on the road is noise alone. They are asked for held-out clips of
+the learning agent. ``OUT/ablations.npz`` keeps the PSNR of every clip and step,
+``OUT/ablations.json`` what was run, ``OUT/twins.safetensors`` some frames of the first two runs,
+with noise and without.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,6 @@ from wmlearn import hub
 from wmlearn.chapters.ch05_gamengen.judge import VIEW
 from wmlearn.chapters.ch05_gamengen.measure import draw_clips
 from wmlearn.chapters.ch05_gamengen.ship_denoiser import Latents, Windows, encode_all
-from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.metrics import Estimate, mean_estimate, psnr
 from wmlearn.pixels import to_uint8
@@ -54,12 +54,7 @@ class Twin:
     seed: int = 0
 
 
-PLAN = (
-    *(Twin(noise=noise, seed=seed) for seed in range(3) for noise in (0.7, 0.0)),
-    Twin(play="random"),
-    *(Twin(context) for context in (1, 2, 8, 16)),
-    *(Twin(play="random", seed=seed) for seed in (1, 2)),
-)
+PLAN = tuple(Twin(noise=noise, seed=seed) for seed in range(3) for noise in (0.7, 0.0))
 
 
 def config_of(twin: Twin, shipped: DenoiserConfig) -> DenoiserConfig:
@@ -121,27 +116,39 @@ def train_twin(
 
 
 @torch.inference_mode()
-def dream(system: GameNGen, denoiser: Denoiser, clip: Clip, n: int, seed: int = 0) -> Tensor:
-    """Own steps uint8 ``[B, T - n, 3, H, W]`` after the first ``n`` frames of clips of T frames.
+def dream(
+    system: GameNGen,
+    denoiser: Denoiser,
+    past: Tensor,
+    actions: Tensor,
+    at: Sequence[int] = (),
+    seed: int = 0,
+) -> Tensor:
+    """Own steps, drawn: uint8 ``[B, len(at), 3, H, W]``.
 
     Args:
         system: whose latents and decoder it dreams in.
-        denoiser: with a past of at most n frames.
-        clip: real clips with the actions to be followed.
-        n: real frames that are given.
+        denoiser: with a past of k <= n frames.
+        past: latents of the real frames that are given, ``[B, n, c, h, w]``.
+        actions: int64 ``[B, n - 1 + T]``, each from a frame to the one after, T of them to follow.
+        at: which of the steps 1..T are drawn; empty for all.
         seed: of the noise.
     """
-    k, draw = denoiser.config.context_frames, torch.Generator().manual_seed(seed)
+    (n, k), draw = (past.shape[1], denoiser.config.context_frames), torch.Generator()
+    draw.manual_seed(seed)
     sampler, frames = SamplerConfig(num_steps=2, guidance=1.0), []
-    past = system.encode(clip.frames[:, n - k : n]).float()
+    steps = actions.shape[1] - (n - 1)
+    past = past[:, n - k :].float()
 
     def noise(*shape: int) -> Tensor:
         return torch.randn(shape, generator=draw).to(past.device)
 
-    for t in range(n, clip.frames.shape[1]):
-        latent = denoiser.sample(past, clip.actions[:, t - k : t], noise, sampler).float()
-        frames.append(to_uint8(system.decode(latent)))
+    for step in range(1, max(at, default=steps) + 1):
+        t = n - 1 + step
+        latent = denoiser.sample(past, actions[:, t - k : t], noise, sampler).float()
         past = torch.cat([past[:, 1:], latent[:, None]], 1)
+        if not at or step in at:
+            frames.append(to_uint8(system.decode(latent)))
     return torch.stack(frames, 1)
 
 
@@ -157,50 +164,43 @@ def at(curves: Tensor, episodes: Tensor, seeds=()) -> dict[str, Estimate]:
     }
 
 
+def beside(one: Tensor, other: Tensor, episodes: Tensor, seeds: Sequence[int]) -> dict:
+    """Two kinds of twins with the same seeds, and how far the first is ahead, clip by clip.
+
+    Args:
+        one, other: PSNR ``[seeds, clips, steps]``.
+        episodes: of the clips.
+        seeds: which.
+    """
+    a, b = one.double().mean(0), other.double().mean(0)
+    return {
+        "first": at(a, episodes, seeds),
+        "second": at(b, episodes, seeds),
+        "ahead": at(a - b, episodes, seeds),
+        "first by seed": {
+            str(h): [round(float(d), 2) for d in one[..., h - 1].double().mean(1)] for h in AT
+        },
+        "ahead by seed": [round(float(d), 2) for d in (one - other)[..., -1].double().mean(1)],
+        "curves": [[round(v, 2) for v in side.mean(0).tolist()] for side in (a, b)],
+    }
+
+
 def summary(runs: list[dict], curves: Tensor, copied: Tensor, episodes: Tensor) -> dict:
-    """The chapter's tables from the runs' facts and PSNR curves ``[runs, clips, steps]``.
+    """The chapter's table from the runs' facts and PSNR curves ``[runs, clips, steps]``.
 
     Of runs that differ in their seed alone the clips' means are taken first. A difference is that
-    of the same clips.
+    of the same clips; it is taken over the seeds that both have.
     """
-
-    def of(**facts) -> tuple[Tensor, tuple[int, ...]] | None:
-        rows = [i for i, run in enumerate(runs) if all(run[k] == v for k, v in facts.items())]
-        seeds = tuple(runs[i]["seed"] for i in rows)
-        return (curves[rows].double().mean(0), seeds) if rows else None
-
-    def beside(one: dict, other: dict) -> dict | None:
-        """The two, and how far the first is ahead; over the seeds that both have."""
-        common = {r["seed"] for r in runs if all(r[k] == v for k, v in one.items())}
-        common &= {r["seed"] for r in runs if all(r[k] == v for k, v in other.items())}
-        if not common:
-            return None
-        pairs = [(of(**one, seed=s)[0], of(**other, seed=s)[0]) for s in sorted(common)]
-        a, b = (torch.stack(side).mean(0) for side in zip(*pairs, strict=True))
-        seeds = tuple(sorted(common))
-        return {
-            "first": at(a, episodes, seeds),
-            "second": at(b, episodes, seeds),
-            "ahead": at(a - b, episodes, seeds),
-            "ahead by seed": [round(float((x - y)[:, -1].mean()), 2) for x, y in pairs],
-            "curves": [[round(v, 2) for v in side.mean(0).tolist()] for side in (a, b)],
-        }
-
-    usual = {"context": 4, "noise": 0.7, "play": "agent"}
-    found: dict = {
+    rows = {(run["noise"], run["seed"]): i for i, run in enumerate(runs)}
+    seeds = sorted(seed for noise, seed in rows if noise and (0.0, seed) in rows)
+    sides = [curves[[rows[noise, seed] for seed in seeds]] for noise in (0.7, 0.0)]
+    return {
         "clips": len(episodes),
         "episodes": len(episodes.unique()),
         "copy": at(copied, episodes),
         "copy curve": [round(v, 2) for v in copied.double().mean(0).tolist()],
-        "noise": beside(usual, usual | {"noise": 0.0}),
-        "play": beside(usual, usual | {"play": "random"}),
-        "contexts": {},
+        "noise": beside(*sides, episodes, seeds),
     }
-    for length in (1, 2, 4, 8, 16):
-        one = of(**(usual | {"context": length, "seed": 0}))
-        if one is not None:
-            found["contexts"][str(length)] = at(*one[:1], episodes, one[1])
-    return found
 
 
 def data_of(system: GameNGen, plays: set[str], folder: Path, out: Path) -> dict[str, Latents]:
@@ -218,9 +218,8 @@ def data_of(system: GameNGen, plays: set[str], folder: Path, out: Path) -> dict[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint")
-    parser.add_argument("data", type=Path, help="what record_agent wrote; random play in random/")
+    parser.add_argument("data", type=Path, help="what record_agent wrote")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--first", type=int, default=len(PLAN), help="only so many of the plan")
     parser.add_argument("--most", type=int, default=len(PLAN), help="new runs, then stop")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=16)
@@ -228,9 +227,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    plan = PLAN[: args.first]
     system, n = hub.load(args.checkpoint).to(args.device), 16
-    data = data_of(system, {twin.play for twin in plan}, args.data, args.out)
+    data = data_of(system, {twin.play for twin in PLAN}, args.data, args.out)
     clip, episodes = draw_clips(EpisodeStore(args.data / "agent"), n + OWN, args.clips, 1)
     clip = clip.to(args.device)
     real = clip.frames[:, n:]
@@ -242,12 +240,14 @@ def main() -> None:
         with np.load(args.out / "ablations.npz") as kept:
             curves = list(torch.from_numpy(kept["curves"]).float())
         shown = load_file(args.out / PICTURE_FILE)
-    for twin in plan[len(runs) :][: args.most]:
+    with torch.inference_mode():
+        past = system.encode(clip.frames[:, :n])
+    for twin in PLAN[len(runs) :][: args.most]:
         begin = time.monotonic()
         config, some = config_of(twin, system.config.denoiser), data[twin.play]
         denoiser = train_twin(config, some, twin.seed, args.steps, args.batch)
         trained = time.monotonic() - begin
-        frames = dream(system, denoiser, clip, n)
+        frames = dream(system, denoiser, past, clip.actions)
         curves.append(psnr(frames, real).cpu())
         if len(shown) < 3:
             few = frames[:PICTURES, [h - 1 for h in AT]]

@@ -1,6 +1,7 @@
-"""One step instead of three: a student learns in one pass what its teacher draws in four.
+"""One step instead of three: a student learns in one pass what its teacher draws in several.
 
-    python -m wmlearn.chapters.ch05_gamengen.distill gamengen-doom runs/defend/agent one-step.st
+    python -m wmlearn.chapters.ch05_gamengen.distill gamengen-doom runs/defend/agent \\
+        student.safetensors
 
 DDIM draws no numbers of its own: the first noise decides the frame. So the way from noise to frame
 is a function, and a copy of the network can learn it by squared errors (Salimans and Ho 2022
@@ -12,25 +13,27 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from wmlearn import hub
 from wmlearn.chapters.ch05_gamengen.ablations import windows_of
-from wmlearn.chapters.ch05_gamengen.ship_denoiser import OwnPast, Windows, encode_all
+from wmlearn.chapters.ch05_gamengen.ship_denoiser import Latents, OwnPast, Windows, encode_all
 from wmlearn.recipes.average import Average
 from wmlearn.systems.gamengen.config import SamplerConfig
 from wmlearn.systems.gamengen.denoiser import Denoiser
 from wmlearn.systems.gamengen.network import GameNGenNetwork
 from wmlearn.systems.gamengen.system import GameNGen
 
-FILE = "one-step.safetensors"
-TEACHER = SamplerConfig(num_steps=4, guidance=1.0)
+FILE = "gamengen-doom-one-step/student.safetensors"  # in the folder of all checkpoints
 
 
 def at_once(denoiser: Denoiser, noise: Tensor, past: Tensor, actions: Tensor) -> Tensor:
@@ -42,14 +45,20 @@ def at_once(denoiser: Denoiser, noise: Tensor, past: Tensor, actions: Tensor) ->
 
 
 def distill(
-    teacher: Denoiser, windows: Windows, seconds: float, batch: int, rate: float = 4e-4
+    teacher: Denoiser,
+    windows: Windows,
+    sampler: SamplerConfig,
+    seconds: float,
+    batch: int,
+    rate: float = 4e-4,
 ) -> tuple[Denoiser, int]:
     """The student, with averaged weights, and how many steps it took.
 
     Args:
         teacher: trained.
         windows: recorded play.
-        seconds: of the clock.
+        sampler: how the teacher draws.
+        seconds: of the processor.
         batch: of which half has a past of its own.
         rate: learning rate at the start; it falls to zero along a cosine.
     """
@@ -60,8 +69,8 @@ def distill(
     average = Average(parameters, 0.99)
     optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.99), weight_decay=1e-2)
     dreams = OwnPast(windows, batch // 2)
-    begin, step = time.monotonic(), 0
-    while (share := (time.monotonic() - begin) / seconds) < 1:
+    begin, step = time.process_time(), 0
+    while (share := (time.process_time() - begin) / seconds) < 1:
         for group in optimizer.param_groups:
             fall = max(0.01, 0.5 * (1 + math.cos(math.pi * share)))
             group["lr"] = rate * min(1, (step + 1) / 50) * fall
@@ -72,7 +81,7 @@ def distill(
         noise = torch.randn(past[:, 0].shape, generator=windows.generator, device=device)
         with torch.autocast(device.type, torch.bfloat16):
             with torch.no_grad():
-                wanted = teacher.sample(past, actions, lambda *shape, z=noise: z, TEACHER).float()
+                wanted = teacher.sample(past, actions, lambda *shape, z=noise: z, sampler).float()
             drawn = at_once(student, noise, past, actions)
             loss = (torch.cat([weight, own_weight]) * (drawn - wanted).square()).mean()
         optimizer.zero_grad(set_to_none=True)
@@ -82,16 +91,26 @@ def distill(
         dreams.step(drawn.detach()[batch - batch // 2 :].float(), 15)
         step += 1
         average.update(step)
+        if step % 50 == 0:
+            spent = time.process_time() - begin
+            print(f"student {step}, {spent:.0f} s, error {loss.item():.4f}", flush=True)
     average.use()
     return student.eval(), step
 
 
-def load_student(name: str) -> GameNGenNetwork:
-    """The shipped system with the student in its denoiser's place; it wants one step."""
-    system = hub.load(name)
-    weights = load_file(hub.find(name) / FILE)
-    system.denoiser.load_state_dict({k: v.float() for k, v in weights.items()})
-    return system
+def load_student(system: GameNGenNetwork, file: Path) -> GameNGenNetwork:
+    """The system with the student of a file as its denoiser; its world draws in one step."""
+    weights = {name: value.float() for name, value in load_file(file).items()}
+    student = copy.deepcopy(system)
+    student.denoiser.load_state_dict(weights)
+    student.config = replace(system.config, sampler=replace(system.config.sampler, num_steps=1))
+    return student
+
+
+def facts_of(file: Path) -> dict:
+    """How a student was trained."""
+    with safe_open(file, "pt") as content:
+        return json.loads(content.metadata()["facts"])
 
 
 def main() -> None:
@@ -101,14 +120,31 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--num-steps", type=int, help="of the teacher; default: its own")
+    parser.add_argument("--latents", type=Path, help="kept by ablations; spares the encoding")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
+    if args.device == "cpu":
+        torch.set_num_threads(1)
     system: GameNGen = hub.load(args.checkpoint).to(args.device)
     generator = torch.Generator(args.device).manual_seed(0)
     n = system.config.denoiser.context_frames
-    windows = windows_of(encode_all(system, args.data), n, generator)
-    student, steps = distill(system.denoiser, windows, args.seconds, args.batch)
-    save_file({k: v.half().cpu() for k, v in student.state_dict().items()}, args.out)
+    if args.latents:
+        data = Latents(*torch.load(args.latents, weights_only=True, map_location=args.device))
+    else:
+        data = encode_all(system, args.data)
+    sampler = replace(
+        system.config.sampler, num_steps=args.num_steps or system.config.sampler.num_steps
+    )
+    windows = windows_of(data, n, generator)
+    student, steps = distill(system.denoiser, windows, sampler, args.seconds, args.batch, args.rate)
+    facts = {
+        "steps": steps, "seconds": args.seconds, "batch": args.batch,
+        "teacher's steps": sampler.num_steps,
+    }  # fmt: skip
+    weights = {k: v.half().cpu() for k, v in student.state_dict().items()}
+    save_file(weights, args.out, {"facts": json.dumps(facts)})
     print(f"{args.out}: {steps} steps")
 
 

@@ -44,9 +44,11 @@ def held_out(store: EpisodeStore, holdout: float = 0.1) -> range:
     return range(len(store) - round(holdout * len(store)), len(store))
 
 
-def draw_clips(store: EpisodeStore, length: int, count: int, seed: int = 0) -> tuple[Clip, Tensor]:
+def draw_clips(
+    store: EpisodeStore, length: int, count: int, seed: int = 0, holdout: float = 0.1
+) -> tuple[Clip, Tensor]:
     """Held-out clips of ``length`` frames, and the episode of each."""
-    places = draw_windows(store.lengths, list(held_out(store)), length, count, seed)
+    places = draw_windows(store.lengths, list(held_out(store, holdout)), length, count, seed)
     return store.clip(places, length), torch.tensor([episode for episode, _ in places])
 
 

@@ -20,9 +20,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from wmlearn import hub
+from wmlearn.chapters.ch05_gamengen import past_and_play
 from wmlearn.chapters.ch05_gamengen.ablations import summary
 from wmlearn.chapters.ch05_gamengen.clip_judge import pairs_told_apart, train_judge
-from wmlearn.chapters.ch05_gamengen.distill import FILE, load_student
+from wmlearn.chapters.ch05_gamengen.distill import facts_of, load_student
 from wmlearn.chapters.ch05_gamengen.judge import flicker, gradient, in_place, still_pixels
 from wmlearn.chapters.ch05_gamengen.lost import STEPS as LOST_AT
 from wmlearn.chapters.ch05_gamengen.lost import known, lost
@@ -39,6 +40,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.rollout import draw_windows, rollout_batches
 from wmlearn.metrics import Estimate, mean_estimate, psnr
+from wmlearn.systems.gamengen.network import GameNGenNetwork
 from wmlearn.systems.gamengen.system import GameNGen
 from wmlearn.systems.gamengen.world import GameNGenState, GameNGenWorld
 from wmlearn.world import World
@@ -109,14 +111,9 @@ def figures(dream: Tensor, clip: Clip, n: int, episodes: Tensor, readers) -> dic
     return {name: plain(value) for name, value in found.items()}
 
 
-def sampling(system: GameNGen, store: EpisodeStore, readers, clips: int, student=None) -> dict:
-    """The shipped weights, played otherwise: steps of DDIM, noise on the past, a shorter past.
-
-    Beside them the distilled student of one step, where there is one.
-    """
+def sampling(system: GameNGen, store: EpisodeStore, readers, clips: int) -> dict:
+    """The shipped weights, played otherwise: steps of DDIM, noise on the past, a shorter past."""
     worlds: dict[str, World] = {f"steps {k}": system.world({"num_steps": k}) for k in STEPS}
-    if student is not None:
-        worlds["student"] = student.world({"num_steps": 1})
     worlds |= {f"noise {level}": system.world({"context_noise": level}) for level in NOISES}
     worlds |= {f"past {keep}": ShortPast(system, keep) for keep in PASTS}
     n = system.config.denoiser.context_frames
@@ -131,6 +128,35 @@ def sampling(system: GameNGen, store: EpisodeStore, readers, clips: int, student
                          ("real", real)):  # fmt: skip
         found[name] = figures(frames, clip, n, episodes, readers)
     return found
+
+
+def one_step(
+    system: GameNGen, student: GameNGenNetwork, store: EpisodeStore, readers, clips: int
+) -> dict:
+    """One step, undistilled and of the distilled student, beside the steps of the shipped world.
+
+    ``beside one`` and ``beside shipped`` are what the student is ahead of the other two: PSNR by
+    steps ahead, and the share of clips whose bullets are right.
+    """
+    n, shipped = system.config.denoiser.context_frames, system.config.sampler.num_steps
+    clip, episodes = draw_clips(store, n + HORIZON, clips, 13)
+    worlds = {"one": system.world({"num_steps": 1}), "shipped": system.world()}
+    worlds["student"] = student.world()
+    real, found, scores = clip.frames[:, n:], {}, {}
+    for name, world in worlds.items():
+        dream = rollout_batches(world, clip, 0)
+        found[name] = figures(dream, clip, n, episodes, readers)
+        scores[name] = {f"psnr {h}": psnr(dream[:, h - 1], real[:, h - 1]) for h in (1, 8, HORIZON)}
+        for h in (8, HORIZON):
+            bullets = readers[0].read(dream[:, h - 1])["ammo"]
+            right = bullets == clip.state[:, n + h - 1, 0].round()
+            scores[name][f"ammo {h}"] = right.float()
+    for name in ("one", "shipped"):
+        found[f"beside {name}"] = {
+            key: plain(mean_estimate(value - scores[name][key], episodes))
+            for key, value in scores["student"].items()
+        }
+    return found | {"clips": clips, "episodes": len(episodes.unique()), "steps": shipped}
 
 
 def where_lost(system: GameNGen, store: EpisodeStore, finder, clips: int) -> dict:
@@ -299,6 +325,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--parts", nargs="+", default=PARTS)
     parser.add_argument("--ablations", type=Path, help="folder, for the part ``ablations``")
+    parser.add_argument("--past-and-play", type=Path, help="folder, for that part")
+    parser.add_argument("--student", type=Path, help="what distill wrote, for ``one_step``")
     parser.add_argument("--before", type=Path, help="safetensors, for the part ``decoder``")
     parser.add_argument("--count", type=int, default=16, help="of clips, dreams, moments")
     parser.add_argument("--episodes", type=int, default=12, help="of each policy")
@@ -308,15 +336,19 @@ def main() -> None:
     player = args.data / "player.zip"
     found = json.loads(args.out.read_text()) if args.out.exists() else {}
     missing = [part for part in args.parts if part not in found]
-    needed = {"lost", "sampling", "short_cut", "decoder"}
+    needed = {"lost", "sampling", "one_step", "short_cut", "decoder"}
     readers = instruments(store) if needed & set(missing) else None
-    student = load_student(args.checkpoint) if (hub.find(args.checkpoint) / FILE).exists() else None
     parts = {
         "ablations": lambda: twins(args.ablations),
+        "past_and_play": lambda: plain(past_and_play.read(args.past_and_play)),
         "lost": lambda: where_lost(system, store, readers[1], 4 * args.count),
         "known": lambda: to_know(store, 6 * args.count),
         "ranking": lambda: ranking(system, store, player, args.episodes),
-        "sampling": lambda: sampling(system, store, readers, args.count, student),
+        "sampling": lambda: sampling(system, store, readers, args.count),
+        "one_step": lambda: (
+            one_step(system, load_student(system, args.student), store, readers, 3 * args.count)
+            | {"distilled": facts_of(args.student)}
+        ),
         "short_cut": lambda: short_cut(system, store, readers, 2 * args.count),
         "decoder": lambda: decoder(args.before, system, store, readers, 8 * args.count),
         "tell": lambda: can_one_tell(system, store, player, args.count),
