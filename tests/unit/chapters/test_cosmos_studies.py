@@ -14,9 +14,13 @@ from wmlearn.chapters.ch08_cosmos import clean
 from wmlearn.chapters.ch08_cosmos.driving import DrivingProbe, drive_in_dream, road_meters
 from wmlearn.chapters.ch08_cosmos.learned import (
     LinearPolicy,
+    cloned,
+    compare,
     dreamed_meters,
     features,
+    free,
     learn,
+    mirrored,
     real_returns,
 )
 from wmlearn.data.clip import Clip
@@ -64,13 +68,33 @@ def test_actions_of_a_linear_policy_stay_in_their_box():
     assert features(read).shape == (50, 6)
 
 
+def test_a_mirrored_policy_does_not_know_left_from_right():
+    numbers = torch.randn(7, 6)
+    read = torch.randn(50, 4) * torch.tensor([20.0, 1, 1, 1])
+    mirror = read * torch.tensor([1.0, -1, -1, -1])
+    for weights in mirrored(numbers):
+        there, back = LinearPolicy(weights).act(read), LinearPolicy(weights).act(mirror)
+        assert_close(back, there * torch.tensor([-1.0, 1, 1]))
+        assert (there[:, 1] * there[:, 2] == 0).all()  # never gas and brake at once
+    assert free(torch.arange(18.0))[2, 5] == 17
+
+
+def test_a_clone_is_what_was_recorded():
+    """Actions that stay within their bounds, of a policy that has the form: it is found again."""
+    read = torch.randn(200, 4) * torch.tensor([10.0, 0.2, 0.1, 0.1])
+    weights = mirrored(torch.tensor([0.5, -1, 0.7, 0.4, 0.2, -0.3]))
+    wish = features(read) @ weights.T
+    actions = wish.clamp(min=torch.tensor([-9.0, 0, 0]))  # gas and brake are the two halves
+    assert_close(cloned(read, actions).weights, weights)
+
+
 def test_many_policies_at_once_are_each_as_alone(system):
     """Of one policy and its start, what ``drive_in_dream`` gives."""
     world, probe, start = system.world(), probe_of(), starts(1)
     weights = torch.randn(1, 3, 6)
     alone = drive_in_dream(LinearPolicy(weights[0]), probe, start, world, 3, seed=4)
     together = dreamed_meters(weights, probe, start, world, 3, seed=4)
-    assert_close(together, road_meters(alone.read(probe)))
+    assert_close(together, road_meters(alone.read(probe), to_the_end=False))
     assert dreamed_meters(torch.randn(4, 3, 6), probe, starts(2), world, 2).shape == (4,)
 
 
@@ -87,10 +111,25 @@ def test_the_search_moves_to_the_best(system, monkeypatch):
 def test_real_returns_are_the_environments():
     pytest.importorskip("Box2D")
     still = real_returns(lambda env, rng: np.array([0, 0, 1.0], np.float32), [3, 4], frames=12)
-    assert still.n == 2 and still.value == pytest.approx(-2.4 + 1000 / 300 * 2, abs=20)
+    assert len(still) == 2
+    assert still.mean().item() == pytest.approx(-2.4 + 1000 / 300 * 2, abs=20)
     seen = real_returns(LinearPolicy(torch.zeros(3, 6)), [3], probe_of(), frames=12)
     again = real_returns(LinearPolicy(torch.zeros(3, 6)), [3], probe_of(), frames=12)
-    assert seen.value == again.value
+    assert torch.equal(seen, again)
+
+
+def test_drivers_are_compared_on_the_same_tracks(monkeypatch):
+    """Returns that are a track's own and a driver's own: only the latter are left of a gain."""
+
+    def returns(policy, seeds, probe=None):
+        return 100.0 * torch.tensor(seeds, dtype=torch.float64) + (7.0 if probe else 0.0)
+
+    monkeypatch.setattr("wmlearn.chapters.ch08_cosmos.learned.real_returns", returns)
+    found = compare({"mine": LinearPolicy(torch.zeros(3, 6))}, probe_of(), [1, 2, 6])
+    assert list(found["real return"]) == ["random", "straight on", "mine", "expert"]
+    assert found["real return"]["mine"].value == 307
+    gain = found["above random"]["mine"]
+    assert gain.value == gain.low == gain.high == 7
 
 
 def test_curation_is_judged_on_what_is_known():

@@ -3,8 +3,10 @@
     python -m wmlearn.chapters.ch08_cosmos.learned cosmos-driving data/cars --out policy.json
 
 It sees what the probe reads off the last frames, five numbers and a constant, and acts once a
-chunk. Its return in the dream is the metres of road that it makes there, by the same probe. Only
-then it drives in the real CarRacing, on tracks of its own, beside random actions and the expert.
+chunk. Its return in the dream is the metres of road that it makes there, by the same probe, until
+it first leaves the road: what the dream says of a car on the grass is not to be believed. Only then
+it drives in the real CarRacing, on tracks of its own, beside random actions, a policy of the same
+form that was cloned from the recording, and the expert.
 
 Shapes: K policies, S beginnings, A = 3 numbers of an action, F = 6 numbers that a policy sees.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,35 @@ def features(read: Tensor) -> Tensor:
     return torch.stack([speed / 40, lateral, 2 * heading, 2 * curvature, *rest], dim=-1)
 
 
+def mirrored(numbers: Tensor) -> Tensor:
+    """Six numbers -> the weights ``[..., A, F]`` of a policy that does not know left from right.
+
+    What steers changes its sign in a mirror: ``steer = n0 lateral + n1 heading + n2 curvature``.
+    What drives does not, and the brake is gas below zero:
+    ``gas = -brake = n3 + n4 speed + n5 |curvature|``.
+
+    Args:
+        numbers: ``[..., 6]``, factors of ``features``.
+    """
+    weights = numbers.new_zeros(*numbers.shape[:-1], ACTIONS, FEATURES)
+    weights[..., 0, 1:4] = numbers[..., :3]
+    weights[..., 1, [5, 0, 4]] = numbers[..., 3:]
+    weights[..., 2, :] = -weights[..., 1, :]
+    return weights
+
+
+def free(numbers: Tensor) -> Tensor:
+    """``[..., 18]`` -> weights ``[..., A, F]``, each of its own."""
+    return numbers.unflatten(-1, (ACTIONS, FEATURES))
+
+
+FORMS: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {
+    "mirrored": (6, mirrored),
+    "free": (ACTIONS * FEATURES, free),
+}
+"""How many numbers a policy is, and the weights that they make."""
+
+
 @dataclass(frozen=True)
 class LinearPolicy:
     """Actions that are linear in what is read, as far as they go.
@@ -57,6 +88,19 @@ class LinearPolicy:
     def act(self, read: Tensor, rng: np.random.Generator | None = None) -> Tensor:
         """``KNOWN`` ``[B, 4]`` -> actions float32 ``[B, 3]``."""
         return (features(read) @ self.weights.T).clamp(_LOW, _HIGH)
+
+
+def cloned(read: Tensor, actions: Tensor) -> LinearPolicy:
+    """The mirrored policy nearest to recorded actions, by least squares.
+
+    Args:
+        read: ``KNOWN`` ``[N, 4]``, before each action.
+        actions: float32 ``[N, 3]``.
+    """
+    seen = features(read)
+    steer = torch.linalg.lstsq(seen[:, 1:4], actions[:, :1]).solution[:, 0]
+    push = torch.linalg.lstsq(seen[:, [5, 0, 4]], actions[:, 1:2] - actions[:, 2:]).solution[:, 0]
+    return LinearPolicy(mirrored(torch.cat([steer, push])))
 
 
 @torch.inference_mode()
@@ -84,7 +128,7 @@ def dreamed_meters(
         state, step = world.step(state, action.flatten(0, 1), generator)
         frames.append(step.frames)
         recent = torch.cat([recent, step.frames], dim=1)[:, -GAP - 1 :]
-    metres = road_meters(probe.read(torch.cat(frames, dim=1)))
+    metres = road_meters(probe.read(torch.cat(frames, dim=1)), to_the_end=False)
     return metres.view(count, size).mean(1)
 
 
@@ -95,11 +139,12 @@ def learn(
     rounds: int = 6,
     policies: int = 32,
     elites: int = 6,
-    chunks: int = 19,
+    chunks: int = 12,
     seed: int = 0,
+    form: str = "mirrored",
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[LinearPolicy, list[float]]:
-    """Cross-entropy search for weights that make metres of road in the dream.
+    """Cross-entropy search for numbers that make metres of road in the dream.
 
     Args:
         probe: reads the dream.
@@ -110,29 +155,31 @@ def learn(
         elites: the best of them, to whose mean and deviation the next round moves.
         chunks: that a policy drives.
         seed: of the draws.
+        form: one of ``FORMS``.
         say: called with a line of text for each round.
 
     Returns:
         The mean of the last elites, and the mean metres of each round's policies.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    mean, spread = torch.zeros(ACTIONS, FEATURES), torch.ones(ACTIONS, FEATURES)
+    count, weights_of = FORMS[form]
+    mean, spread = torch.zeros(count), torch.ones(count)
     history = []
     for number in range(rounds):
-        noise = torch.randn(policies, ACTIONS, FEATURES, generator=generator)
-        weights = mean + spread * noise
-        metres = dreamed_meters(weights, probe, draw(rng), world, chunks, number)
-        best = weights[metres.topk(elites).indices]
+        numbers = mean + spread * torch.randn(policies, count, generator=generator)
+        metres = dreamed_meters(weights_of(numbers), probe, draw(rng), world, chunks, number)
+        best = numbers[metres.topk(elites).indices]
         mean, spread = best.mean(0), best.std(0, correction=0).clamp(min=0.1)
         history.append(metres.mean().item())
-        say(f"round {number + 1}: mean {history[-1]:.1f} m, best {metres.max():.1f} m")
-    return LinearPolicy(mean), history
+        found = " ".join(f"{x:.2f}" for x in mean.tolist())
+        say(f"round {number + 1}: mean {history[-1]:.1f} m, best {metres.max():.1f} m; {found}")
+    return LinearPolicy(weights_of(mean)), history
 
 
 def real_returns(
     policy: Any, seeds: list[int], probe: DrivingProbe | None = None, frames: int = 500
-) -> Estimate:
-    """Mean return of whole episodes in the real CarRacing.
+) -> Tensor:
+    """Returns of whole episodes in the real CarRacing: float64 ``[len(seeds)]``.
 
     Args:
         policy: one that sees what the probe reads, once every four frames; or, without a probe,
@@ -158,17 +205,42 @@ def real_returns(
                 break
         returns.append(total)
     env.close()
-    return mean_estimate(torch.tensor(returns, dtype=torch.float64))
+    return torch.tensor(returns, dtype=torch.float64)
 
 
-def compare(policy: LinearPolicy, probe: DrivingProbe, seeds: list[int]) -> dict[str, Estimate]:
-    """Real returns of the learned policy, of random actions and of the expert."""
-    drives = expert(1.0)
-    return {
+def compare(
+    policies: Mapping[str, LinearPolicy], probe: DrivingProbe, seeds: list[int]
+) -> dict[str, dict[str, Estimate]]:
+    """Real returns on the same tracks, and by how much each is above random actions.
+
+    Args:
+        policies: by name; random actions, a car on four tenths of gas and the expert are added.
+        probe: what they see with.
+        seeds: of the tracks.
+    """
+    drives, ahead = expert(1.0), np.array([0.0, 0.4, 0.0], np.float32)
+    returns = {
         "random": real_returns(lambda env, rng: rng.uniform(_LOW, _HIGH), seeds),
-        "learned in the dream": real_returns(policy, seeds, probe),
+        "straight on": real_returns(lambda env, rng: ahead, seeds),
+        **{name: real_returns(policy, seeds, probe) for name, policy in policies.items()},
         "expert": real_returns(lambda env, rng: drives(env), seeds),
     }
+    above = {name: mean_estimate(its - returns["random"]) for name, its in returns.items()}
+    above.pop("random")
+    return {
+        "real return": {name: mean_estimate(its) for name, its in returns.items()},
+        "above random": above,
+    }
+
+
+def recorded(
+    store: EpisodeStore, episodes: list[int], probe: DrivingProbe, count: int, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """What a policy would have seen, ``[count, 4]``, and what was done then, ``[count, 3]``."""
+    pool = draw_windows(store.lengths.tolist(), episodes, GAP + 2, 2**31 - 1)
+    rows = np.random.default_rng([seed, 8]).choice(len(pool), count, replace=False)
+    clip = store.clip([pool[row] for row in rows], GAP + 2)
+    return probe.read(clip.frames[:, : GAP + 1])[:, 0], clip.actions[:, GAP].float()
 
 
 def main() -> None:
@@ -176,12 +248,14 @@ def main() -> None:
     parser.add_argument("world", help="checkpoint; its probe is used, too")
     parser.add_argument("data", type=Path, help="episodes: real beginnings are drawn from them")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--form", choices=FORMS, default="mirrored")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--policies", type=int, default=32)
-    parser.add_argument("--starts", type=int, default=3)
-    parser.add_argument("--chunks", type=int, default=19)
+    parser.add_argument("--starts", type=int, default=6)
+    parser.add_argument("--chunks", type=int, default=12)
     parser.add_argument("--steps", type=int, default=1, help="of the denoiser")
-    parser.add_argument("--tracks", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tracks", type=int, default=24, help="0: no real drives")
     args = parser.parse_args()
     torch.set_num_threads(1)
     store, probe = EpisodeStore(args.data), load_probe(args.world)
@@ -191,23 +265,35 @@ def main() -> None:
     pool = draw_windows(store.lengths.tolist(), train, length, 2**31 - 1)
 
     def draw(rng: np.random.Generator) -> Clip:
-        """Most begin where episodes do, with a car that stands: what rolls already needs no gas."""
-        standing = [(int(i), 0) for i in rng.choice(train, args.starts - args.starts // 3)]
-        rest = [pool[i] for i in rng.choice(len(pool), args.starts // 3)]
-        return store.clip(standing + rest, length)
+        """A third begin where episodes do, with a car that stands: what rolls needs no gas."""
+        standing = args.starts // 3
+        rows = [(int(i), 0) for i in rng.choice(train, standing)]
+        while len(rows) < args.starts:
+            row = pool[rng.choice(len(pool))]
+            seen = probe.read(store.clip([row], length).frames[:, -GAP - 1 :])[0, -1]
+            if seen[1].abs() < 0.5:  # on the road
+                rows.append(row)
+        return store.clip(rows, length)
 
     policy, history = learn(
-        probe, draw, world, args.rounds, args.policies, chunks=args.chunks, say=print
-    )
-    tracks = list(range(7000, 7000 + args.tracks))
+        probe, draw, world, args.rounds, args.policies, chunks=args.chunks, seed=args.seed,
+        form=args.form, say=lambda text: print(text, flush=True),
+    )  # fmt: skip
+    clone = cloned(*recorded(store, train, probe, 3000))
     found = {
+        "form": args.form,
         "weights": policy.weights.tolist(),
+        "weights of the clone": clone.weights.tolist(),
         "metres of each round": history,
         "denoising steps": args.steps,
+        "policies": args.policies,
         "seconds": args.chunks * world.chunk / 25,
-        "real return": compare(policy, probe, tracks),
     }
     args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+    if args.tracks:
+        tracks = list(range(7000, 7000 + args.tracks))
+        found |= compare({"cloned": clone, "learned in the dream": policy}, probe, tracks)
+        args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
 
 
 if __name__ == "__main__":
