@@ -13,6 +13,7 @@ from torch.testing import assert_close
 from wmlearn.chapters.ch08_cosmos import clean
 from wmlearn.chapters.ch08_cosmos.driving import DrivingProbe, drive_in_dream, road_meters
 from wmlearn.chapters.ch08_cosmos.learned import (
+    Habit,
     LinearPolicy,
     cloned,
     compare,
@@ -88,6 +89,30 @@ def test_a_clone_is_what_was_recorded():
     assert_close(cloned(read, actions).weights, weights)
 
 
+def test_a_dream_is_trusted_where_the_recording_went():
+    read = torch.zeros(4000, 4)
+    draw = torch.Generator().manual_seed(0)
+    usual = torch.tensor([0.0, 0.5, 0.0])
+    actions = usual + torch.tensor([0.3, 0.1, 0.0]) * torch.randn(4000, 3, generator=draw)
+    habit = Habit.of(read, actions)
+    assert_close(habit.spread[:2], torch.tensor([0.3, 0.1]), rtol=0.05, atol=0)
+    habit = Habit(habit.clone, torch.tensor([0.3, 0.1, 0.2]))
+    one = habit.clone.act(read[:1])
+    assert_close(one[0], usual, rtol=0, atol=0.02)
+    assert habit.trust(read[:1], one).item() == 1
+    off = one + torch.tensor([0.3, 0.1, 0.0])  # one deviation each
+    assert_close(habit.trust(read[:1], off), torch.tensor([np.exp(-1)]).float())
+
+
+def test_distrust_makes_metres_worth_less(system):
+    world, probe, weights = system.world(), probe_of(), torch.randn(3, 3, 6)
+    near = Habit(LinearPolicy(weights[0]), torch.full((3,), 0.3))
+    free_of_it = dreamed_meters(weights, probe, starts(2), world, 3)
+    worth = dreamed_meters(weights, probe, starts(2), world, 3, habit=near)
+    assert_close(worth[0], free_of_it[0])  # it does what is usual
+    assert (worth <= free_of_it + 1e-4).all()
+
+
 def test_many_policies_at_once_are_each_as_alone(system):
     """Of one policy and its start, what ``drive_in_dream`` gives."""
     world, probe, start = system.world(), probe_of(), starts(1)
@@ -125,11 +150,14 @@ def test_drivers_are_compared_on_the_same_tracks(monkeypatch):
         return 100.0 * torch.tensor(seeds, dtype=torch.float64) + (7.0 if probe else 0.0)
 
     monkeypatch.setattr("wmlearn.chapters.ch08_cosmos.learned.real_returns", returns)
-    found = compare({"mine": LinearPolicy(torch.zeros(3, 6))}, probe_of(), [1, 2, 6])
-    assert list(found["real return"]) == ["random", "straight on", "mine", "expert"]
+    same = LinearPolicy(torch.zeros(3, 6))
+    found = compare({"cloned": same, "mine": same}, probe_of(), [1, 2, 6])
+    assert list(found["real return"]) == ["random", "cloned", "mine", "expert"]
     assert found["real return"]["mine"].value == 307
     gain = found["above random"]["mine"]
     assert gain.value == gain.low == gain.high == 7
+    assert found["above the clone"]["mine"].value == 0
+    assert found["above the clone"]["expert"].value == -7
 
 
 def test_curation_is_judged_on_what_is_known():

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +103,42 @@ def cloned(read: Tensor, actions: Tensor) -> LinearPolicy:
     return LinearPolicy(mirrored(torch.cat([steer, push])))
 
 
+@dataclass(frozen=True)
+class Habit:
+    """What was done in the recording: a dream knows that, and little of anything else.
+
+    Attributes:
+        clone: what was usual.
+        spread: ``[A]``, deviation of the recorded actions from it.
+    """
+
+    clone: LinearPolicy
+    spread: Tensor
+
+    @classmethod
+    def of(cls, read: Tensor, actions: Tensor) -> Habit:
+        """Of recorded actions ``[N, 3]``, and what was read before each, ``[N, 4]``."""
+        clone = cloned(read, actions)
+        return cls(clone, (actions - clone.act(read)).std(0))
+
+    def trust(self, read: Tensor, action: Tensor) -> Tensor:
+        """How far a dream of an action is to be believed, 0 to 1: ``[B]``.
+
+        The probability density of the action under the habit, over its highest.
+        """
+        off = (action - self.clone.act(read)) / self.spread
+        return (-0.5 * off.square().sum(-1)).exp()
+
+
 @torch.inference_mode()
 def dreamed_meters(
-    weights: Tensor, probe: DrivingProbe, start: Clip, world: World, chunks: int, seed: int = 0
+    weights: Tensor,
+    probe: DrivingProbe,
+    start: Clip,
+    world: World,
+    chunks: int,
+    seed: int = 0,
+    habit: Habit | None = None,
 ) -> Tensor:
     """Metres of road that each of many linear policies makes in the dream: ``[K]``.
 
@@ -116,20 +149,24 @@ def dreamed_meters(
         world: the dream.
         chunks: that they drive.
         seed: of the dream; the same noise for all policies would be no fairer, as they part.
+        habit: a metre is worth what the dream of the action before it is to be trusted.
     """
     count, size = len(weights), len(start)
     rows = torch.arange(size).repeat(count)
-    state = world.reset(start[rows])
+    state, worth = world.reset(start[rows]), []
     recent, frames = start.frames[rows, -GAP - 1 :], [start.frames[rows, -GAP:]]
     generator = torch.Generator().manual_seed(seed)
     for _ in range(chunks):
-        seen = features(probe.read(recent)[:, -1]).view(count, size, -1)
-        action = (seen @ weights.transpose(1, 2)).clamp(_LOW, _HIGH)
-        state, step = world.step(state, action.flatten(0, 1), generator)
+        read = probe.read(recent)[:, -1]
+        seen = features(read).view(count, size, -1)
+        action = (seen @ weights.transpose(1, 2)).clamp(_LOW, _HIGH).flatten(0, 1)
+        state, step = world.step(state, action, generator)
         frames.append(step.frames)
+        trust = torch.ones(len(rows)) if habit is None else habit.trust(read, action)
+        worth.append(trust[:, None].expand(-1, world.chunk))
         recent = torch.cat([recent, step.frames], dim=1)[:, -GAP - 1 :]
-    metres = road_meters(probe.read(torch.cat(frames, dim=1)), to_the_end=False)
-    return metres.view(count, size).mean(1)
+    read = probe.read(torch.cat(frames, dim=1))
+    return road_meters(read, False, torch.cat(worth, 1)).view(count, size).mean(1)
 
 
 def learn(
@@ -137,11 +174,12 @@ def learn(
     draw: Callable[[np.random.Generator], Clip],
     world: World,
     rounds: int = 6,
-    policies: int = 32,
+    policies: int = 24,
     elites: int = 6,
     chunks: int = 12,
     seed: int = 0,
     form: str = "mirrored",
+    habit: Habit | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[LinearPolicy, list[float]]:
     """Cross-entropy search for numbers that make metres of road in the dream.
@@ -150,12 +188,13 @@ def learn(
         probe: reads the dream.
         draw: real beginnings, others in each round.
         world: the dream.
-        rounds: of the search, which begins with random policies: mean 0, deviation 1.
+        rounds: of the search, which begins with random policies: mean 0, deviation 1/2.
         policies: K of a round.
         elites: the best of them, to whose mean and deviation the next round moves.
         chunks: that a policy drives.
         seed: of the draws.
         form: one of ``FORMS``.
+        habit: see ``dreamed_meters``.
         say: called with a line of text for each round.
 
     Returns:
@@ -163,15 +202,15 @@ def learn(
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     count, weights_of = FORMS[form]
-    mean, spread = torch.zeros(count), torch.ones(count)
+    mean, spread = torch.zeros(count), 0.5 * torch.ones(count)
     history = []
     for number in range(rounds):
         numbers = mean + spread * torch.randn(policies, count, generator=generator)
-        metres = dreamed_meters(weights_of(numbers), probe, draw(rng), world, chunks, number)
+        metres = dreamed_meters(weights_of(numbers), probe, draw(rng), world, chunks, number, habit)
         best = numbers[metres.topk(elites).indices]
-        mean, spread = best.mean(0), best.std(0, correction=0).clamp(min=0.1)
+        mean, spread = best.mean(0), best.std(0, correction=0).clamp(min=0.05)
         history.append(metres.mean().item())
-        found = " ".join(f"{x:.2f}" for x in mean.tolist())
+        found = " ".join(f"{x:.4f}" for x in mean.tolist())
         say(f"round {number + 1}: mean {history[-1]:.1f} m, best {metres.max():.1f} m; {found}")
     return LinearPolicy(weights_of(mean)), history
 
@@ -209,27 +248,34 @@ def real_returns(
 
 
 def compare(
-    policies: Mapping[str, LinearPolicy], probe: DrivingProbe, seeds: list[int]
+    policies: Mapping[str, LinearPolicy],
+    probe: DrivingProbe,
+    seeds: list[int],
+    say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, dict[str, Estimate]]:
-    """Real returns on the same tracks, and by how much each is above random actions.
+    """Real returns on the same tracks, and by how much each is above random and above the clone.
 
     Args:
-        policies: by name; random actions, a car on four tenths of gas and the expert are added.
+        policies: by name, one of them "cloned"; random actions and the expert are added.
         probe: what they see with.
         seeds: of the tracks.
+        say: called with a line of text for each.
     """
-    drives, ahead = expert(1.0), np.array([0.0, 0.4, 0.0], np.float32)
-    returns = {
-        "random": real_returns(lambda env, rng: rng.uniform(_LOW, _HIGH), seeds),
-        "straight on": real_returns(lambda env, rng: ahead, seeds),
-        **{name: real_returns(policy, seeds, probe) for name, policy in policies.items()},
-        "expert": real_returns(lambda env, rng: drives(env), seeds),
-    }
-    above = {name: mean_estimate(its - returns["random"]) for name, its in returns.items()}
-    above.pop("random")
+    drives = expert(1.0)
+    returns = {"random": real_returns(lambda env, rng: rng.uniform(_LOW, _HIGH), seeds)}
+    for name, policy in policies.items():
+        returns[name] = real_returns(policy, seeds, probe)
+        say(f"{name}: {returns[name].mean():.0f}")
+    returns["expert"] = real_returns(lambda env, rng: drives(env), seeds)
+
+    def above(which: str) -> dict[str, Estimate]:
+        rest = {name: its for name, its in returns.items() if name != which}
+        return {name: mean_estimate(its - returns[which]) for name, its in rest.items()}
+
     return {
         "real return": {name: mean_estimate(its) for name, its in returns.items()},
-        "above random": above,
+        "above random": above("random"),
+        "above the clone": above("cloned"),
     }
 
 
@@ -250,16 +296,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--form", choices=FORMS, default="mirrored")
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--policies", type=int, default=32)
-    parser.add_argument("--starts", type=int, default=6)
+    parser.add_argument("--policies", type=int, default=24)
+    parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--chunks", type=int, default=12)
     parser.add_argument("--steps", type=int, default=1, help="of the denoiser")
+    parser.add_argument("--memory", type=int, default=2, help="latents that the dream remembers")
+    parser.add_argument("--trusting", action="store_true", help="all metres are worth the same")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tracks", type=int, default=24, help="0: no real drives")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    store, probe = EpisodeStore(args.data), load_probe(args.world)
-    world = hub.load_world(args.world, {"num_steps": args.steps})
+    store, probe, system = EpisodeStore(args.data), load_probe(args.world), hub.load(args.world)
+    system.config = replace(system.config, play_latents=args.memory)
+    world = system.world({"num_steps": args.steps})
     length = world.context_frames
     train = [number for number in range(len(store)) if number not in held_out(store)]
     pool = draw_windows(store.lengths.tolist(), train, length, 2**31 - 1)
@@ -275,15 +324,18 @@ def main() -> None:
                 rows.append(row)
         return store.clip(rows, length)
 
+    habit = Habit.of(*recorded(store, train, probe, 1500))
     policy, history = learn(
         probe, draw, world, args.rounds, args.policies, chunks=args.chunks, seed=args.seed,
-        form=args.form, say=lambda text: print(text, flush=True),
+        form=args.form, habit=None if args.trusting else habit,
+        say=lambda text: print(text, flush=True),
     )  # fmt: skip
-    clone = cloned(*recorded(store, train, probe, 3000))
     found = {
         "form": args.form,
         "weights": policy.weights.tolist(),
-        "weights of the clone": clone.weights.tolist(),
+        "weights of the clone": habit.clone.weights.tolist(),
+        "spread of the habit": habit.spread.tolist(),
+        "trusting": args.trusting,
         "metres of each round": history,
         "denoising steps": args.steps,
         "policies": args.policies,
@@ -292,7 +344,7 @@ def main() -> None:
     args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
     if args.tracks:
         tracks = list(range(7000, 7000 + args.tracks))
-        found |= compare({"cloned": clone, "learned in the dream": policy}, probe, tracks)
+        found |= compare({"cloned": habit.clone, "learned in the dream": policy}, probe, tracks)
         args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
 
 
