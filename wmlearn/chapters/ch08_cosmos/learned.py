@@ -4,9 +4,10 @@
 
 It sees what the probe reads off the last frames, five numbers and a constant, and acts once a
 chunk. Its return in the dream is the metres of road that it makes there, by the same probe, until
-it first leaves the road: what the dream says of a car on the grass is not to be believed. Only then
-it drives in the real CarRacing, on tracks of its own, beside random actions, a policy of the same
-form that was cloned from the recording, and the expert.
+it first leaves the road: what the dream says of a car on the grass is not to be believed, and
+neither is what it says of gas and brake as nobody has used them (``Habit``). Only then it drives in
+the real CarRacing, on tracks of its own, beside random actions, a policy of the same form that was
+cloned from the recording, and the expert.
 
 Shapes: K policies, S beginnings, A = 3 numbers of an action, F = 6 numbers that a policy sees.
 """
@@ -25,7 +26,13 @@ import torch
 from torch import Tensor
 
 from wmlearn import hub
-from wmlearn.chapters.ch08_cosmos.driving import GAP, DrivingProbe, load_probe, road_meters
+from wmlearn.chapters.ch08_cosmos.driving import (
+    GAP,
+    ON_ROAD,
+    DrivingProbe,
+    load_probe,
+    road_meters,
+)
 from wmlearn.chapters.ch08_cosmos.measure import held_out, plain
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
@@ -124,10 +131,11 @@ class Habit:
     def trust(self, read: Tensor, action: Tensor) -> Tensor:
         """How far a dream of an action is to be believed, 0 to 1: ``[B]``.
 
-        The probability density of the action under the habit, over its highest.
+        The probability density of its gas and brake under the habit, over its highest. Steering is
+        left out: the recorded drivers steer all over, and with any steering something is known.
         """
         off = (action - self.clone.act(read)) / self.spread
-        return (-0.5 * off.square().sum(-1)).exp()
+        return (-0.5 * off[:, 1:].square().sum(-1)).exp()
 
 
 @torch.inference_mode()
@@ -141,6 +149,9 @@ def dreamed_meters(
     habit: Habit | None = None,
 ) -> Tensor:
     """Metres of road that each of many linear policies makes in the dream: ``[K]``.
+
+    A metre is worth 1 in the middle of the road and, along a parabola, 0 at its edge: two seconds
+    would else say little of where a drive is going.
 
     Args:
         weights: ``[K, A, F]``.
@@ -166,7 +177,8 @@ def dreamed_meters(
         worth.append(trust[:, None].expand(-1, world.chunk))
         recent = torch.cat([recent, step.frames], dim=1)[:, -GAP - 1 :]
     read = probe.read(torch.cat(frames, dim=1))
-    return road_meters(read, False, torch.cat(worth, 1)).view(count, size).mean(1)
+    worth = torch.cat(worth, 1) * (1 - (read[..., 1] / ON_ROAD).square()).clamp(min=0)
+    return road_meters(read, False, worth).view(count, size).mean(1)
 
 
 def learn(
@@ -314,8 +326,8 @@ def main() -> None:
     pool = draw_windows(store.lengths.tolist(), train, length, 2**31 - 1)
 
     def draw(rng: np.random.Generator) -> Clip:
-        """A third begin where episodes do, with a car that stands: what rolls needs no gas."""
-        standing = args.starts // 3
+        """Some begin where episodes do, with a car that stands: what rolls needs no gas."""
+        standing = max(1, args.starts // 6)
         rows = [(int(i), 0) for i in rng.choice(train, standing)]
         while len(rows) < args.starts:
             row = pool[rng.choice(len(pool))]
