@@ -119,9 +119,7 @@ def test_many_policies_at_once_are_each_as_alone(system):
     weights = torch.randn(1, 3, 6)
     alone = drive_in_dream(LinearPolicy(weights[0]), probe, start, world, 3, seed=4)
     together = dreamed_meters(weights, probe, start, world, 3, seed=4)
-    read = alone.read(probe)
-    worth = (1 - (read[..., 1] / 0.6).square()).clamp(min=0)  # 1 in the middle, 0 at the edge
-    assert_close(together, road_meters(read, to_the_end=False, worth=worth))
+    assert_close(together, road_meters(alone.read(probe), to_the_end=False))
     assert dreamed_meters(torch.randn(4, 3, 6), probe, starts(2), world, 2).shape == (4,)
 
 
@@ -133,6 +131,19 @@ def test_the_search_moves_to_the_best(system, monkeypatch):
     )
     policy, history = learn(probe_of(), lambda rng: starts(1), system.world(), 4, 40, 5)
     assert policy.weights[1, 5] > 2 and history[-1] > history[0] + 1 and len(history) == 4
+
+
+def test_a_search_goes_on_from_steering_that_was_found(system, monkeypatch):
+    tried = []
+    monkeypatch.setattr(
+        "wmlearn.chapters.ch08_cosmos.learned.dreamed_meters",
+        lambda weights, *rest: tried.append(weights) or weights[:, 1, 5],
+    )
+    found = torch.tensor([3.0, -4.0, 5.0])
+    policy, _ = learn(probe_of(), lambda rng: starts(1), system.world(), 3, 40, steering=found)
+    assert_close(tried[0].mean(0)[0, 1:4], found, rtol=0, atol=0.1)
+    assert_close(policy.weights[0, 1:4], found, rtol=0, atol=0.5)
+    assert policy.weights[1, 5] > 0.5
 
 
 def test_real_returns_are_the_environments():

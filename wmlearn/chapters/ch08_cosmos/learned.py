@@ -26,13 +26,7 @@ import torch
 from torch import Tensor
 
 from wmlearn import hub
-from wmlearn.chapters.ch08_cosmos.driving import (
-    GAP,
-    ON_ROAD,
-    DrivingProbe,
-    load_probe,
-    road_meters,
-)
+from wmlearn.chapters.ch08_cosmos.driving import GAP, DrivingProbe, load_probe, road_meters
 from wmlearn.chapters.ch08_cosmos.measure import held_out, plain
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
@@ -150,9 +144,6 @@ def dreamed_meters(
 ) -> Tensor:
     """Metres of road that each of many linear policies makes in the dream: ``[K]``.
 
-    A metre is worth 1 in the middle of the road and, along a parabola, 0 at its edge: two seconds
-    would else say little of where a drive is going.
-
     Args:
         weights: ``[K, A, F]``.
         probe: reads the dream.
@@ -177,8 +168,7 @@ def dreamed_meters(
         worth.append(trust[:, None].expand(-1, world.chunk))
         recent = torch.cat([recent, step.frames], dim=1)[:, -GAP - 1 :]
     read = probe.read(torch.cat(frames, dim=1))
-    worth = torch.cat(worth, 1) * (1 - (read[..., 1] / ON_ROAD).square()).clamp(min=0)
-    return road_meters(read, False, worth).view(count, size).mean(1)
+    return road_meters(read, False, torch.cat(worth, 1)).view(count, size).mean(1)
 
 
 def learn(
@@ -192,6 +182,7 @@ def learn(
     seed: int = 0,
     form: str = "mirrored",
     habit: Habit | None = None,
+    steering: Tensor | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[LinearPolicy, list[float]]:
     """Cross-entropy search for numbers that make metres of road in the dream.
@@ -200,13 +191,15 @@ def learn(
         probe: reads the dream.
         draw: real beginnings, others in each round.
         world: the dream.
-        rounds: of the search, which begins with random policies: mean 0, deviation 1/2.
+        rounds: of the search, which begins with random policies: mean 0, deviation 1.
         policies: K of a round.
         elites: the best of them, to whose mean and deviation the next round moves.
         chunks: that a policy drives.
         seed: of the draws.
         form: one of ``FORMS``.
         habit: see ``dreamed_meters``.
+        steering: three numbers of a mirrored policy, found before: the search begins with them,
+            deviation 0.1 (and 1/2 for the others).
         say: called with a line of text for each round.
 
     Returns:
@@ -214,7 +207,10 @@ def learn(
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     count, weights_of = FORMS[form]
-    mean, spread = torch.zeros(count), 0.5 * torch.ones(count)
+    mean, spread = torch.zeros(count), torch.ones(count)
+    if steering is not None:
+        mean = torch.cat([steering, torch.zeros(3)])
+        spread = torch.tensor([0.1, 0.1, 0.1, 0.5, 0.5, 0.5])
     history = []
     for number in range(rounds):
         numbers = mean + spread * torch.randn(policies, count, generator=generator)
@@ -314,6 +310,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1, help="of the denoiser")
     parser.add_argument("--memory", type=int, default=2, help="latents that the dream remembers")
     parser.add_argument("--trusting", action="store_true", help="all metres are worth the same")
+    parser.add_argument("--steering", type=float, nargs=3, help="numbers that were found before")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tracks", type=int, default=24, help="0: no real drives")
     args = parser.parse_args()
@@ -340,6 +337,7 @@ def main() -> None:
     policy, history = learn(
         probe, draw, world, args.rounds, args.policies, chunks=args.chunks, seed=args.seed,
         form=args.form, habit=None if args.trusting else habit,
+        steering=None if args.steering is None else torch.tensor(args.steering),
         say=lambda text: print(text, flush=True),
     )  # fmt: skip
     found = {
@@ -348,6 +346,8 @@ def main() -> None:
         "weights of the clone": habit.clone.weights.tolist(),
         "spread of the habit": habit.spread.tolist(),
         "trusting": args.trusting,
+        "steering it began with": args.steering,
+        "memory": args.memory,
         "metres of each round": history,
         "denoising steps": args.steps,
         "policies": args.policies,
