@@ -13,6 +13,7 @@ from torch.testing import assert_close
 from wmlearn.chapters.ch08_cosmos import clean
 from wmlearn.chapters.ch08_cosmos.driving import DrivingProbe, drive_in_dream, road_meters
 from wmlearn.chapters.ch08_cosmos.learned import (
+    LEARNED,
     Habit,
     LinearPolicy,
     cloned,
@@ -164,13 +165,14 @@ def test_drivers_are_compared_on_the_same_tracks(monkeypatch):
 
     monkeypatch.setattr("wmlearn.chapters.ch08_cosmos.learned.real_returns", returns)
     same = LinearPolicy(torch.zeros(3, 6))
-    found = compare({"cloned": same, "mine": same}, probe_of(), [1, 2, 6])
-    assert list(found["real return"]) == ["random", "cloned", "mine", "expert"]
-    assert found["real return"]["mine"].value == 307
-    gain = found["above random"]["mine"]
+    found = compare({"cloned": same, LEARNED: same}, probe_of(), [1, 2, 6])
+    assert list(found["real return"]) == ["random", "cloned", LEARNED, "expert"]
+    assert found["real return"][LEARNED].value == 307
+    gain = found["above random"][LEARNED]
     assert gain.value == gain.low == gain.high == 7
-    assert found["above the clone"]["mine"].value == 0
+    assert found["above the clone"][LEARNED].value == 0
     assert found["above the clone"]["expert"].value == -7
+    assert found["lowest and highest return"] == [107, 607]
 
 
 def test_curation_is_judged_on_what_is_known():

@@ -37,6 +37,7 @@ from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.world import World
 
 FEATURES, ACTIONS = 6, 3
+LEARNED = "learned in the dream"
 _LOW, _HIGH = torch.tensor([-1.0, 0.0, 0.0]), torch.tensor([1.0, 1.0, 0.7])
 
 
@@ -260,11 +261,12 @@ def compare(
     probe: DrivingProbe,
     seeds: list[int],
     say: Callable[[str], None] = lambda text: None,
-) -> dict[str, dict[str, Estimate]]:
+) -> dict[str, Any]:
     """Real returns on the same tracks, and by how much each is above random and above the clone.
 
     Args:
-        policies: by name, one of them "cloned"; random actions and the expert are added.
+        policies: by name, ``LEARNED`` and "cloned" among them; random actions and the expert are
+            added.
         probe: what they see with.
         seeds: of the tracks.
         say: called with a line of text for each.
@@ -284,6 +286,7 @@ def compare(
         "real return": {name: mean_estimate(its) for name, its in returns.items()},
         "above random": above("random"),
         "above the clone": above("cloned"),
+        "lowest and highest return": [f(returns[LEARNED]).item() for f in (torch.min, torch.max)],
     }
 
 
@@ -356,7 +359,7 @@ def main() -> None:
     args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
     if args.tracks:
         tracks = list(range(7000, 7000 + args.tracks))
-        found |= compare({"cloned": habit.clone, "learned in the dream": policy}, probe, tracks)
+        found |= compare({"cloned": habit.clone, LEARNED: policy}, probe, tracks)
         args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
 
 
