@@ -1077,7 +1077,8 @@ Markdown(f"Learned in the dream: {say['above random']} random actions, {share:.0
 #
 # (Searches that were stopped on the way are not in the table: with distrust of the steering, too, or without the
 # second search's steering to begin with, two seconds and twenty drivers a round did not tell to which side to
-# steer.) Compare [chapter 4](04_diamond.ipynb), whose dream could train a policy without such a rein: there the
+# steer. *How* to search was thus chosen with an eye on reality, on four other tracks; the numbers themselves come
+# from the dream.) Compare [chapter 4](04_diamond.ipynb), whose dream could train a policy without such a rein: there the
 # reward was learned along, and the game lasts seconds. All of 5.7 but the table of what the probe sees was made
 # before, by `wmlearn.chapters.ch08_cosmos.measure` and `.learned`, and is in the cards.
 #
