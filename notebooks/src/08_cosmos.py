@@ -91,10 +91,12 @@ from torch import nn
 from wmlearn.recipes.tiers import current_tier
 
 SIZES = {
-    "laptop": dict(minutes=5, clips=24, horizon=32, toy=20_000),
-    "smoke": dict(minutes=1, clips=2, horizon=8, toy=2000),
+    "laptop": dict(minutes=5, clips=24, horizon=32, toy=20_000,
+                   live={"batch_size": 8, "validate_every": 400}),
+    "smoke": dict(minutes=1, clips=2, horizon=8, toy=2000, live={"batch_size": 4}),
 }
-SIZES["colab"] = SIZES["node"] = SIZES["pod"] = SIZES["laptop"] | dict(minutes=60)
+SIZES["colab"] = SIZES["node"] = SIZES["pod"] = (
+    SIZES["laptop"] | dict(minutes=60, live={}))  # both parts, as the shipped world
 tier = current_tier().name
 size = SIZES[tier]
 runs = Path(tempfile.mkdtemp())  # of this session; name your own folder to keep them
@@ -473,8 +475,11 @@ for name, (a, b) in pairs.items():
 # %% [markdown]
 # # 4 · Train it
 #
-# One line, at most five minutes at the laptop's tier: the tokenizer first, then, from 40 % of the steps
-# on, the diffusion model on its latents. Stop it whenever you like: run the cell again and it goes on.
+# One line, at most five minutes at the laptop's tier. Five minutes are too few for both parts: in an earlier
+# run they made a good tokenizer, and a world that was 1.9 dB worse than copying the last frame. So the live run
+# **spares itself the tokenizer**: it takes the shipped one, which stays as it is, and all the minutes go to a
+# diffusion model on its latents, which starts from nothing. Leave out `spared` (as larger tiers do), and both are
+# trained, one after the other. Stop it whenever you like: run the cell again and it goes on.
 
 # %%
 import logging
@@ -486,6 +491,14 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # leave only the
 warnings.filterwarnings("ignore", module="lightning")
 
 options = dict(env="clips/driving", data="data/driving-clips", holdout=40 / len(store))
+sizes = cosmos.config.tokenizer  # the shipped one's
+spared = {"init": "cosmos-driving", "system.learning_rate": 2e-3,
+          "system.tokenizer_span": (0.0, 0.0), "system.model_span": (0.0, 1.0),
+          "system.tokenizer.encoder_channels": sizes.encoder_channels,
+          "system.tokenizer.decoder_channels": sizes.decoder_channels,
+          "system.tokenizer.latent_channels": sizes.latent_channels, **size["live"]}
+if size["live"]:  # the laptop's five minutes
+    options |= spared
 run = fit("cosmos", **options, max_minutes=size["minutes"], out=f"{runs}/cosmos")
 
 # %% [markdown]
@@ -502,8 +515,9 @@ wm.viz.curves({"dream": dream_db, **curve}, steps, xlabel="training step",
                                           "tokenizer alone": wm.viz.REAL})
 
 # %% [markdown]
-# The same at 4 and 8 frames, on the clips of section 1, beside the shipped world: the same code, wider,
-# and trained on a GPU.
+# The same at 4 and 8 frames, on the clips of section 1, beside the shipped world: the same code and tokenizer, a
+# wider and deeper diffusion model, trained on a GPU. Yours is asked for its frames in one denoising step instead of
+# four: that is nearer to the mean of all that may come, which PSNR likes better (by half a decibel where we tried).
 
 # %%
 from wmlearn.evaluation import psnr
@@ -512,7 +526,7 @@ from wmlearn.metrics import mean_estimate
 
 real = clips.frames[:, 17:]
 copied = clips.frames[:, 16:17].expand_as(real)
-mine = rollout_batches(run.system.world(), clips, 0)
+mine = rollout_batches(run.system.world({"num_steps": 1}), clips, 0)
 dreams = {"shipped, diffusion": rollout_batches(world, clips, 0)}
 lines = ["| frames ahead | yours | shipped | copy last frame |", "|---|---|---|---|"]
 for h in (4, 8):
@@ -525,19 +539,21 @@ Markdown("\n".join(lines))
 # How much went into your world, and into the shipped one?
 
 # %%
-spent = run.history["seconds"][-1][1] / 60
-ours = mean_estimate(psnr(mine[:, 7], real[:, 7]) - psnr(copied[:, 7], real[:, 7]))
+done, spent = run.history["seconds"][-1]
+gains = psnr(mine[:, 7], real[:, 7]) - psnr(copied[:, 7], real[:, 7])
+ours, before = mean_estimate(gains), card["steps_before"]["tokenizer"]
 verdict = "beats" if ours.value > 0 else "does not beat"
-before = card["steps_before"]["tokenizer"]
-print(f"yours: {spent:.1f} minutes, {steps[-1]} steps;")
+sure = "for certain" if ours.low > 0 or ours.high < 0 else "but not for certain"
+print(f"yours: {spent / 60:.1f} minutes, {done} steps;")
 print(f"shipped: {card['minutes']} minutes on {card['hardware']}, {before} steps of the "
       f"tokenizer\nand {card['steps']} of the diffusion model.")
-print(f"Your world {verdict} the copy at 8 frames: {ours.format(1)} dB.")
+print(f"Your world {verdict} the copy at 8 frames, {sure}: {ours.format(1)} dB;\n"
+      f"it is ahead in {(gains > 0).float().mean():.0%} of the clips.")
 
 # %% [markdown]
-# The brackets are 95 % intervals over clips. In the stored run all steps were made, in four minutes. They
-# make a good tokenizer and no world yet: the copy is ahead, if not for certain at eight frames. What the same
-# code does with more is the second column.
+# The brackets are 95 % intervals over clips. Where a car stands a copy is nearly perfect, and a few such clips
+# weigh much in its mean; hence the share of clips in the last line. What the same code does with a larger model
+# and a GPU is the second column.
 #
 # # 5 · Look at it
 #
@@ -1000,26 +1016,71 @@ wm.viz.Figure(figure, "Dreamed speed over a second under gas, nothing and brake,
 # explain the ranks, and the shipped world is played with $w = 0$. (The probe shakes by a few meters a second, and
 # these are four starts.)
 #
-# *Can one learn to drive there?* A linear policy, 18 numbers, started at random, was improved by the
-# cross-entropy method ([chapter 12](12_vjepa2_ac.ipynb)) in the dream alone, for metres of road by the
-# probe. Only then it drove real, whole episodes, on tracks of its own.
+# *Can one learn to drive there?* A linear policy that sees what the probe sees is improved by the cross-entropy
+# method ([chapter 12](12_vjepa2_ac.ipynb)) in the dream alone, for metres of road by the probe. Only then it
+# drives real, whole episodes, on tracks of its own. **Predict first**: what does a search find in a dream that
+# forgives, and in which gas costs nothing?
+#
+# It finds the mistakes. A first search, of 18 free numbers, came back with a driver that in reality stands on the
+# brake and collects the fine for time: in the dream its car rolls on. A second had six numbers (steering that
+# changes its sign in a mirror; gas and brake one lever), and metres counted only until the car first left the road.
+# It learned to which side to steer, and to be on full gas always, which in reality comes to nothing.
+#
+# The cure is to *trust the dream where the recording went*. What is usual is the policy of the same six
+# numbers that is nearest to the recorded actions, $\bar a$, by least squares, and $\varsigma$ is their spread around it;
+# a metre is worth $e^{-\frac12 \sum (a - \bar a)^2 / \varsigma^2}$, over gas and brake of the action that led to it (steering
+# is left out: these drivers steered all over). The third search begins with the steering of the second, and with
+# no gas.
 
 # %%
 learned = card["metrics"]["learned"]
-Markdown("| driver | real return, mean of episodes |\n|---|---|\n" + "\n".join(
-    f"| {name} | {Estimate(**value).format(0)} |"
-    for name, value in learned["real return"].items())
-    + "\n\nMetres in the dream, mean of each round: "
-    + ", ".join(f"{m:.0f}" for m in learned["metres of each round"])
-    + f" (in {learned['seconds']:.1f} seconds each).")
+rows = {f"{name} search": Estimate(**its["real return"]["learned in the dream"])
+        for name, its in card["metrics"]["searches before"].items()}
+rows |= {name: Estimate(**value) for name, value in learned["real return"].items()}
+more = {name: Estimate(**value).format(0)
+        for name, value in learned["above random"].items()}
+lines = ["| driver | real return, mean | tracks | above random, same tracks |",
+         "|---|---|---|---|"]
+lines += [f"| {name} | {x.format(0)} | {x.n} | {more.get(name, '–')} |"
+          for name, x in rows.items()]
+worth = ", ".join(f"{m:.0f}" for m in learned["metres of each round"])
+Markdown("\n".join(lines) + f"\n\nMetres in the dream, each by its worth, mean of each "
+         f"round of the third search: {worth} (in {learned['seconds']:.1f} seconds).")
 
 # %% [markdown]
-# No. It is worse than random: in reality it stands on the brake and collects the fine for time, while in the
-# dream its car rolls on. Where the dream pays for everything there is nothing to learn. (Twenty policies
-# and five rounds are also few for 18 numbers.) Compare [chapter 4](04_diamond.ipynb), whose dream could
-# train a policy: there the reward was learned along, and the game lasts seconds. All of 5.7 but the table of
-# what the probe sees was made before, by `wmlearn.chapters.ch08_cosmos.measure` and `.learned`, and is in
-# the cards.
+# What came of it in a sentence, and the six numbers of the last two policies:
+
+# %%
+above = {key: Estimate(**learned[key]["learned in the dream"])
+         for key in ("above random", "above the clone")}
+share = rows["learned in the dream"].value / rows["expert"].value
+say = {key: "better than" if x.low > 0 else "worse than" if x.high < 0
+       else "no better or worse, for certain, than" for key, x in above.items()}
+lines = ["| | steering by place | heading | curvature | gas | by speed | in bends |",
+         "|---|---|---|---|---|---|---|"]
+for name, w in (("cloned", learned["weights of the clone"]),
+                ("learned in the dream", learned["weights"])):
+    numbers = (*w[0][1:4], w[1][5], w[1][0], w[1][4])
+    lines.append(f"| {name} | " + " | ".join(f"{x:.2f}" for x in numbers) + " |")
+Markdown(f"Learned in the dream: {say['above random']} random actions, {share:.0%} of "
+         f"the expert's return; {say['above the clone']} the clone "
+         f"({above['above the clone'].format(0)} on the same tracks). Its returns lie "
+         "between {:.0f} and {:.0f}.\n\n".format(*learned["lowest and highest return"])
+         + "\n".join(lines))
+
+# %% [markdown]
+# So a dream that ranks drivers badly can still teach one, if it is asked only about what it has seen: the steering
+# is the dream's alone (how much gas is usual the recording said). But it is *not* better than no dream. The clone
+# has only the recording, and it is ahead. A part of the reason may stand in the last column: the recorded drivers
+# lift the gas where the road turns, and so does the clone; the other does not, for in the dream a bend taken too
+# fast costs little.
+#
+# (Searches that were stopped on the way are not in the table: with distrust of the steering, too, or without the
+# second search's steering to begin with, two seconds and twenty drivers a round did not tell to which side to
+# steer. *How* to search was thus chosen with an eye on reality, on four other tracks; the numbers themselves come
+# from the dream.) Compare [chapter 4](04_diamond.ipynb), whose dream could train a policy without such a rein: there the
+# reward was learned along, and the game lasts seconds. All of 5.7 but the table of what the probe sees was made
+# before, by `wmlearn.chapters.ch08_cosmos.measure` and `.learned`, and is in the cards.
 #
 # # 6 · What breaks
 #

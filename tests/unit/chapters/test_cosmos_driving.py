@@ -47,6 +47,10 @@ def test_meters_of_road_count_speed_along_the_road_and_on_it():
     assert_close(road_meters(reading(heading=np.pi / 3)), torch.tensor([20.0]))
     assert road_meters(reading(lateral=0.7)).item() == 0
     assert road_meters(reading(speed=-5.0)).item() == 0
+    there_and_back = reading()[:, :50].clone()
+    there_and_back[:, 10:20, 1] = 0.9  # 0.4 s on the grass, after 0.4 s on the road
+    assert_close(road_meters(there_and_back), torch.tensor([32.0]))
+    assert_close(road_meters(there_and_back, to_the_end=False), torch.tensor([8.0]))
 
 
 def test_two_drives_are_as_far_apart_as_their_places():

@@ -114,15 +114,22 @@ def train_probe(
     return probe.eval()
 
 
-def road_meters(read: Tensor) -> Tensor:
+def road_meters(read: Tensor, to_the_end: bool = True, worth: Tensor | float = 1.0) -> Tensor:
     """Metres of road that a drive makes, from ``KNOWN`` ``[B, T, 4]`` of each frame: ``[B]``.
 
     What counts is speed along the road, forward, while the car is on it: this is what the
     environment's reward pays for, a sum for each tile that is first touched.
+
+    Args:
+        read: of each frame.
+        to_the_end: else nothing counts after the car has left the road for the first time.
+        worth: of each metre, a number or ``[B, T]``.
     """
     speed, lateral, heading, _ = read.unbind(-1)
-    forward = (speed * heading.cos()).clamp(min=0)
-    return (forward * (lateral.abs() < ON_ROAD)).sum(-1) / FRAMES_A_SECOND
+    forward, on = (speed * heading.cos()).clamp(min=0), lateral.abs() < ON_ROAD
+    if not to_the_end:
+        on = on.cumprod(-1)
+    return (worth * forward * on).sum(-1) / FRAMES_A_SECOND
 
 
 # --- policies that see what the probe sees -------------------------------------------------------
