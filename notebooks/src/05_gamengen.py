@@ -24,7 +24,7 @@
 #
 # | Tier | Your machine | The whole notebook computes for | of it live training | Memory |
 # |---|---|---|---|---|
-# | `laptop` | 2 CPU cores | about 6 minutes | at most 5 | 1.2 GB |
+# | `laptop` | 2 CPU cores | about 4 minutes | at most 5 | 1.2 GB |
 # | `colab` | one GPU with 16 GB | an hour (section 9) | the shipped world's size | 8 GB of the GPU |
 # | `smoke` | any; a test | a minute or two | seconds, and learns nothing | 2 GB |
 #
@@ -1262,4 +1262,4 @@ print(card["hardware"])
 # %%
 from wmlearn import course
 
-course.footer(began, minutes=6, gigabytes=1.2)
+course.footer(began, minutes=4, gigabytes=1.2)
