@@ -202,7 +202,7 @@ def run_ablations(
         if most is None:
             most = max(1, int(0.9 * measured(name, seed)["steps"]))
         rows.append({"variant": name, "seed": seed, **measured(name, seed)})
-        run.log("ablation", rows[-1])
+        run.log("ablation", {k: v for k, v in rows[-1].items() if k not in names})
         write_whole(run.out / "ablations.json", json.dumps(rows, indent=1))
 
 
