@@ -768,6 +768,33 @@ Markdown("\n".join(lines))
 # mean over what is usually done. The largest entries are the world's own: the network has learned its three worlds
 # with the name of the world at hand, never without it, and a wrong name takes it into another one. (The authors
 # found the same embedding a help within a world and a hindrance across worlds.)
+
+# %% [markdown]
+# ## 5.3 · What the choices are worth: history, the world's name, together or apart
+#
+# PROSE
+#
+# **Before you look**: which of the choices can the arm do without, and which DOOM?
+
+# %%
+choices = tables["choices"]
+cell = lambda entry: f"{shown(entry)} [{', '.join(f'{x:.1f}' for x in entry['seeds'])}]"
+lines = ["| world | changed | 1 ahead: dB | less the first row's "
+         "| 4 ahead: less the first row's | another clip's action costs, 1 ahead |",
+         "|---|---|---|---|---|---|"]
+for world in choices["held-out clips"]:
+    for name, variant in choices["variants"].items():
+        if world in variant:
+            near, far = variant[world]
+            same = near["more"]["value"] == far["more"]["value"] == 0
+            less = ["", ""] if same else [cell(near["more"]), cell(far["more"])]
+            lines.append(f"| {world} | {'(' + name + ')' if same else name} "
+                         f"| {cell(near['true'])} | {less[0]} | {less[1]} "
+                         f"| {cell(near['cost'])} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# READING
 #
 # # 6 · Try it inside, do it outside
 #
