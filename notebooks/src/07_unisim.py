@@ -778,19 +778,19 @@ Markdown("\n".join(lines))
 
 # %%
 choices = tables["choices"]
-cell = lambda entry: f"{shown(entry)} [{', '.join(f'{x:.1f}' for x in entry['seeds'])}]"
-lines = ["| world | changed | 1 ahead: dB | less the first row's "
-         "| 4 ahead: less the first row's | another clip's action costs, 1 ahead |",
-         "|---|---|---|---|---|---|"]
+first = next(iter(choices["variants"]))
+lines = ["| world | what is changed | dB, 1 and 4 frames ahead | less the first row's, 1 | 4 "
+         "| another clip's actions cost, 1 | 4 |", "|---|---|---|---|---|---|---|"]
+with_seeds = lambda entry: f"{shown(entry)} [{', '.join(f'{x:.1f}' for x in entry['seeds'])}]"
 for world in choices["held-out clips"]:
     for name, variant in choices["variants"].items():
-        if world in variant:
-            near, far = variant[world]
-            same = near["more"]["value"] == far["more"]["value"] == 0
-            less = ["", ""] if same else [cell(near["more"]), cell(far["more"])]
-            lines.append(f"| {world} | {'(' + name + ')' if same else name} "
-                         f"| {cell(near['true'])} | {less[0]} | {less[1]} "
-                         f"| {cell(near['cost'])} |")
+        if world not in variant:
+            continue
+        ahead = variant[world]
+        cells = [", ".join(f"{row['true']['value']:.1f}" for row in ahead)]
+        cells += [with_seeds(row["more"]) if name != first else "" for row in ahead]
+        cells += [with_seeds(row["cost"]) for row in ahead]
+        lines.append(f"| {world} | {name} | " + " | ".join(cells) + " |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
