@@ -292,3 +292,44 @@ def test_random_moves_seldom_do_a_mission_at_once():
     share = real.play_babyai(real.random_mover, episodes=20)
     assert 0 < share.value < 1 and share.n == 20
     assert len(SENTENCES) == 21
+
+
+# --- the choices ----------------------------------------------------------------------------------
+
+
+def test_a_shortened_recording_keeps_its_last_whole_episodes():
+    long = made_up("motion", episodes=5, length=10)
+    short = ablations.shortened(long, 25)
+    assert short.lengths.tolist() == [10, 10]
+    assert np.array_equal(short.frames, long.frames[-20:])
+    assert np.array_equal(short.actions, long.actions[-20:])
+    cut = ablations.shortened(replace(long, frames=long.frames[:-3]), 25)
+    assert np.array_equal(cut.frames, long.frames[20:40])
+
+
+def test_spread_history_is_asked_for_the_same_futures(mixture):
+    teacher = UniSim(replace(BASE, domains=DOMAINS))
+    futures, latents = ablations.Futures(mixture), torch.zeros(len(mixture), 12, 8, 8)
+    latents = latents[:, : teacher.config.autoencoder.latent_channels]
+    episodes = []
+    for name in (ablations.FULL, "1 frame", "4 frames, every second"):
+        variant = ablations.VARIANTS[name]
+        model = ablations.small_model(teacher, variant, 0, ablations.SMALL)
+        found = ablations.held_out(model, futures, latents, variant, "doom", 6)
+        assert [len(row) for row in found["true"]] == [6, 6] and len(found["cost"]) == 2
+        episodes.append(found["episode"])
+    assert episodes[0] == episodes[1] == episodes[2]
+
+
+def test_the_table_counts_from_the_same_seeds_first_variant():
+    def row(variant, seed, true):
+        world = {"episode": [0, 0, 1, 1], "copy": [[20.0] * 4] * 2, "cost": [[1.0] * 4] * 2}
+        return {"variant": variant, "seed": seed, "steps": 9,
+                "doom": {**world, "true": [[true] * 4, [true - 2] * 4]}}  # fmt: skip
+
+    rows = [row(ablations.FULL, 0, 30.0), row(ablations.FULL, 1, 32.0)]
+    rows += [row("1 frame", 0, 29.0), row("1 frame", 1, 30.0)]
+    found = ablations.table(rows)
+    near, far = found["1 frame"]["doom"]
+    assert near["more"]["value"] == -1.5 and near["more"]["seeds"] == [-1.0, -2.0]
+    assert far["true"]["value"] == 27.5 and far["horizon"] == 4 and "fetch" not in found["1 frame"]
