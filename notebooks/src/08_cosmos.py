@@ -333,8 +333,7 @@ def edm_loss(net, x, known, noise, actions):
     level = torch.where(known, own[:, None], sigma[:, None]).clamp(2e-4, 80)
     eps, s = noise(*x.shape), level[..., None, None, None]
     target = (s / SD * x - SD * eps) / (s**2 + SD**2).sqrt()
-    output = net(x + s * eps, level, known, actions)
-    error = (output - target).square().mean((2, 3, 4))
+    error = (net(x + s * eps, level, known, actions) - target).square().mean((2, 3, 4))
     return (error * ~known).sum(1) / (~known).sum(1)
 
 # %% [markdown]
@@ -710,8 +709,7 @@ def sharpness(frames):
 
 paths = {"diffusion": card, "language model": card_ar}
 count = lambda m: f"{sum(p.numel() for p in m.parameters()) / 1e6:.1f} M"
-lines = ["| | parameters of the model | frames a second | sharpness over real |",
-         "|---|---|---|---|"]
+lines = ["| | parameters | frames a second | sharpness over real |", "|---|---|---|---|"]
 for (name, its), dream, m in zip(paths.items(), dreams.values(), (net, net_ar)):
     lines.append(f"| {name} | {count(m)} | {its['metrics']['frames_a_second']:.0f} "
                  f"| {sharpness(dream) / sharpness(real):.2f} |")
