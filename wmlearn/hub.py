@@ -270,6 +270,14 @@ def load_likeness(name: str | Path) -> Likeness | None:
         raise CheckpointError(f"{path} is damaged; fetch the checkpoint again.") from error
 
 
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a file that lies beside a checkpoint; ``CheckpointError`` where it cannot."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is missing or damaged; fetch it again.") from error
+
+
 def load_published(system: str, path: str | Path, config: Any = None) -> nn.Module:
     """A system with the weights that its authors published, as :func:`load` gives one of ours.
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from doom_latents import latents
 
 from wmlearn.chapters.ch05_gamengen.ship import texture_errors
 from wmlearn.chapters.ch05_gamengen.ship_denoiser import (
-    Latents,
     OwnPast,
     Windows,
     enemy_cells,
@@ -18,31 +18,12 @@ from wmlearn.systems.gamengen.recipe import SMOKE
 from wmlearn.systems.gamengen.system import GameNGen
 
 
-def latents(lengths=(30, 20), channels=4, size=8):
-    count = sum(lengths)
-    draw = torch.Generator().manual_seed(0)
-    first = torch.cat([torch.full((n,), sum(lengths[:i])) for i, n in enumerate(lengths)])
-    end = torch.cat([torch.full((n,), sum(lengths[: i + 1])) for i, n in enumerate(lengths)])
-    enemies = torch.zeros(count, size, size, dtype=torch.bool)
-    enemies[5:8, 2, 3] = True
-    return Latents(
-        torch.randn(count, channels, size, size, generator=draw).half(),
-        torch.ones(count, size, size).half(),
-        enemies,
-        first,
-        end,
-        torch.randint(4, (count,), generator=draw),
-        torch.randn(count, generator=draw).sign(),
-        torch.zeros(count, dtype=torch.bool),
-    )
-
-
 def windows(n=2, **options):
-    return Windows(latents(), n, generator=torch.Generator().manual_seed(1), **options)
+    return Windows(latents((30, 20)), n, generator=torch.Generator().manual_seed(1), **options)
 
 
 def test_windows_stay_within_an_episode_and_begin_standing_still():
-    data, w = latents(), windows()
+    data, w = latents((30, 20)), windows()
     drawn, actions, *_ = w(torch.tensor([31, 10]))
     assert torch.equal(drawn[0], data.latents[[30, 30, 31]].float())
     assert actions[0, 0] == 0 and actions[0, 1] == data.actions[31]

@@ -156,3 +156,16 @@ def test_all_of_it_small(file, tmp_path):
     assert len(found["actors"]) == 4
     for row in found["actors"].values():
         assert all(0 <= row[k]["value"] <= 1 for k in row if k.startswith(("outside", "inside, ")))
+
+
+def test_damaged_and_missing_files_are_one_sentence(tmp_path):
+    whole = hub.find("unisim-three-worlds")
+    for name in (leave.FILE, leave.ARM_FILE):
+        cut = tmp_path / name
+        for read in (leave.load_trained, lambda path: leave.load_arm(path, None)):
+            with pytest.raises(hub.CheckpointError, match="missing or damaged"):
+                read(cut)
+        cut.write_bytes((whole / name).read_bytes()[:1000])
+        for read in (leave.load_trained, lambda path: leave.load_arm(path, None)):
+            with pytest.raises(hub.CheckpointError, match=f"{name} is missing or damaged"):
+                read(cut)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wmlearn import hub
@@ -100,7 +100,7 @@ def distill(
 
 def load_student(system: GameNGenNetwork, file: Path) -> GameNGenNetwork:
     """The system with the student of a file as its denoiser; its world draws in one step."""
-    weights = {name: value.float() for name, value in load_file(file).items()}
+    weights = {name: value.float() for name, value in hub.read_tensors(file).items()}
     student = copy.deepcopy(system)
     student.denoiser.load_state_dict(weights)
     student.config = replace(system.config, sampler=replace(system.config.sampler, num_steps=1))

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from wmlearn import hub
@@ -73,10 +73,7 @@ class Trained:
 
 def load_trained(path: str | Path) -> Trained:
     """What :meth:`Trained.save` wrote."""
-    parts: dict[str, dict[str, Tensor]] = {}
-    for key, value in load_file(path).items():
-        part, _, name = key.partition(".")
-        parts.setdefault(part, {})[name] = value
+    parts = _parts(path)
     dictionary, models = Dictionary(**parts.pop("dictionary")), {}
     for name, weights in parts.items():
         outputs = len(weights["head.2.bias"])
@@ -84,6 +81,15 @@ def load_trained(path: str | Path) -> Trained:
         model.load_state_dict({k: v.float() for k, v in weights.items()})
         models[name] = model.eval()
     return Trained(dictionary, **models)
+
+
+def _parts(path: str | Path) -> dict[str, dict[str, Tensor]]:
+    """A file's tensors by the first word of their names."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for key, value in hub.read_tensors(path).items():
+        part, _, name = key.partition(".")
+        parts.setdefault(part, {})[name] = value
+    return parts
 
 
 def trained(
@@ -272,15 +278,11 @@ def save_arm(path: Path, policies: dict[str, Reader]) -> None:
 
 def load_arm(path: str | Path, model) -> dict[str, Reader]:
     """What :func:`save_arm` wrote."""
-    parts: dict[str, dict[str, Tensor]] = {}
-    for key, value in load_file(path).items():
-        part, _, name = key.partition(".")
-        parts.setdefault(part, {})[name] = value.float()
     policies = {}
-    for name, weights in parts.items():
+    for name, weights in _parts(path).items():
         c, side = model.config.autoencoder.latent_channels, model.config.latent_size
         policies[name] = Reader(c, side, model.config.dimensions)
-        policies[name].load_state_dict(weights)
+        policies[name].load_state_dict({k: v.float() for k, v in weights.items()})
         policies[name].eval()
     return policies
 
