@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from wmlearn.fast.winograd import FastConv3x3, winograd_conv3x3, winograd_is_faster
 
 Module = TypeVar("Module", bound=nn.Module)
+WORTH_IT = 2**21  # products in a linear layer, from where on half precision gains
 SORTED_FOR = 64  # rows of a linear layer's input; a constant, lest a sum depend on who asks first
 MOST_NUMBERS = 2**22  # of a weight; larger ones cost memory twice, and sorting them little
 
@@ -71,7 +72,8 @@ class PackedConv2d(nn.Conv2d):
 class PackedLinear(nn.Linear):
     """``nn.Linear`` without gradient, that computes in a given precision; its weights sorted once.
 
-    It gives the dtype that it takes; weights that change are sorted again.
+    It gives the dtype that it takes; weights that change are sorted again. For few rows the casts
+    cost more than they save: there, and with gradients, it is the plain layer.
     """
 
     compute: torch.dtype
@@ -79,9 +81,8 @@ class PackedLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """[*, D_in] -> [*, D_out]."""
-        if not _may_pack(x):
-            bias = None if self.bias is None else self.bias.to(self.compute)
-            return F.linear(x.to(self.compute), self.weight.to(self.compute), bias).to(x.dtype)
+        if not _may_pack(x) or x.numel() * self.out_features < WORTH_IT:
+            return super().forward(x)
         now = _versions(self)
         if self._packed is None or self._packed[0] != now:
             weight = self.weight.detach().to(self.compute)

@@ -104,6 +104,7 @@ def test_every_parameter_learns_and_the_cache_is_the_full_forward_pass(
 
 
 def test_half_precision_at_play_changes_few_tokens(frames, monkeypatch):
+    monkeypatch.setattr("wmlearn.fast.packed.WORTH_IT", 0)
     model = noisy(variant())
     pictures = []
     for fast in (True, False):
