@@ -100,21 +100,28 @@ class SnappedRooms:
         self.world, self.dictionary = world, dictionary
         self.generator = torch.Generator().manual_seed(seed)
 
-    def after(self, codes: Tensor, moves: Tensor) -> Tensor:
-        """The tiles after one dreamed move each: ``[B, h, w]``, from ``[B, h, w]`` and ``[B]``."""
-        return self._after(codes, moves[:, None])[:, 0]
+    def after(
+        self, codes: Tensor, moves: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The tiles after one dreamed move each: ``[B, h, w]``, from ``[B, h, w]`` and ``[B]``.
+
+        Another ``generator`` may draw the noise of this step.
+        """
+        return self._after(codes, moves[:, None], generator)[:, 0]
 
     def after_each(self, codes: Tensor) -> Tensor:
         """The tiles after each of the three moves, ``[B, M, h, w]``."""
         return self._after(codes, torch.arange(len(MOVES)).expand(len(codes), -1))
 
     @torch.inference_mode()
-    def _after(self, codes: Tensor, moves: Tensor) -> Tensor:
+    def _after(
+        self, codes: Tensor, moves: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         times, parts = moves.shape[1], []
         for here, said in zip(codes.split(256), moves.split(256), strict=True):
             latent = self._encode(self.dictionary.draw(here))
             state = repeated(self.world.begin(latent), times)
-            state = self.world.imagine(state, said.flatten(), self.generator)
+            state = self.world.imagine(state, said.flatten(), generator or self.generator)
             now, after = self._decode(latent), self._decode(state.latent)
             parts.append(
                 self.dictionary.snapped(
@@ -192,16 +199,17 @@ def train_steps(
 
 
 def train_moves(
-    codes: Tensor, named: Tensor, wanted: Tensor, dictionary: Dictionary, seconds: float
-) -> RoomReader:
+    codes: Tensor, named: Tensor, wanted: Tensor, dictionary: Dictionary, seconds: float,
+    seed: int = 0,
+) -> RoomReader:  # fmt: skip
     """A policy that imitates.
 
     Args:
         codes, named: as in :func:`train_steps`.
         wanted: ``[N, M]``, how likely each move shall be.
-        dictionary, seconds: as in :func:`train_steps`.
+        dictionary, seconds, seed: as in :func:`train_steps`.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = RoomReader(dictionary.moving, len(MOVES), len(dictionary.looks))
 
     def loss(rows: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ from wmlearn.pixels import to_uint8
 from wmlearn.systems.unisim.actions import Actions
 from wmlearn.systems.unisim.simulator import PATH
 from wmlearn.systems.unisim.system import UniSim
+from wmlearn.world import World
 
 FORWARD = MOVES.index("go forward")
 STEPS_AHEAD = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
@@ -54,10 +55,12 @@ def controls(model: UniSim, mixture: Mixture, count: int = 48, passes: int = 1) 
     }
 
 
-def moves_and_missions(model: UniSim, mixture: Mixture, count: int = 48, ahead: int = 4) -> dict:
+def moves_and_missions(
+    model: UniSim, mixture: Mixture, count: int = 48, ahead: int = 4, world: World | None = None
+) -> dict:
     """The same for BabyAI's two kinds of sentences apart, in clips that say nothing else.
 
-    Only clips in which something moves, in truth.
+    Only clips in which something moves, in truth. Of the model's world, or another one.
     """
     length, number = control.CONTEXT + ahead, model.config.number_of("babyai")
     first = torch.nonzero((mixture.domain == number) & mixture.held_out)[:, 0]
@@ -66,7 +69,7 @@ def moves_and_missions(model: UniSim, mixture: Mixture, count: int = 48, ahead: 
     said = said[:, control.CONTEXT - 1 :]
     still = mixture.frames[first + control.CONTEXT - 1] == mixture.frames[first + length - 1]
     moved = ~still.flatten(1).all(1)  # in truth, by what is said
-    world, found = model.world({"domain": "babyai", "num_steps": 1}), {}
+    world, found = world or model.world({"domain": "babyai", "num_steps": 1}), {}
     generator = torch.Generator().manual_seed(3)
     for name, rows in {
         "moves": (said < len(MOVES)).all(1) & moved,
