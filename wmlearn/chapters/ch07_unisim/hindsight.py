@@ -207,8 +207,8 @@ def nearer(
 
 
 def compared(
-    model, its: Trained, recording: Recording, seeds: int = 3, long_dreams: int = 192,
-    seconds: float = 15.0, episodes: int = 200,
+    model, its: Trained, recording: Recording, seeds: int = 3, long_dreams: int = 128,
+    seconds: float = 10.0, episodes: int = 150,
 ) -> dict:  # fmt: skip
     """What is learned from short clips, and from as many dreamed moves in short and long dreams.
 

@@ -25,7 +25,7 @@ from wmlearn.chapters.ch07_unisim.control import CONTEXT, control, held_out_clip
 from wmlearn.chapters.ch07_unisim.in_rooms import DONE, RoomReader, SnappedRooms, steps_left
 from wmlearn.chapters.ch07_unisim.leave import FILE, Trained, load_trained
 from wmlearn.chapters.ch07_unisim.mixture import Mixture
-from wmlearn.chapters.ch07_unisim.record import load
+from wmlearn.chapters.ch07_unisim.record import load, record
 from wmlearn.chapters.ch07_unisim.rooms import Room, clip_of, some_missions
 from wmlearn.chapters.ch07_unisim.tables import moves_and_missions
 from wmlearn.chapters.ch07_unisim.train import say
@@ -35,6 +35,8 @@ from wmlearn.files import write_whole
 from wmlearn.metrics import mean_estimate, psnr
 from wmlearn.systems.unisim.system import UniSim
 from wmlearn.world import Step, World
+
+FRESH = 4_000  # frames of new rooms that sentences are measured in
 
 
 class SpokenRooms(World):
@@ -140,7 +142,8 @@ def main(arguments: list[str] | None = None) -> None:
     model, table = hub.load(args.checkpoint), args.out / "tables.json"
     tables = json.loads(table.read_text()) if table.is_file() else {}
     recordings = {k: v for path in args.data for k, v in load(path).items()}
-    mixture = Mixture(recordings, model.config, all_held_out=("fetch", "doom", "passive"))
+    recordings["babyai"] = record("babyai", FRESH, SEED)  # of the others, policy and reward saw some
+    mixture = Mixture(recordings, model.config, all_held_out=tuple(recordings))
     tables["spoken"] = measured(model, load_trained(args.out / FILE), mixture)
     write_whole(table, json.dumps(tables, indent=1))
 

@@ -55,6 +55,21 @@ def controls(model: UniSim, mixture: Mixture, count: int = 48, passes: int = 1) 
     }
 
 
+def louder(
+    model: UniSim, mixture: Mixture, scales: tuple[float, ...] = (1, 1.5, 2, 3), name: str = "doom"
+) -> dict:
+    """The same for one world, by how far an action is guided away from silence."""
+    clip, episode = control.held_out_clips(mixture, name, 48, control.CONTEXT + control.AHEAD)
+    found = {}
+    for scale in scales:
+        world = model.world({"domain": name, "num_steps": 1, "guidance": scale})
+        rows, _ = control.control(world, clip, episode)
+        found[f"{scale:g}"] = [
+            {k: v if k == "horizon" else told(v) for k, v in vars(row).items()} for row in rows
+        ]
+    return found
+
+
 def moves_and_missions(
     model: UniSim, mixture: Mixture, count: int = 48, ahead: int = 4, world: World | None = None
 ) -> dict:
@@ -325,6 +340,7 @@ def main(arguments: list[str] | None = None) -> None:
         tables["steps"] = lambda: steps_learned(model, mixture)
         tables["what is said"] = lambda: what_is_said(model, mixture)
         tables["control"] = lambda: controls(model, mixture)
+        tables["louder"] = lambda: louder(model, mixture)
         tables["sentences"] = lambda: moves_and_missions(model, mixture)
     found = json.loads(args.out.read_text()) if args.out.is_file() else {}
     for name in args.only or tables:
