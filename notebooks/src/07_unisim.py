@@ -781,10 +781,10 @@ for name, its in tables["control"].items():
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# All three formats steer, four frames ahead, with intervals above 0: the arm most, keys and sentences by less. What
-# we had asked of each was one decibel there: the arm has it twice over, and the other two stay below. Its dream is
-# ahead of a copy throughout; DOOM's is behind one for a few frames and ahead of it in the end; and a dreamed room
-# is *behind* a copy, in which nothing is blurred and with which most of a room agrees.
+# All three formats steer, four frames ahead, by more than the decibel that we had asked of each, and with intervals
+# above 0: the arm by four times as much, keys and sentences by a little more. The arm's dream is ahead of a copy
+# throughout; DOOM's is behind one at first, level with it at four frames and ahead in the end; and a dreamed room is
+# *behind* a copy, in which nothing is blurred and with which most of a room agrees.
 #
 # Moves and missions are not the same to learn. A move changes a tile or two, and which is written on the
 # picture; a mission's step must be *found*, by a way around things. So measure them apart, on clips in which
@@ -800,11 +800,12 @@ for name, its in tables["sentences"].items():
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Moves have what was asked, and missions have *nothing*, not a hundredth of a decibel. Said a mission, the network
-# draws what is usually done, whatever thing is named. The words arrive (section 3.1), and one step of a shortest way
-# around seven things is a small computation of its own, which a network of this size did not find in its half
-# hour. Say "go to the red ball" to the first player of this chapter, and then say a colour that is not there:
-# now you know why it makes no difference.
+# Where something moves, a dreamed room is ahead of a copy, too, after four frames. Moves have what was asked, and missions have *nothing*: some hundredths of a decibel, of either sign. Said a mission,
+# the network draws what is usually done, whatever thing is named. The words arrive (section 3.1), but one step of a
+# shortest way around seven things is a small computation of its own, which a network of this size did not find in its
+# half hour. Nor is four frames too soon to see it: said for 16 steps, one mission in place of another still costs
+# nothing (section 6.6, which gives missions a meaning in another way). Say "go to the red ball" to the first player of
+# this chapter, and then say a colour that is not there: now you know why it makes no difference.
 #
 # ## 5.2 · What the vector says, and what silence does
 #
@@ -821,10 +822,28 @@ for told in tables["what is said"][names[0]]:
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# A lie about the action costs more than silence, wherever the action counts: silence makes the network draw the
-# mean over what is usually done. The largest entries are the world's own: the network has learned its three worlds
-# with the name of the world at hand, never without it, and a wrong name takes it into another one. (The authors
-# found the same embedding a help within a world and a hindrance across worlds.)
+# A lie about the action costs more than silence, if only by a hair in rooms: silence makes the network draw the
+# mean over what is usually done. In rooms and in DOOM the world's own vector is worth more than the action: the network
+# has learned its three worlds with the name of the world at hand, never without it, and a wrong name takes it into
+# another one. (The authors found the same embedding a help within a world and a hindrance across worlds.)
+#
+# Silence has a use, too. **Guidance** (Ho and Salimans, 2022) asks for each frame twice, with the action and in
+# silence, and goes on from the second answer through the first, $\hat x = \hat x_\varnothing + w\,(\hat x_a -
+# \hat x_\varnothing)$: the action is said louder. In DOOM, at the price of a second pass a frame:
+
+# %%
+lines = ["| $w$ | frames ahead | true keys (dB) | another clip's cost (dB) |",
+         "|---|---|---|---|"]
+for scale, its in tables["louder"].items():
+    for row in its:
+        lines.append(f"| {scale} | {row['horizon']} | {shown(row['true'])} "
+                     f"| {shown(row['delta'], 2)} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# Louder keys are heard better one frame ahead. Over four and eight frames a $w$ of 1.5 still helps a little, and beyond
+# it an overdrawn frame is remembered, the next one is drawn from it, and the dream leaves the truth altogether. The
+# players of this chapter draw once, with $w = 1$.
 #
 # ## 5.3 · What two choices are worth: the past, and the world's name
 #
@@ -1172,6 +1191,121 @@ with torch.no_grad():
 # motions tried. (A second way was tried: to pass the gradient of the distance back through three dreamed steps into the
 # policy. In a minute of training it changed nothing that could be measured on held-out frames.)
 #
+# ## 6.6 · Rooms that do what they are told
+#
+# To the simulator a mission means nothing. By now there is somebody inside to whom it does, the policy. Put it in
+# front: it says which move a mission means here, the simulator dreams the move, and the dream is snapped. Where the
+# thing is not in the room, or where the reward says that it is reached, nothing moves.
+
+# %%
+def obey(rooms_now, sentence, generator=None):
+    """The tiles after one step of what a sentence [B] asks for."""
+    named = tiles.named[sentence]
+    move = torch.where(named < 0, sentence, its.policy(rooms_now, named).argmax(1))
+    there = (rooms_now.long() == named[:, None, None]).flatten(1).any(1)
+    to_do = steps_left(its.reward, rooms_now, named) >= 0.5
+    after = within.after(rooms_now, move, generator)
+    goes = (named < 0) | there & to_do
+    return torch.where(goes[:, None, None], after, rooms_now)
+
+
+# %% [markdown]
+# *Check.* It is the library's world, `SpokenRooms`; and a thing that is not there moves nobody.
+
+# %%
+from wmlearn.chapters.ch07_unisim.spoken import SpokenRooms
+
+told_rooms = SpokenRooms(within, its.policy, its.reward)
+few = rooms[known[:12]]
+sentences = torch.arange(3, 15)  # a mission each, whether its thing is there or not
+with torch.no_grad():
+    mine = obey(few, sentences, torch.Generator().manual_seed(0))
+theirs_too, _ = told_rooms.step(few, sentences, torch.Generator().manual_seed(0))
+assert torch.equal(mine, theirs_too)
+absent = ~(few.long() == tiles.named[sentences][:, None, None]).flatten(1).any(1)
+assert torch.equal(mine[absent], few[absent])
+print(f"{int(absent.sum())} of {len(few)} missions name a thing that is not there")
+
+# %% [markdown]
+# And to be played. Type a mission, press Enter, and say it again until the thing is reached.
+
+# %%
+wm.play(told_rooms, env="babyai/go-to-local", context=starts[:8], fps=6)
+
+# %% [markdown]
+# What sentences are worth then, in rooms that neither simulator nor policy has seen. "One mission" is said over and
+# over, and what it costs is that another mission is said, which the room allows as well.
+
+# %%
+lines = ["| sentences | frames ahead | who reads them | true sentences (dB) "
+         "| another's cost (dB) | copy (dB) |", "|---|---|---|---|---|---|"]
+spoken_to = tables["spoken"]
+for kind, horizons in {"all sentences": (1, 4, 8), "moves": (4,), "missions": (4,),
+                       "one mission": (4, 16)}.items():
+    for horizon in horizons:
+        for name, kinds in spoken_to.items():
+            row = next(r for r in kinds[kind] if r["horizon"] == horizon)
+            cells = [shown(row[k]) for k in ("true", "delta", "copy")]
+            lines.append(f"| {kind} | {horizon} | {name} | " + " | ".join(cells) + " |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# SPOKEN
+#
+# ## 6.7 · Long dreams, and what they led to
+#
+# The authors chain short rollouts into long ones, say afterwards what each led to, and train a policy of sentences on
+# that: **hindsight** (Andrychowicz and others, 2017). Does it help to be long? Take the recording as clips of eight
+# frames, moves alone. Nobody planned them; but a clip at whose end the reward finds a thing reached was a way to it,
+# once its loops are cut out:
+
+# %%
+def without_loops(states):
+    """The times of a way that are left if it never comes back to where it was."""
+    last = {state: t for t, state in enumerate(states)}
+    t, kept = 0, []
+    while (t := last[states[t]]) < len(states) - 1:
+        kept.append(t)
+        t += 1
+    return kept
+
+
+assert without_loops("abcbd") == [0, 3]  # from a to b, and at its last time to d
+
+# %% [markdown]
+# *Check.* The library's labels of three clips that come to something: each move leads on, from room to room.
+
+# %%
+from wmlearn.chapters.ch07_unisim.hindsight import Ways, in_hindsight, short_clips
+
+every = short_clips(talks)
+labels = in_hindsight(Ways(every.codes[:60], every.moves[:60]), its.reward, tiles)
+print(f"{len(every.moves):,} clips; of the first 60, {len(labels.moves)} moves "
+      f"towards {len(set(labels.named.tolist()))} kinds of things")
+way = every.codes[0]
+kept = without_loops([x.numpy().tobytes() for x in way])
+assert all(a < b for a, b in zip(kept, kept[1:]))
+
+# %% [markdown]
+# A policy that imitates these moves goes on in the dream: 32 moves, one mission after the other, three of ten moves any
+# move, snapped each time. What it came to, it went for. The rivals have the clips alone, or as many dreamed moves, but
+# in dreams that are no longer than a clip. In real rooms (three seeds of everything; in brackets each seed's):
+
+# %%
+long = tables["hindsight"]
+with_seeds = lambda x: f"{shown(x, 0, True)} [{', '.join(f'{100 * v:.0f}' for v in x['seeds'])}]"
+lines = ["| learned from | labels | done in 64 moves | more than short clips "
+         "| nearer after 16 moves | more than short clips |", "|---|---|---|---|---|---|"]
+for name, row in long["actors"].items():
+    cells = [with_seeds(row[k]) for k in ("done", "done, more than short clips", "nearer",
+                                          "nearer, more than short clips")]
+    lines.append(f"| {name} | {sum(row['labels']) / len(row['labels']):,.0f} | "
+                 + " | ".join(cells) + " |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# HINDSIGHT
+#
 # # 7 · What breaks
 #
 # ## 7.1 · Who searches harder finds the errors, too
@@ -1196,7 +1330,7 @@ wm.viz.curves({name: [v["value"] for v in hunt[name]] for name in colors},
 #
 # ## 7.2 · A mission asks for more than it has learned
 #
-# Missions cost nothing in section 5.1, whichever is said. What does such a dream look like? **Look for** the
+# To the network alone, missions cost nothing, whichever is said (section 5.1). What does such a dream look like? **Look for** the
 # triangle: through the autoencoder alone, and in the dream.
 
 # %%
@@ -1234,8 +1368,9 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # A turn is right in every room, and in four of five nothing moves where something stands in the way, which nobody
 # has told it but the recording. A mission's step is right in two of five, little more than a guess among
-# three moves; and a mission whose thing is not there moves the triangle *always*. An impossible action gets an
-# invented result: this simulator never says no.
+# three moves; and a mission whose thing is not there moves the triangle nearly *always*. An impossible action gets an
+# invented result: this simulator never says no. (The rooms of section 6.6 do, since somebody looks whether the thing
+# is there.)
 #
 # ## 7.3 · A long way, sentence after sentence
 #
@@ -1330,6 +1465,9 @@ Markdown("\n".join(lines))
 #
 # - The paper: Yang, Du, Ghasemipour, Tompson, Kaelbling, Schuurmans and Abbeel (2023), [Learning Interactive
 #   Real-World Simulators](https://arxiv.org/abs/2310.06114).
+# - Andrychowicz, Wolski, Ray, Schneider, Fong, Welinder, McGrew, Tobin, Abbeel and Zaremba (2017),
+#   [Hindsight Experience Replay](https://arxiv.org/abs/1707.01495).
+# - Ho and Salimans (2022), [Classifier-Free Diffusion Guidance](https://arxiv.org/abs/2207.12598).
 # - Chen, Monso, Du, Simchowitz, Tedrake and Sitzmann (2024), [Diffusion
 #   Forcing](https://arxiv.org/abs/2407.01392): a noise level for each frame.
 # - Chevalier-Boisvert, Bahdanau, Lahlou, Willems, Saharia, Nguyen and Bengio (2019),

@@ -140,12 +140,13 @@ def test_one_mission_and_another_are_told_apart():
         assert row["delta"]["value"] == 0 and row["true"] == row["copy"]
 
 
-def test_what_is_compared_is_whole():
+def test_what_is_compared_is_whole(monkeypatch):
+    monkeypatch.setattr(hindsight, "LONG", 9)
     model = UniSim(replace(SMOKE, image_size=64, domains=DOMAINS)).eval()
     folder = hub.find("unisim-three-worlds")
     its, (_, recording) = load_trained(folder / FILE), record.load_tiles([folder / "clips.npz"])
     recording = first_episodes(recording, 12)
-    found = hindsight.compared(model, its, recording, 2, 1, 0.01, 3)
+    found = hindsight.compared(model, its, recording, 2, 1, 0.01, 2)
     assert list(found["actors"]) == [
         "any move", "short clips", "short clips and short dreams", "short clips and long dreams",
     ]  # fmt: skip

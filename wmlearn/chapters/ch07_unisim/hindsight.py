@@ -20,7 +20,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -244,7 +243,8 @@ def compared(
             shares.setdefault(f"{name}, nearer", []).append(share.double())
             row = found.setdefault(name, {"labels": []})
             row["labels"].append(len(labels[name].moves) if name in labels else 0)
-            say(seed, name, row["labels"][-1], float((took > 0).float().mean()), float(share.mean()))
+            means = [round(float(shares[f"{name}, {x}"][-1].mean()), 3) for x in ("done", "nearer")]
+            say(seed, name, row["labels"][-1], *means)
     for name, row in found.items():
         for what in ("done", "nearer"):
             mine, first = (shares[f"{x}, {what}"] for x in (name, "short clips"))
@@ -259,9 +259,7 @@ def compared(
 def over_seeds(values: list[Tensor]) -> dict:
     """The mean over seeds, its interval over rooms, and each seed's."""
     each = torch.stack(values)
-    return told(mean_estimate(each.mean(0))) | {
-        "seeds": [round(float(x), 4) for x in each.mean(1)]
-    }
+    return told(mean_estimate(each.mean(0))) | {"seeds": [round(float(x), 4) for x in each.mean(1)]}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
     model, table = hub.load(args.checkpoint), args.out / "tables.json"
     tables = json.loads(table.read_text()) if table.is_file() else {}
     recordings = {k: v for path in args.data for k, v in load(path).items()}
-    recordings["babyai"] = record("babyai", FRESH, SEED)  # of the others, policy and reward saw some
+    recordings["babyai"] = record("babyai", FRESH, SEED)  # policy and reward saw some of the others
     mixture = Mixture(recordings, model.config, all_held_out=tuple(recordings))
     tables["spoken"] = measured(model, load_trained(args.out / FILE), mixture)
     write_whole(table, json.dumps(tables, indent=1))
