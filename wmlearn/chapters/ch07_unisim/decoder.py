@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     recordings = {k: v for path in args.data for k, v in load(path).items()}
     mixture = Mixture(recordings, model.config, all_held_out=tuple(args.all_held_out))
     report = train_decoder(model, mixture, args.steps)
-    card = {k: v for k, v in card.items() if k not in ("config", "sha256")}
+    card = {k: v for k, v in card.items() if k not in ("config", "sha256", "files")}
     card["decoder"] = {"steps": args.steps, "batch_size": 32, "seconds": report["seconds"]}
     hub.save(args.out, model.eval(), "unisim", card, dtype=torch.float16)
     say(json.dumps(report))

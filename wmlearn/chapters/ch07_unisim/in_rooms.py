@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.chapters.ch07_unisim.policies import repeated
+from wmlearn.chapters.ch07_unisim.policies import descend, repeated, within_seconds
 from wmlearn.chapters.ch07_unisim.real import SEED
 from wmlearn.chapters.ch07_unisim.record import Recording
 from wmlearn.chapters.ch07_unisim.tiles import Dictionary
@@ -161,17 +161,16 @@ def fit(
     rate: float = 3e-3, seed: int = 3,
 ) -> RoomReader:  # fmt: skip
     """Optimizes a model for so many seconds of processor time; ``loss`` takes rows of ``count``."""
-    generator, begin, step = torch.Generator().manual_seed(seed), time.process_time(), 0
+    generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), rate, (0.9, 0.98), weight_decay=1e-2)
-    while (gone := (time.process_time() - begin) / seconds) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 50) * min(1, 1.5 * (1 - gone))
-        value = loss(torch.randint(count, (min(BATCH, count),), generator=generator))
-        optimizer.zero_grad()
-        value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
+
+    def value() -> Tensor:
+        return loss(torch.randint(count, (min(BATCH, count),), generator=generator))
+
+    def factor(step: int, gone: float) -> float:
+        return min(1, (step + 1) / 50) * min(1, 1.5 * (1 - gone))
+
+    descend(optimizer, value, within_seconds(seconds), factor, clip=1.0)
     return model.eval()
 
 
