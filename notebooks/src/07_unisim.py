@@ -800,7 +800,8 @@ for name, its in tables["sentences"].items():
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Where something moves, a dreamed room is ahead of a copy, too, after four frames. Moves have what was asked, and missions have *nothing*: some hundredths of a decibel, of either sign. Said a mission,
+# Where something moves, a dreamed room is ahead of a copy, too, after four frames. Moves have what was asked, and
+# missions have *nothing*: some hundredths of a decibel, of either sign. Said a mission,
 # the network draws what is usually done, whatever thing is named. The words arrive (section 3.1), but one step of a
 # shortest way around seven things is a small computation of its own, which a network of this size did not find in its
 # half hour. Nor is four frames too soon to see it: said for 16 steps, one mission in place of another still costs
@@ -1076,7 +1077,8 @@ print(f"the library's search, with other noise: {apart:.2f} steps apart on avera
 # rooms, 64 moves at most. Beside it: any move; a policy that imitates *recorded* moves, at most ten before a mission
 # was done (the bot's steps towards a mission have no moves in the recording, they are called by the mission); and the
 # search itself, which dreams at every real move. "Inside" are dreams of the same rooms, snapped at each move, and
-# done is what reward and judge believe. **Before you look**: where will inside promise too much?
+# done is what reward and judge believe. (Policy and table are of the decoder of before section 3.8.) **Before you
+# look**: where will inside promise too much?
 
 # %%
 table = tables["rooms"]
@@ -1262,7 +1264,7 @@ Markdown("\n".join(lines))
 # ## 6.7 · Long dreams, and what they led to
 #
 # The authors chain short rollouts into long ones, say afterwards what each led to, and train a policy of sentences on
-# that: **hindsight** (Andrychowicz and others, 2017). Does it help to be long? Take the recording as clips of eight
+# that: **hindsight** (Andrychowicz and others, 2017). Does it help to be long? Take the recording as clips of four
 # frames, moves alone. Nobody planned them; but a clip at whose end the reward finds a thing reached was a way to it,
 # once its loops are cut out:
 
@@ -1296,7 +1298,7 @@ assert all(a < b for a, b in zip(kept, kept[1:]))
 # %% [markdown]
 # A policy that imitates these moves goes on in the dream: 32 moves, one mission after the other, three of ten moves any
 # move, snapped each time. What it came to, it went for. The rivals have the clips alone, or as many dreamed moves, but
-# in dreams that are no longer than a clip. In real rooms (three seeds of everything; in brackets each seed's):
+# in dreams that are no longer than a clip. In real rooms (two seeds of everything; in brackets each seed's):
 
 # %%
 long = tables["hindsight"]
@@ -1337,8 +1339,8 @@ wm.viz.curves({name: [v["value"] for v in hunt[name]] for name in colors},
 #
 # ## 7.2 · A mission asks for more than it has learned
 #
-# To the network alone, missions cost nothing, whichever is said (section 5.1). What does such a dream look like? **Look for** the
-# triangle: through the autoencoder alone, and in the dream.
+# To the network alone, missions cost nothing, whichever is said (section 5.1). What does such a dream look like? **Look
+# for** the triangle: through the autoencoder alone, and in the dream.
 
 # %%
 draws = torch.Generator().manual_seed(5)

@@ -2,7 +2,7 @@
 
     python -m wmlearn.chapters.ch07_unisim.hindsight CHECKPOINT --data FILES --out FOLDER
 
-Nobody planned a recorded clip of eight frames, yet some of them end before a thing, and are ways to
+Nobody planned a recorded clip of four frames, yet some of them end before a thing, and are ways to
 it. A policy that imitates them knows what to do near a thing. In the simulator one clip follows
 another (Yang et al. 2023, section 4.1): that policy goes on for longer than any clip, and what it
 comes to is said afterwards. The table "hindsight" compares, in real rooms, what is learned from the
@@ -46,9 +46,9 @@ from wmlearn.envs.babyai import MOVES
 from wmlearn.files import write_whole
 from wmlearn.metrics import mean_estimate
 
-SHORT, LONG = 7, 32  # moves of a clip, and of a long dream
+SHORT, LONG = 3, 32  # moves of a clip, and of a long dream
 EACH = 8  # moves for which one mission is said in a dream
-THINGS = 4  # of each way, which it may have led to
+THINGS = 8  # of each way, which it may have led to
 ANY = 0.3  # share of a dream's moves that are any move
 
 
@@ -206,7 +206,7 @@ def nearer(
 
 
 def compared(
-    model, its: Trained, recording: Recording, seeds: int = 3, long_dreams: int = 128,
+    model, its: Trained, recording: Recording, seeds: int = 2, long_dreams: int = 128,
     seconds: float = 10.0, episodes: int = 150,
 ) -> dict:  # fmt: skip
     """What is learned from short clips, and from as many dreamed moves in short and long dreams.
@@ -267,7 +267,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="files of `record`")
     parser.add_argument("--out", type=Path, required=True, help=f"a folder with {FILE}")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     table = args.out / "tables.json"
