@@ -1238,7 +1238,7 @@ assert torch.equal(mine[absent], few[absent])
 print(f"{int(absent.sum())} of {len(few)} missions name a thing that is not there")
 
 # %% [markdown]
-# And to be played. Type a mission, press Enter, and say it again until the thing is reached.
+# And to be played: type a mission that your room holds, and press Enter.
 
 # %%
 wm.play(told_rooms, env="babyai/go-to-local", context=starts[:8], fps=6)
