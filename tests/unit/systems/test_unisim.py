@@ -179,6 +179,25 @@ def test_frame_by_frame_equals_all_at_once(system):
     assert torch.allclose(drawn, whole, atol=1e-5)
 
 
+def test_guidance_goes_on_from_silence_through_what_is_said(system):
+    codes = system.codes.nothing(2, 1, torch.zeros(2, dtype=torch.long))
+    context = Clip(torch.randint(0, 255, (2, 1, 3, *2 * (CONFIG.image_size,)), dtype=torch.uint8))
+    drawn = {}
+    for scale in (0.0, 1.0, 3.0):
+        world = system.world({"num_steps": 1, "guidance": scale})
+        state = world.reset(context)
+        action = torch.zeros(2, dtype=torch.long)
+        drawn[scale] = world.imagine(state, action, torch.Generator().manual_seed(0)).latent
+    assert torch.allclose(drawn[3.0], 3 * drawn[1.0] - 2 * drawn[0.0], atol=1e-4)
+    start = torch.randn(state.last.shape, generator=torch.Generator().manual_seed(0))
+    plays, one = world.system.simulator, SamplerConfig(num_steps=1)  # in what it computes with
+    with torch.inference_mode(), world.precision():
+        silence = plays.actions(codes)[:, 0]
+        silent = plays.draw(state.cache, state.last, silence, start, one)
+    assert torch.allclose(drawn[0.0], silent, atol=1e-4)
+    assert not torch.allclose(drawn[0.0], drawn[1.0], atol=1e-3)
+
+
 def test_later_frames_and_actions_do_not_reach_back(system):
     latents, level = torch.randn(1, 4, 4, 4, 4), torch.rand(1, 4)
     vectors = torch.randn(1, 4, CONFIG.action.dim)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmlearn.chapters.ch07_unisim.policies import repeated
+from wmlearn.chapters.ch07_unisim.policies import descend, repeated, within_seconds
 from wmlearn.chapters.ch07_unisim.real import SEED
 from wmlearn.chapters.ch07_unisim.record import Recording
 from wmlearn.chapters.ch07_unisim.tiles import Dictionary
@@ -100,21 +100,28 @@ class SnappedRooms:
         self.world, self.dictionary = world, dictionary
         self.generator = torch.Generator().manual_seed(seed)
 
-    def after(self, codes: Tensor, moves: Tensor) -> Tensor:
-        """The tiles after one dreamed move each: ``[B, h, w]``, from ``[B, h, w]`` and ``[B]``."""
-        return self._after(codes, moves[:, None])[:, 0]
+    def after(
+        self, codes: Tensor, moves: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The tiles after one dreamed move each: ``[B, h, w]``, from ``[B, h, w]`` and ``[B]``.
+
+        Another ``generator`` may draw the noise of this step.
+        """
+        return self._after(codes, moves[:, None], generator)[:, 0]
 
     def after_each(self, codes: Tensor) -> Tensor:
         """The tiles after each of the three moves, ``[B, M, h, w]``."""
         return self._after(codes, torch.arange(len(MOVES)).expand(len(codes), -1))
 
     @torch.inference_mode()
-    def _after(self, codes: Tensor, moves: Tensor) -> Tensor:
+    def _after(
+        self, codes: Tensor, moves: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         times, parts = moves.shape[1], []
         for here, said in zip(codes.split(256), moves.split(256), strict=True):
             latent = self._encode(self.dictionary.draw(here))
             state = repeated(self.world.begin(latent), times)
-            state = self.world.imagine(state, said.flatten(), self.generator)
+            state = self.world.imagine(state, said.flatten(), generator or self.generator)
             now, after = self._decode(latent), self._decode(state.latent)
             parts.append(
                 self.dictionary.snapped(
@@ -154,17 +161,16 @@ def fit(
     rate: float = 3e-3, seed: int = 3,
 ) -> RoomReader:  # fmt: skip
     """Optimizes a model for so many seconds of processor time; ``loss`` takes rows of ``count``."""
-    generator, begin, step = torch.Generator().manual_seed(seed), time.process_time(), 0
+    generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), rate, (0.9, 0.98), weight_decay=1e-2)
-    while (gone := (time.process_time() - begin) / seconds) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 50) * min(1, 1.5 * (1 - gone))
-        value = loss(torch.randint(count, (min(BATCH, count),), generator=generator))
-        optimizer.zero_grad()
-        value.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
+
+    def value() -> Tensor:
+        return loss(torch.randint(count, (min(BATCH, count),), generator=generator))
+
+    def factor(step: int, gone: float) -> float:
+        return min(1, (step + 1) / 50) * min(1, 1.5 * (1 - gone))
+
+    descend(optimizer, value, within_seconds(seconds), factor, clip=1.0)
     return model.eval()
 
 
@@ -192,16 +198,17 @@ def train_steps(
 
 
 def train_moves(
-    codes: Tensor, named: Tensor, wanted: Tensor, dictionary: Dictionary, seconds: float
-) -> RoomReader:
+    codes: Tensor, named: Tensor, wanted: Tensor, dictionary: Dictionary, seconds: float,
+    seed: int = 0,
+) -> RoomReader:  # fmt: skip
     """A policy that imitates.
 
     Args:
         codes, named: as in :func:`train_steps`.
         wanted: ``[N, M]``, how likely each move shall be.
-        dictionary, seconds: as in :func:`train_steps`.
+        dictionary, seconds, seed: as in :func:`train_steps`.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = RoomReader(dictionary.moving, len(MOVES), len(dictionary.looks))
 
     def loss(rows: Tensor) -> Tensor:

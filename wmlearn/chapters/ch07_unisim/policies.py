@@ -286,13 +286,47 @@ def clone_mover(
 
 
 def fit(policy: Reader, steps: int, loss: Callable, count: int, device) -> Reader:
+    """A policy after so many steps; ``loss`` takes it, and ``BATCH`` rows of ``count``."""
     generator = torch.Generator(device).manual_seed(7)
     optimizer = adamw(policy.parameters(), 1e-3, 1e-2, fused=torch.device(device).type == "cuda")
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * (1 - step / steps)
-        value = loss(policy, torch.randint(count, (BATCH,), generator=generator, device=device))
+
+    def value() -> Tensor:
+        return loss(policy, torch.randint(count, (BATCH,), generator=generator, device=device))
+
+    descend(optimizer, value, lambda step: step / steps, lambda step, gone: 1 - gone)
+    return policy.eval()
+
+
+def descend(
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[], Tensor],
+    gone: Callable[[int], float],
+    factor: Callable[[int, float], float],
+    clip: float | None = None,
+) -> None:
+    """The training loop of all policies, rewards and clones of the chapter.
+
+    Args:
+        optimizer: with its highest rates.
+        loss: of a batch that it draws.
+        gone: from a step's number to the share of the training that is over; 1 ends it.
+        factor: of the rates, from a step's number and that share.
+        clip: the gradient's norm is held to this; None: it is not.
+    """
+    rates, step = [group["lr"] for group in optimizer.param_groups], 0
+    while (share := gone(step)) < 1:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor(step, share)
+        value = loss()
         optimizer.zero_grad()
         value.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], clip)
         optimizer.step()
-    return policy.eval()
+        step += 1
+
+
+def within_seconds(seconds: float) -> Callable[[int], float]:
+    """The share of so many seconds of processor time that is over, from now on."""
+    begin = time.process_time()
+    return lambda step: (time.process_time() - begin) / seconds

@@ -17,7 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmlearn.chapters.ch07_unisim.mixture import Mixture
-from wmlearn.chapters.ch07_unisim.policies import BATCH, Reader, any_frames, fit, repeated
+from wmlearn.chapters.ch07_unisim.policies import (
+    BATCH,
+    Reader,
+    any_frames,
+    descend,
+    fit,
+    repeated,
+    within_seconds,
+)
 from wmlearn.chapters.ch07_unisim.train import precision
 from wmlearn.recipes.optim import adamw
 from wmlearn.systems.unisim.system import UniSim
@@ -232,11 +240,10 @@ def improved(
     """
     mine, generator = copy.deepcopy(policy).train(), torch.Generator().manual_seed(8)
     optimizer = torch.optim.AdamW(mine.parameters(), rate, (0.9, 0.99), weight_decay=1e-2)
-    rows, begin, step = torch.nonzero(torch.arange(len(end)) < end)[:, 0], time.process_time(), 0
+    rows = torch.nonzero(torch.arange(len(end)) < end)[:, 0]
     few = BATCH if searched is None else BATCH // 2
-    while (gone := (time.process_time() - begin) / seconds) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 50) * (1 - gone)
+
+    def loss() -> Tensor:
         here = rows[torch.randint(len(rows), (few,), generator=generator)]
         later = torch.randint(1, within + 1, here.shape, generator=generator)
         there, wanted = torch.minimum(here + later, end[here]), motions[here]
@@ -246,11 +253,12 @@ def improved(
             here, there, wanted = (torch.cat([a, b[pick]]) for a, b in columns)
         with precision(latents.device):
             said = mine(latents[here], goal=latents[there])
-        loss = F.mse_loss(said.float().tanh(), wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        step += 1
+        return F.mse_loss(said.float().tanh(), wanted)
+
+    def factor(step: int, gone: float) -> float:
+        return min(1, (step + 1) / 50) * (1 - gone)
+
+    descend(optimizer, loss, within_seconds(seconds), factor)
     return mine.eval()
 
 

@@ -40,6 +40,7 @@ from wmlearn.pixels import to_uint8
 from wmlearn.systems.unisim.actions import Actions
 from wmlearn.systems.unisim.simulator import PATH
 from wmlearn.systems.unisim.system import UniSim
+from wmlearn.world import World
 
 FORWARD = MOVES.index("go forward")
 STEPS_AHEAD = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
@@ -54,10 +55,27 @@ def controls(model: UniSim, mixture: Mixture, count: int = 48, passes: int = 1) 
     }
 
 
-def moves_and_missions(model: UniSim, mixture: Mixture, count: int = 48, ahead: int = 4) -> dict:
+def louder(
+    model: UniSim, mixture: Mixture, scales: tuple[float, ...] = (1, 1.5, 2, 3), name: str = "doom"
+) -> dict:
+    """The same for one world, by how far an action is guided away from silence."""
+    clip, episode = control.held_out_clips(mixture, name, 48, control.CONTEXT + control.AHEAD)
+    found = {}
+    for scale in scales:
+        world = model.world({"domain": name, "num_steps": 1, "guidance": scale})
+        rows, _ = control.control(world, clip, episode)
+        found[f"{scale:g}"] = [
+            {k: v if k == "horizon" else told(v) for k, v in vars(row).items()} for row in rows
+        ]
+    return found
+
+
+def moves_and_missions(
+    model: UniSim, mixture: Mixture, count: int = 48, ahead: int = 4, world: World | None = None
+) -> dict:
     """The same for BabyAI's two kinds of sentences apart, in clips that say nothing else.
 
-    Only clips in which something moves, in truth.
+    Only clips in which something moves, in truth. Of the model's world, or another one.
     """
     length, number = control.CONTEXT + ahead, model.config.number_of("babyai")
     first = torch.nonzero((mixture.domain == number) & mixture.held_out)[:, 0]
@@ -66,7 +84,7 @@ def moves_and_missions(model: UniSim, mixture: Mixture, count: int = 48, ahead: 
     said = said[:, control.CONTEXT - 1 :]
     still = mixture.frames[first + control.CONTEXT - 1] == mixture.frames[first + length - 1]
     moved = ~still.flatten(1).all(1)  # in truth, by what is said
-    world, found = model.world({"domain": "babyai", "num_steps": 1}), {}
+    world, found = world or model.world({"domain": "babyai", "num_steps": 1}), {}
     generator = torch.Generator().manual_seed(3)
     for name, rows in {
         "moves": (said < len(MOVES)).all(1) & moved,
@@ -322,6 +340,7 @@ def main(arguments: list[str] | None = None) -> None:
         tables["steps"] = lambda: steps_learned(model, mixture)
         tables["what is said"] = lambda: what_is_said(model, mixture)
         tables["control"] = lambda: controls(model, mixture)
+        tables["louder"] = lambda: louder(model, mixture)
         tables["sentences"] = lambda: moves_and_missions(model, mixture)
     found = json.loads(args.out.read_text()) if args.out.is_file() else {}
     for name in args.only or tables:

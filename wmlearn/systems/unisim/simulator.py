@@ -19,7 +19,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from wmlearn.nn.diffusion import RectifiedFlow, expand_to, linear_schedule, sample
+from wmlearn.nn.diffusion import RectifiedFlow, expand_to, guided, linear_schedule, sample
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.video_transformer import Cache, VideoTransformer
 from wmlearn.systems.unisim.actions import ActionEncoder, Actions
@@ -137,7 +137,13 @@ class Simulator(nn.Module):
         return cache, z[:, -1]
 
     def draw(
-        self, cache: Cache, last: Tensor, vector: Tensor, start: Tensor, sampler: SamplerConfig
+        self,
+        cache: Cache,
+        last: Tensor,
+        vector: Tensor,
+        start: Tensor,
+        sampler: SamplerConfig,
+        silence: Tensor | None = None,
     ) -> Tensor:
         """The next latent ``[B, c, h, w]``.
 
@@ -147,8 +153,13 @@ class Simulator(nn.Module):
             vector: ``[B, D]``, of the action that leads to the next one.
             start: ``[B, c, h, w]``, standard normal noise: the only randomness.
             sampler: how it is drawn.
+            silence: ``[B, D]``, the vector where nobody says what was done; guidance needs it.
         """
         before = best_guess(last, last.new_full((len(last),), sampler.history_noise))
+        guide = sampler.guidance != 1
+        if guide:
+            vector, before = torch.cat([vector, silence]), torch.cat([before, before])
+            cache = Cache(**{name: torch.cat([x, x]) for name, x in vars(cache).items()})
 
         def denoise(z: Tensor, level: Tensor) -> Tensor:
             output, _ = self.transformer.step(
@@ -157,5 +168,6 @@ class Simulator(nn.Module):
             return before + output[:, 0].float()
 
         return sample(
-            denoise, PATH, start * sampler.initial_scale, linear_schedule(sampler.num_steps)
-        )
+            guided(denoise, sampler.guidance) if guide else denoise,
+            PATH, start * sampler.initial_scale, linear_schedule(sampler.num_steps),
+        )  # fmt: skip

@@ -124,9 +124,11 @@ class UniSimWorld(World):
             return torch.randn(shape, generator=generator, device=source).to(self.device)
 
         with self.precision():
-            vectors = simulator.actions(self.system.codes(action[:, None], domain))
+            vectors, silence = simulator.actions(self.system.codes(action[:, None], domain)), None
+            if sampler.guidance != 1:
+                silence = simulator.actions(self.system.codes.nothing(len(action), 1, domain))[:, 0]
             latent = simulator.draw(
-                state.cache, state.last, vectors[:, 0], noise(*state.last.shape), sampler
+                state.cache, state.last, vectors[:, 0], noise(*state.last.shape), sampler, silence
             )
             cache, last = simulator.remember(
                 state.cache, latent[:, None], vectors, sampler.history_noise, noise
