@@ -45,7 +45,7 @@ from wmlearn.world import Step, World
 
 MOTION = "motion.safetensors"  # its file, beside the weights of a checkpoint
 _SCALE = torch.tensor([5.0, 1.5, 0.4])
-_SEEN = 4  # motions of the beginning, which are read off pictures
+_SEEN = 4  # motions of the beginning in training: those of 17 frames
 _KEPT = 16  # pictures of the ground that are remembered
 
 
@@ -187,7 +187,7 @@ class GuidedWorld(World):
     @torch.inference_mode()
     def reset(self, context: Clip) -> GuidedState:
         """The state after a real clip of at least ``context_frames`` frames."""
-        dream, n = self.world.reset(context), CHUNK * _SEEN
+        dream, n = self.world.reset(context), self.context_frames - 1
         frames, actions = context.frames[:, -n - 1 :], in_chunks(context.actions[:, -n:])
         motions = read_motions(frames)
         hidden, place = self.model.begin(motions, actions), torch.zeros(len(frames), 3)
@@ -270,15 +270,15 @@ def follow(drives: Drives, world: CosmosWorld, model: MotionModel, probe: Drivin
         model: of the car's motion.
         probe: reads places on the road, for the error along and across it.
     """
-    start, system, n = drives.start, world.system, CHUNK * _SEEN
+    start, system, n = drives.start, world.system, world.context_frames - 1
     last = start.frames[:, -1:]
     truth = true_motions(torch.cat([start.state[:, -1:], drives.state], 1))
     given = read_motions(start.frames[:, -n - 1 :])
     actions = in_chunks(torch.cat([start.actions[:, -n:].float(), drives.actions], 1))
     whole = torch.cat([start.frames, drives.frames], 1)
-    tokenized = torch.cat(
-        [to_uint8(system.decode(system.encode(x)).float()) for x in whole.split(4)]
-    )
+    with world._precision():
+        parts = [system.decode(system.encode(x)).float() for x in whole.split(4)]
+    tokenized = to_uint8(torch.cat(parts))
     shown = {
         "real frames": drives.frames,
         "tokenized frames": tokenized[:, start.length :],
