@@ -563,15 +563,22 @@ def ahead_by(clips, dreamed, rule):
 
 rest = [i for i in range(40) if i not in some][: size["clips"]]
 others = store.clip([(held[i], 0) for i in rest], 25)
-judged = {"these": (clips, mine),
-          "others": (others, rollout_batches(run.system.world({"num_steps": 1}), others, 0))}
-lines = ["| clips | rule | dream minus copy at 8 frames (dB) | ahead in |",
-         "|---|---|---|---|"]
+their = rollout_batches(run.system.world({"num_steps": 1}), others, 0)
+judged = {"these": (clips, mine), "others": (others, their)}
 gains = {(name, rule): ahead_by(*pair, rule)
          for name, pair in judged.items() for rule in (False, True)}
-for (name, rule), gain in gains.items():
-    lines.append(f"| {len(gain)} {name} | {'repeat what stands' if rule else 'always dream'} "
-                 f"| {mean_estimate(gain).format(1)} | {(gain > 0).double().mean():.0%} |")
+
+# %% [markdown]
+# Dream minus copy at 8 frames, in dB:
+
+# %%
+lines = ["| clips | always dream | ahead in | repeat what stands | ahead |",
+         "|---|---|---|---|---|"]
+for name in judged:
+    cells = [f"{mean_estimate(gains[name, rule]).format(1)} "
+             f"| {(gains[name, rule] > 0).double().mean():.0%}"
+             for rule in (False, True)]
+    lines.append(f"| {len(gains[name, True])} {name} | {' | '.join(cells)} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -824,9 +831,15 @@ scores = {(name, past): psnr(continued(m, past), real[:, :8]).mean(1)
 for past in (1, 5, 9, 13):
     cells = [mean_estimate(scores[name, past]).format(1) for name in sizes_of]
     lines.append(f"| {past} | {' | '.join(cells)} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# What the frames buy, and what the size:
+
+# %%
 more = {name: mean_estimate(scores[name, 9] - scores[name, 1]) for name in sizes_of}
 larger = mean_estimate(scores["shipped", 9] - scores["yours", 9])
-Markdown("\n".join(lines) + "\n\nNine frames instead of one: " + ", ".join(
+Markdown("Nine frames instead of one: " + ", ".join(
     f"**{name} {its.format(1)} dB**" for name, its in more.items())
     + f". The larger model instead of the smaller, at nine: {larger.format(1)} dB.")
 
@@ -948,13 +961,15 @@ Markdown("\n".join(lines))
 # (`motion.py`, 200 lines); four frames apart, added up. On real frames, against the simulator:
 
 # %%
-from wmlearn.chapters.ch08_cosmos.motion import path_error, read_motions, true_motions
+from wmlearn.chapters.ch08_cosmos import motion
 
-read, true = read_motions(clips.frames[:, :17]), true_motions(clips.state[:, :17])
+read = motion.read_motions(clips.frames[:, :17])
+true = motion.true_motions(clips.state[:, :17])
 off = (read - true).abs().flatten(0, 1).median(0).values
-print(f"A motion of 0.16 s is read to {100 * off[0]:.0f} cm ahead, {100 * off[1]:.0f} cm "
-      f"aside, {math.degrees(off[2]):.1f} degrees (medians);")
-print(f"after 0.64 s that is {path_error(read, true, 16).median():.3f} road widths.")
+apart = motion.path_error(read, true, 16).median()
+print(f"A motion of 0.16 s is read to {100 * off[0]:.0f} cm ahead, "
+      f"{100 * off[1]:.0f} cm aside, {math.degrees(off[2]):.1f} degrees (medians);")
+print(f"after 0.64 s that is {apart:.3f} road widths.")
 
 # %% [markdown]
 # Now real drives by eight drivers, five tracks each, dreamed again from the same start under the same actions. Where is
@@ -1011,14 +1026,21 @@ lines = ["| PSNR after | dream (dB) | guided dream (dB) |", "|---|---|---|"]
 for h in its["psnr"]:
     lines.append(f"| {h} frames | {est(followed['dream']['psnr'][h]).format(1)} "
                  f"| {est(its['psnr'][h]).format(1)} |")
-gain, share = (est(its[f"less than {name}, 50"]) for name in ("dream", "dead reckoning"))
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# And the path, in words:
+
+# %%
+gain = est(its["less than dream, 50"])
+share = est(its["less than dead reckoning, 50"])
 word = ("adds to" if share.low > 0 else "takes from" if share.high < 0
         else "neither adds to nor takes from, for certain,")
 met = "below" if its["50"]["mean"]["value"] <= 0.5 else "above"
-Markdown("\n".join(lines) + f"\n\nAfter two seconds the guided dream is "
-         f"{est(its['50']['mean']).format(2)} road widths off, {met} our aim of 0.5 (median "
-         f"{its['50']['median']:.2f}); that is {gain.format(2)} less than the dream. Against "
-         f"dead reckoning it gains {share.format(2)}: the picture {word} the path.")
+Markdown(f"After two seconds the guided dream is {est(its['50']['mean']).format(2)} "
+         f"road widths off, {met} our aim of 0.5 (median {its['50']['median']:.2f}); that is "
+         f"{gain.format(2)} less than the dream. Against dead reckoning it gains "
+         f"{share.format(2)}: the picture {word} the path.")
 
 # %% [markdown]
 # Read it with care: the path is the *motion model's*, and the diffusion model only paints. What it shows is how
@@ -1083,9 +1105,15 @@ lines = ["| | real (m) | dream (m) | guided dream (m) |", "|---|---|---|---|"]
 for name, v in loop["metres"].items():
     lines.append(f"| {name} | {v['real']['value']:.0f} | {v['dream']['value']:.0f} "
                  f"| {second['metres'][name]['dream']['value']:.0f} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# Their ranks:
+
+# %%
 say = ("for certain better than chance" if ranked.low > 0
        else "no better than chance for certain")
-Markdown("\n".join(lines) + f"\n\nSpearman {ranked.format(2)} instead of "
+Markdown(f"Spearman {ranked.format(2)} instead of "
          f"{ranks['diffusion'].format(2)}: {say}; dream minus real "
          f"{est(second['bias']).format(0)} m instead of {bias['diffusion'].format(0)}.")
 
@@ -1105,10 +1133,16 @@ for name in ("with hazard", "without"):
                  f"| {est(its['spearman']).format(2)} "
                  f"| {', '.join(f'{x:.2f}' for x in its['of each seed'])} "
                  f"| {est(its['metres too many of who leaves the road']).format(0)} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# Which forgives more?
+
+# %%
 more = est(hazard["forgives more without"])
 word = ("more" if more.low > 0 else "less" if more.high < 0
         else "neither more nor less for certain,")
-Markdown("\n".join(lines) + f"\n\nWithout hazard a dream forgives {word}: "
+Markdown(f"Without hazard a dream forgives {word}: "
          f"{more.format(0)} m. ({hazard['steps']} steps, {hazard['seeds']} seeds.)")
 
 # %% [markdown]
