@@ -1038,8 +1038,8 @@ word = ("adds to" if share.low > 0 else "takes from" if share.high < 0
         else "neither adds to nor takes from, for certain,")
 met = "below" if its["50"]["mean"]["value"] <= 0.5 else "above"
 Markdown(f"After two seconds the guided dream is {est(its['50']['mean']).format(2)} "
-         f"road widths off, {met} our aim of 0.5 (median {its['50']['median']:.2f}); that is "
-         f"{gain.format(2)} less than the dream. Against dead reckoning it gains "
+         f"road widths off, {met} our aim of 0.5 (median {its['50']['median']:.2f}); "
+         f"that is {gain.format(2)} less than the dream. Against dead reckoning it gains "
          f"{share.format(2)}: the picture {word} the path.")
 
 # %% [markdown]

@@ -125,7 +125,7 @@ def dreamed(real: list[Drives], probe: DrivingProbe, world: World, chunks: int, 
 
 
 def compare(
-    metres: dict[str, list[list[Tensor]]], real: list[Tensor], steps: int
+    metres: dict[str, list[list[Tensor]]], real: list[Tensor], steps: int, resamples: int = 2000
 ) -> dict[str, dict]:
     """Ranks and forgiveness of each corpus, over seeds of the model, and how they differ.
 
@@ -133,6 +133,7 @@ def compare(
         metres: by corpus, of each seed, of each driver: ``[starts]``.
         real: of each driver, ``[starts]``.
         steps: frames of a drive.
+        resamples: of the intervals of ranks.
     """
     names, found, forgiven = tuple(POLICIES), {}, {}
     for corpus, seeds in metres.items():
@@ -142,9 +143,9 @@ def compare(
         forgiven[corpus] = torch.cat([both[i] - real[i] for i in rows])
         singles = (ClosedLoop(names, tuple(parts), tuple(real), steps) for parts in seeds)
         found[corpus] = {
-            "spearman": loop.spearman(),
-            "of each seed": [single.spearman().value for single in singles],
-            "bias": loop.bias(),
+            "spearman": loop.spearman(resamples),
+            "of each seed": [single.spearman(10).value for single in singles],
+            "bias": loop.bias(resamples),
             "metres too many of who leaves the road": mean_estimate(forgiven[corpus]),
         }
     first, second = forgiven
@@ -176,7 +177,11 @@ def main() -> None:
     share = {name: _off_road(store, rows) for name, rows in chosen.items()}
     say(share)
     metres = {name: [] for name in chosen}
-    latents = {name: encoded(shipped, store, rows) for name, rows in chosen.items()}
+    once = {i: encoded(shipped, store, [i]) for i in {i for rows in chosen.values() for i in rows}}
+    latents = {
+        name: tuple(torch.cat(part) for part in zip(*(once[i] for i in rows), strict=True))
+        for name, rows in chosen.items()
+    }
     say("latents")
     for seed in range(args.seeds):
         for name, its in latents.items():
