@@ -1001,7 +1001,7 @@ Markdown("\n".join(lines))
 # *Can one tell it where the car is?* Let dead reckoning say so, and the picture follow. What the eye saw of the ground stays where it
 # was: every picture is kept with the place it was taken from, and the next frames are laid out from the *oldest* picture
 # that shows a spot. Only what no picture shows is left to the diffusion model: while it draws, its guess is replaced
-# by what was seen, where something was (as in inpainting). That is the **guided dream** of the table. NVIDIA went this
+# by what was seen, where anything was (as in inpainting). That is the **guided dream** of the table. NVIDIA went this
 # way, too: a cache of the scene in three dimensions that guides a video model
 # ([GEN3C](https://arxiv.org/abs/2503.03751)).
 #
@@ -1046,7 +1046,15 @@ Markdown(f"After two seconds the guided dream is {est(its['50']['mean']).format(
 # Read it with care: the path is the *motion model's*, and the diffusion model only paints. What it shows is how
 # much of a dream's failure is a matter of *where*, which 47 thousand numbers knew that were never shown a pixel. The
 # paper reports errors below 7 cm for its model of driving: with six cameras, at another scale, and *given the path to
-# follow*, as here. (A road is 13 metres wide. Fast and reckless drivers, who skid, make most of the mean.)
+# follow*, as here. A road is 13 metres wide. Whose path is hard to know?
+
+# %%
+hard = followed["dead reckoning"]["50"]["by driver"]
+print("Dead reckoning after 2 s, by driver (road widths):",
+      ", ".join(f"{name} {x:.2f}" for name, x in hard.items()))
+
+# %% [markdown]
+# The fast and the reckless: they skid, and a skid makes much of little.
 #
 # *Which driver is better?* All eight see only what the probe sees, four frames at a time. Each goes on
 # from the same starts in reality and in the dream, and is scored by the metres of road that it makes.

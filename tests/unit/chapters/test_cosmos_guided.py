@@ -10,6 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from wmlearn.chapters.ch08_cosmos.driving import Drives, DrivingProbe
+from wmlearn.chapters.ch08_cosmos.followed import by_driver
 from wmlearn.chapters.ch08_cosmos.guided import (
     GuidedWorld,
     MotionModel,
@@ -170,6 +171,9 @@ def test_paths_of_dreams_are_compared_with_dead_reckoning():
     assert found["as it began"]["50"]["mean"].value < 0.05
     assert found["standing still"]["50"]["median"] == pytest.approx(50 * 0.8 / ROAD_WIDTH, 0.01)
     assert "less than dead reckoning, 50" in found["guided dream"]
+    by_driver(found, ["one", "two"])
+    still = found["standing still"]["50"]
+    assert still["by driver"]["two"] == pytest.approx(still["mean"].value, 1e-4)
 
 
 def test_the_shipped_motion_model_loads():

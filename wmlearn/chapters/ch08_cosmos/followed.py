@@ -55,6 +55,15 @@ def joined(drives: list[Drives], frames: int) -> Drives:
     return Drives(start, **cat)
 
 
+def by_driver(followed: dict, names: list[str]) -> None:
+    """Puts means of each driver in the place of each drive's error, as ``joined`` joined them."""
+    for path in followed.values():
+        for its in path.values():
+            if isinstance(its, dict) and "each" in its:
+                means = torch.tensor(its.pop("each")).view(len(names), -1).mean(1).tolist()
+                its["by driver"] = dict(zip(names, means, strict=True))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("world", help="checkpoint; its probe is used, too")
@@ -78,6 +87,7 @@ def main() -> None:
     seeds = list(range(900, 900 + args.seeds))
     real = {n: drive_really(p, probe, seeds, world, args.chunks) for n, p in POLICIES.items()}
     found = {"followed": follow(joined(list(real.values()), FRAMES), world, model, probe)}
+    by_driver(found["followed"], list(POLICIES))
     args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
     loop, _ = rank(POLICIES, probe, GuidedWorld(world, model), seeds, args.chunks, say, real)
     found["guided loop"] = {

@@ -318,4 +318,5 @@ def _summary(errors: Tensor) -> dict:
         "mean": mean_estimate(errors),
         "median": errors.median().item(),
         "within half a width": (errors <= 0.5).double().mean().item(),
+        "each": errors.tolist(),
     }
