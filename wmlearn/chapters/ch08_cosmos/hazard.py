@@ -125,18 +125,18 @@ def dreamed(real: list[Drives], probe: DrivingProbe, world: World, chunks: int, 
 
 
 def compare(
-    metres: dict[str, list[list[Tensor]]], real: list[Tensor], steps: int, resamples: int = 2000
+    meters: dict[str, list[list[Tensor]]], real: list[Tensor], steps: int, resamples: int = 2000
 ) -> dict[str, dict]:
     """Ranks and forgiveness of each corpus, over seeds of the model, and how they differ.
 
     Args:
-        metres: by corpus, of each seed, of each driver: ``[starts]``.
+        meters: by corpus, of each seed, of each driver: ``[starts]``.
         real: of each driver, ``[starts]``.
         steps: frames of a drive.
         resamples: of the intervals of ranks.
     """
     names, found, forgiven = tuple(POLICIES), {}, {}
-    for corpus, seeds in metres.items():
+    for corpus, seeds in meters.items():
         both = tuple(torch.stack(parts).mean(0) for parts in zip(*seeds, strict=True))
         loop = ClosedLoop(names, both, tuple(real), steps)
         rows = [names.index(name) for name in OFF_ROAD]
@@ -176,7 +176,7 @@ def main() -> None:
     chosen = corpora(store, args.episodes)
     share = {name: _off_road(store, rows) for name, rows in chosen.items()}
     say(share)
-    metres = {name: [] for name in chosen}
+    meters = {name: [] for name in chosen}
     once = {i: encoded(shipped, store, [i]) for i in {i for rows in chosen.values() for i in rows}}
     latents = {
         name: tuple(torch.cat(part) for part in zip(*(once[i] for i in rows), strict=True))
@@ -186,9 +186,9 @@ def main() -> None:
     for seed in range(args.seeds):
         for name, its in latents.items():
             world = small_world(shipped, *its, args.steps, seed)
-            metres[name].append(dreamed(drives, probe, world, args.chunks, seed))
-            say(seed, name, [round(m.mean().item()) for m in metres[name][-1]])
-        found = compare(metres, real, args.chunks * 4)
+            meters[name].append(dreamed(drives, probe, world, args.chunks, seed))
+            say(seed, name, [round(m.mean().item()) for m in meters[name][-1]])
+        found = compare(meters, real, args.chunks * 4)
         for name in chosen:
             found[name]["episodes"] = len(chosen[name])
             found[name]["frames off the road"] = share[name]
