@@ -955,10 +955,10 @@ Markdown("\n".join(lines))
 # The tokenizer costs the probe nothing; what it reads wrongly in the dream, the dream has wrong. (Mean
 # absolute errors, where the real car is on the road.)
 #
-# *How far off is the dream after two seconds?* For this the probe is too coarse: it makes an error of its own of half a
-# road width. But the camera rides with the car, so all that stands still moves as **one rigid body** between two frames.
-# The motion (ahead, aside, turned) that lays one frame on another is found by least squares, without learning
-# (`motion.py`, 200 lines); four frames apart, added up. On real frames, against the simulator:
+# *How far off is the dream after two seconds?* For this the probe is too coarse: its speeds, added up, are off by
+# most of a road width on real frames already. But the camera rides with the car, so all that stands still moves as
+# **one rigid body** between two frames. The motion (ahead, aside, turned) that lays one frame on another, four frames
+# apart, is found by least squares, without learning (`motion.py` in the chapter's package), and motions are added up. On real frames, against the simulator:
 
 # %%
 from wmlearn.chapters.ch08_cosmos import motion
@@ -974,7 +974,7 @@ print(f"after 0.64 s that is {apart:.3f} road widths.")
 # %% [markdown]
 # Now real drives by eight drivers, five tracks each, dreamed again from the same start under the same actions. Where is
 # each car after one and after two seconds, in the plane, against the simulator's? Reality and dream are read by the same
-# reader; *real frames* and *tokenized frames* are its floors. The last two rows look at no picture after the start:
+# reader; *real frames* and *tokenized frames* are its floors. The last three rows look at no picture after the start:
 # **dead reckoning** is a small recurrent network that learned from the recording how a car moves under gas, brake and
 # steering.
 
@@ -993,19 +993,18 @@ for name in order:
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# So the reader is not what is wrong, nor the tokenizer: **the dream is**, all but a tenth of it. (Before, read by the
-# probe, along and across the road, a third of the error was the probe's.) In its very first chunk it
-# is a meter too far ahead, and every chunk begins where the one before ended. Yet what happened is no secret:
-# who only knows the actions, and no picture, knows the place far better.
+# So the reader is not what is wrong, nor the tokenizer: **the dream is**, all but a tenth of it. In its very first chunk
+# it is a meter too far ahead on average, and every chunk begins where the one before ended. Yet what happened is no
+# secret: who knows the actions only, and no picture, knows the place far better.
 #
-# *Can one tell it where the car is?* Let dead reckoning say so, and the picture follow. What the eye saw of the ground stays where it
-# was: every picture is kept with the place it was taken from, and the next frames are laid out from the *oldest* picture
-# that shows a spot. Only what no picture shows is left to the diffusion model: while it draws, its guess is replaced
+# *Can one tell it where the car is?* Let dead reckoning say so, and the picture follow. Ground that was seen stays where
+# it was: every picture is kept with the place it was taken from, and the next frames are laid out from the *oldest*
+# picture that shows a spot. Only what no picture shows is left to the diffusion model: while it draws, its guess is replaced
 # by what was seen, where anything was (as in inpainting). That is the **guided dream** of the table. NVIDIA went this
 # way, too: a cache of the scene in three dimensions that guides a video model
 # ([GEN3C](https://arxiv.org/abs/2503.03751)).
 #
-# **Look for** the bend, and for the lawn's patches.
+# **Look for** the place of the bend, and of the lawn's patches.
 
 # %%
 from wmlearn.chapters.ch08_cosmos.guided import GuidedWorld, load_motion
@@ -1043,7 +1042,8 @@ Markdown(f"After two seconds the guided dream is {est(its['50']['mean']).format(
          f"{share.format(2)}: the picture {word} the path.")
 
 # %% [markdown]
-# Read it with care: the path is the *motion model's*, and the diffusion model only paints. What it shows is how
+# What is won, is won while the ground ahead is ground that was seen: at 32 frames the picture is no better than the
+# dream's. And read it with care: the path is the *motion model's*, and the diffusion model only paints. It shows how
 # much of a dream's failure is a matter of *where*, which 47 thousand numbers knew that were never shown a pixel. The
 # paper reports errors below 7 cm for its model of driving: with six cameras, at another scale, and *given the path to
 # follow*, as here. A road is 13 metres wide. Whose path is hard to know?
@@ -1126,7 +1126,8 @@ Markdown(f"Spearman {ranked.format(2)} instead of "
          f"{est(second['bias']).format(0)} m instead of {bias['diffusion'].format(0)}.")
 
 # %% [markdown]
-# How these drivers move is the motion model's doing; whether there is road under them, and for how long, the picture's.
+# How far they drive is the motion model's doing; whether there is road under them, the picture's, which keeps the road
+# where it was as long as it remembers it.
 # *Does hazard in the data teach the dream not to forgive?* Small diffusion models on the shipped tokenizer learned from
 # two corpora of equally many episodes: in one, a third leaves the road, in the other none does. **Look at** the last
 # column: metres that the three drivers who leave the road make in the dream, and not in reality.
@@ -1154,8 +1155,8 @@ Markdown(f"Without hazard a dream forgives {word}: "
          f"{more.format(0)} m. ({hazard['steps']} steps, {hazard['seeds']} seeds.)")
 
 # %% [markdown]
-# These models are small and trained for a minute, far below the shipped one; so this compares two kinds of data, and does
-# not say what hazard is worth to a good model.
+# These models are small and trained for less than a minute, far below the shipped one: two kinds of data are compared,
+# and nothing is said about what hazard is worth to a good model.
 #
 # *Is it the action that is too weak?* A model that continues well may lean on the past alone: whoever pressed
 # the gas will press it again. If the network knows what the action does but believes it too little, what it knows
