@@ -994,7 +994,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # So the reader is not what is wrong, nor the tokenizer: **the dream is**, all but a tenth of it. In its very first chunk
-# it is a meter too far ahead on average, and every chunk begins where the one before ended. Yet what happened is no
+# it is a metre too far ahead on average, and every chunk begins where the one before ended. Yet what happened is no
 # secret: who knows the actions only, and no picture, knows the place far better.
 #
 # *Can one tell it where the car is?* Let dead reckoning say so, and the picture follow. Ground that was seen stays where
@@ -1038,8 +1038,8 @@ word = ("adds to" if share.low > 0 else "takes from" if share.high < 0
 met = "below" if its["50"]["mean"]["value"] <= 0.5 else "above"
 Markdown(f"After two seconds the guided dream is {est(its['50']['mean']).format(2)} "
          f"road widths off, {met} our aim of 0.5 (median {its['50']['median']:.2f}); "
-         f"that is {gain.format(2)} less than the dream. Against dead reckoning it gains "
-         f"{share.format(2)}: the picture {word} the path.")
+         f"that is {gain.format(2)} less than the dream. Against dead reckoning it "
+         f"gains {share.format(2)}: the picture {word} the path.")
 
 # %% [markdown]
 # What is won, is won while the ground ahead is ground that was seen: at 32 frames the picture is no better than the
