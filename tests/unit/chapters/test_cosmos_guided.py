@@ -86,7 +86,7 @@ def test_the_scale_is_the_simulators():
         frames.append(frame)
         states.append(info["state"])
     env.close()
-    video = torch.stack([torch.from_numpy(f) for f in frames[32:]]).permute(0, 3, 1, 2)[None]
+    video = torch.stack([torch.tensor(f) for f in frames[32:]]).permute(0, 3, 1, 2)[None]
     state = torch.stack([torch.from_numpy(s) for s in states[32:]])[None]
     read, true = read_motions(video), true_motions(state)
     assert true[0, :, 0].min() > 2  # it drives
@@ -180,3 +180,24 @@ def test_the_shipped_motion_model_loads():
         fast, slow = (model.reckon(began, in_chunks(a))[0, -1, 0] for a in (gas, brake))
     assert fast > 3.5 and slow < 0.5 * fast
     assert PIXELS[1] > PIXELS[0]
+
+
+def test_what_is_clean_may_be_edited_while_it_is_drawn():
+    system, seen = Cosmos(replace(SMOKE, image_size=64)), []
+    system = system.eval()
+    c = system.config.tokenizer.latent_channels
+
+    def noise(*shape):
+        return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+    def mine(clean, level):
+        seen.append(level[0].item())
+        return torch.full_like(clean, 0.25)
+
+    given = (torch.zeros(2, 2, c, 8, 8), 1, noise, system.config.sampler, torch.zeros(2, 3, 12))
+    with torch.no_grad():
+        drawn, own = system.denoiser.draw(*given, edit=mine), system.denoiser.draw(*given)
+        same = system.denoiser.draw(*given, edit=lambda clean, level: clean)
+    assert_close(drawn, torch.full_like(drawn, 0.25))  # the last step ends at what is clean
+    assert torch.equal(same, own) and not torch.allclose(own, drawn)
+    assert seen == sorted(seen, reverse=True) and len(seen) == system.config.sampler.num_steps
