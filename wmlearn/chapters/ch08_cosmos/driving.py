@@ -191,7 +191,7 @@ class Drives:
     """The same beginnings, driven on by one policy.
 
     Attributes:
-        start: real clips ``[B, K]``, with actions.
+        start: real clips ``[B, K]``, with actions (and states, where they were just driven).
         frames: uint8 ``[B, T, 3, 64, 64]``, what followed.
         actions: float32 ``[B, T, 3]``, what was done.
         state: float32 ``[B, T, STATE]``; NaN in a dream.
@@ -254,7 +254,8 @@ def drive_really(
     actions = torch.stack([torch.from_numpy(np.float32(p[1])) for p in parts])
     rewards = torch.stack([torch.from_numpy(p[2]) for p in parts])
     state = torch.stack([torch.from_numpy(p[3]) for p in parts])[:, 1:]
-    start = Clip(frames[:, :k].contiguous(), actions[:, -frames.shape[1] + 1 :][:, : k - 1])
+    begun = actions[:, -frames.shape[1] + 1 :][:, : k - 1]
+    start = Clip(frames[:, :k].contiguous(), begun, state=state[:, :k])
     rest = frames.shape[1] - k
     return Drives(start, frames[:, k:], actions[:, -rest:], state[:, k:], rewards[:, -rest:])
 

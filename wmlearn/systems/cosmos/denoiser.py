@@ -124,6 +124,7 @@ class Denoiser(nn.Module):
         actions: Tensor | None = None,
         text: Tensor | None = None,
         text_mask: Tensor | None = None,
+        edit: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Draws the latents that follow, all of them together.
 
@@ -134,6 +135,8 @@ class Denoiser(nn.Module):
             sampler: how.
             actions: ``[B, n + new, A]``.
             text, text_mask: as in :meth:`forward`.
+            edit: of each step's estimate of the clean latents ``[B, new, c, h, w]`` and its noise
+                level ``[B]``: what shall be believed instead.
 
         Returns:
             ``[B, new, c, h, w]``.
@@ -157,7 +160,8 @@ class Denoiser(nn.Module):
             if w:
                 other = self(whole, sigma, known, usual, text, text_mask)[:, n:]
                 output = output + w * (output - other)
-            return self.prediction.x_hat(output, z, level)
+            clean = self.prediction.x_hat(output, z, level)
+            return clean if edit is None else edit(clean, level)
 
         levels = karras_schedule(sampler.num_steps, sampler.sigma_min, sampler.sigma_max)
         z = sampler.sigma_max * noise(batch, new, *before.shape[2:])
