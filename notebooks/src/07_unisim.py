@@ -1088,7 +1088,7 @@ print(f"the library's search, with other noise: {apart:.2f} steps apart on avera
 # rooms, 64 moves at most. Beside it: any move; a policy that imitates *recorded* moves, at most ten before a mission
 # was done (the bot's steps towards a mission have no moves in the recording, they are called by the mission); and the
 # search itself, which dreams at every real move. "Inside" are dreams of the same rooms, snapped at each move, and
-# done is what reward and judge believe. (Policy and table are of the decoder of before section 3.8.) **Before you
+# done is what reward and judge believe. (The policies are of before section 3.8; the table is of today's decoder.) **Before you
 # look**: where will inside promise too much?
 
 # %%
@@ -1105,9 +1105,10 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # Outside, the policy that was trained inside does nineteen missions of twenty, forty more of a hundred than the clone
-# of recorded moves, whose moves mostly lead nowhere. It is at least as good as the search that taught it: it imitates
-# what was said in thousands of rooms, and the error of one dream is not that of the next. And what is promised inside
-# is kept outside: no gap in the last column is clear of 0.
+# of recorded moves, whose moves mostly lead nowhere. It is as good as the search that taught it: it imitates
+# what was said in thousands of rooms, and the error of one dream is not that of the next. And what these policies are
+# promised inside is kept outside: their gaps in the last column are not clear of 0. Only the search, which asks the
+# dream at every move, is promised a little too much.
 #
 # And this is how it leaves. Above, a real room and what the policy does in it; below, the dream that began at the same
 # picture, under the same moves. **Look for** the thing that the mission names.
