@@ -103,18 +103,16 @@ def test_every_parameter_learns_and_the_cache_is_the_full_forward_pass(
     assert (drawn.int() - whole.int()).abs().max() <= 1
 
 
-def test_half_precision_at_play_changes_few_tokens(frames, monkeypatch):
+def test_half_precision_at_play_changes_the_last_digits(frames, monkeypatch):
     monkeypatch.setattr("wmlearn.fast.packed.WORTH_IT", 0)
-    model = noisy(variant())
-    pictures = []
+    model, seen = noisy(variant()), []
     for fast in (True, False):
         monkeypatch.setattr("wmlearn.systems.genie.world.bfloat16_is_fast", lambda device: fast)  # noqa: B023
         world = model.world()
         assert (world._dynamics is model.dynamics) is not fast
-        state = world.reset(Clip(frames[:, :2]))
-        step = world.step(state, torch.zeros(3).long(), torch.Generator().manual_seed(0))[1]
-        pictures.append(step.frame)
-    assert (pictures[0] == pictures[1]).float().mean() > 0.9
+        seen.append(world.reset(Clip(frames[:, :2])).dynamics)
+    error = (seen[0] - seen[1]).std() / seen[1].std()
+    assert 1e-5 < error < 2e-2
 
 
 def test_what_stays_still_keeps_its_pixels():
