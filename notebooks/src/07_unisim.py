@@ -1380,7 +1380,7 @@ wm.viz.strip({"real": clip.frames[0, CONTEXT:], "through the autoencoder":
 
 # %% [markdown]
 # The autoencoder shows the triangle as it is, in every frame. The dream draws a little of every step that might be
-# meant; then a triangle elsewhere, and red on other things.
+# meant; soon there is no triangle any more, but red keys and boxes where nothing was.
 #
 # The table asks how often a program that knows the triangle's four looks finds the right place *and*
 # direction: in the dream after one step, and, as the most that a dream could reach, in the real frame that has
