@@ -741,8 +741,8 @@ print(f"gross violations together: {gross:.0%}")
 #
 # Does it not know, or was it asked badly? An error over a whole video is mostly about ground, and a law is broken
 # in one place. So ask `sora-motion`, which knows better how things fly, window by window: three frames are given,
-# five are noise, and a video is as surprising as the most surprising of its windows. (How was chosen on other
-# pairs than these.) And ask a judge of another kind: a V-JEPA ([chapter 11](11_vjepa.ipynb)), which guesses
+# five are noise, then on by four. (The levels of noise were chosen on other pairs than these.) And ask a judge of
+# another kind: a V-JEPA ([chapter 11](11_vjepa.ipynb)), which guesses
 # features instead of pixels, trained on clips of the same box for minutes of one processor core (Garrido and others,
 # [2025](https://arxiv.org/abs/2502.11831)). **Before you look**: which of the three will see that a thing is gone?
 

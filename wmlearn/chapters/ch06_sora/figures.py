@@ -34,7 +34,7 @@ GUIDANCE = (1.0, 2.0, 3.0, 5.0, 8.0)
 PROMPT = "a red ball moves right"
 STEPS = (1, 2, 5, 10)  # of the sampler
 LEVELS = (0.5, 0.85, 0.95, 0.99)  # of noise, at which surprise is measured
-BY_WINDOW = {"levels": (0.95,), "draws": 1, "window": 8, "stride": 4}  # chosen on other pairs
+BY_WINDOW = {"levels": (0.8, 0.97), "draws": 1, "window": 8, "stride": 4}  # chosen on other pairs
 
 
 def figures(videos: int = VIDEOS, prompts: int = PROMPTS) -> dict[str, Callable[[Sora], Any]]:

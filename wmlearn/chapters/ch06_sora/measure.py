@@ -308,14 +308,14 @@ def surprise(
         levels: of noise.
         draws: of noise, at each level.
         seed: of the noise.
-        window: frames of a window, whose first three are given; a video is as surprising as the
-            most surprising of its windows. 0: the video is one window.
+        window: frames of a window, whose first three are given; the mean over windows counts. 0:
+            the video is one window.
         stride: from the beginning of a window to that of the next, frames.
     """
     if window:
         windows = frames.unfold(1, window, stride).movedim(-1, 2)
         each = surprise(system, windows.flatten(0, 1), levels, draws, seed)
-        return each.view(windows.shape[:2]).amax(1)
+        return each.view(windows.shape[:2]).mean(1)
     path, parts = system.prediction.path, []
     frames = frames.to(system.latent_mean.device)
     generator = torch.Generator().manual_seed(seed)
