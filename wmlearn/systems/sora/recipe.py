@@ -72,7 +72,7 @@ class SoraRecipe(Recipe):
             return RunConfig.for_tier(
                 tier, **clips | dict(env="scenes/one"), frames=32_000, image_size=32,
                 batch_size=16, clip_frames=16, max_steps=1600, max_minutes=5, ema_decay=0.995,
-                validate_every=500, val_batches=1,
+                validate_every=400, val_batches=1,
             ), LAPTOP  # fmt: skip
         if tier == "colab":
             return RunConfig.for_tier(
