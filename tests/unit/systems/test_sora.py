@@ -219,7 +219,7 @@ def test_a_frame_is_told_its_number_only_where_asked_for():
     assert waves.shape == (16, 8)
     assert_close(waves[0], torch.tensor([0.0] * 4 + [1.0] * 4))
     assert (waves[:, 0].diff() > 0).all(), "the longest wave rises all the way"
-    plain = lively()
+    plain = lively(frame_features=0)
     told = Sora(replace(SMALL, frame_features=8)).eval()
     missing, unexpected = told.load_state_dict(plain.state_dict(), strict=False)
     assert not unexpected and all("conditioning" in name for name in missing)

@@ -28,7 +28,7 @@ from wmlearn.systems.sora.config import SamplerConfig, SoraConfig
 from wmlearn.systems.sora.system import Sora
 
 WINDOW, OVERLAP = 8, 5
-SAMPLER = SamplerConfig(num_steps=2, guidance=1.0, window=WINDOW, overlap=OVERLAP)
+SAMPLER = SamplerConfig(num_steps=1, guidance=1.0, window=WINDOW, overlap=OVERLAP)
 ONE = 0.85  # share of clips of a single body; the rest is of all families
 JUST_THREE = 0.55  # share of windows with three given frames; the rest has up to OVERLAP
 VERY_NOISY = 4.0, 1.5  # mean and spread of the level's logit, for three windows in four
