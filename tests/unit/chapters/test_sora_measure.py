@@ -19,7 +19,7 @@ from wmlearn.systems.vjepa.config import PredictorConfig
 needs_muon = pytest.mark.skipif(
     not hasattr(torch.optim, "Muon"), reason="the shipped run needs PyTorch 2.9 or newer"
 )
-CONFIG = replace(SMOKE, frames=8, image_size=(64, 64), given_most=3)
+CONFIG = replace(SMOKE, frames=8, image_size=(64, 64), given_most=3, frame_features=0)
 
 
 @pytest.fixture(scope="module")
