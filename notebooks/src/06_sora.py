@@ -766,10 +766,11 @@ lines.append(" | ".join(["| **gross together**", *cells]) + " |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# It was asked badly, and knew too little. Window by window the model that has learned to go on is surprised by
-# what is gone and by what turns back, too. Only that two bodies go through each other surprises it still no more
-# than a coin: few collisions were among its clips. The V-JEPA learned too little in its minutes to judge, and shows
-# the caution below at its worst: where a body vanishes less is to be guessed, and it is *less* surprised.
+# Window by window the model that has learned to go on is surprised by what is gone and by what turns back, too (what
+# of that is the asking and what the learning, the table does not part). Only that two bodies go through each other
+# surprises it still no more than a coin: few collisions were among its clips. The V-JEPA learned too little in its
+# minutes to judge, and shows the caution below at its worst: where a body vanishes less is to be guessed, and it is
+# *less* surprised.
 #
 # Here are a few pairs, live. One caution: a video with *less* in it is easier to clean, whatever the laws say,
 # so *vanishes* plays against the model, and a change of color plays fair.
