@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wmlearn import hub
-from wmlearn.chapters.ch06_sora import ablations, figures, measure, ship, vjepa_judge
+from wmlearn.chapters.ch06_sora import ablations, figures, measure, motion, ship, vjepa_judge
 from wmlearn.envs.scenes import draw
 from wmlearn.envs.scenes.violations import pass_through, recolor, vanish
 from wmlearn.systems.sora.recipe import SMOKE
@@ -19,7 +19,7 @@ from wmlearn.systems.vjepa.config import PredictorConfig
 needs_muon = pytest.mark.skipif(
     not hasattr(torch.optim, "Muon"), reason="the shipped run needs PyTorch 2.9 or newer"
 )
-CONFIG = replace(SMOKE, frames=8, image_size=(64, 64), given_most=3)
+CONFIG = replace(SMOKE, frames=8, image_size=(64, 64), given_most=3, frame_features=0)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,32 @@ def test_pairs_that_are_alike_are_left_out_and_the_same_noise_meets_both(system)
     nothing = measure.scene("one", 2, frames=8)
     with pytest.raises(ValueError, match="none of these scenes"):  # alone, one passes nobody
         measure.preference(system, nothing, pass_through, draws=1)
+
+
+def test_a_video_is_as_surprising_as_its_windows(system):
+    real = measure.scene("one", 2, frames=8)
+    options = dict(levels=(0.9,), draws=1)
+    parts = [measure.surprise(system, real.frames[:, k : k + 4], **options) for k in (0, 2, 4)]
+    found = measure.surprise(system, real.frames, **options, window=4, stride=2)
+    assert torch.allclose(found, torch.stack(parts).mean(0), rtol=1e-4)
+
+
+@needs_muon
+def test_going_on_is_learned_from_windows_that_begin_with_given_frames():
+    system = Sora(replace(CONFIG, frame_features=8))
+    states = measure.scene("one", 3).state
+    errors, given, level = motion.errors(system, states[:, : motion.WINDOW])
+    assert errors.shape == (3,) and given.tolist() == [3] * 3 and (level > 0).all()
+    given, level = motion.beginnings(4000)
+    assert set(given.tolist()) == {3, 4, 5} and level[:3000].median() > 0.96 > level[3000:].median()
+    x = torch.zeros(400, 8, 1, 1, 1)
+    off = motion.blurred(x, given[:400]).flatten(1).abs() > 0
+    assert (off.sum(1) == given[:400] * (given[:400] > 3)).all() and not off[:, 5:].any()
+    before, saved = system.transformer.embed.weight.detach().clone(), []
+    average, steps = motion.train(system, states, 1.0, 2, 1e-3, lambda _, step: saved.append(step))
+    assert steps >= 1 and saved[0] == 1 and not torch.equal(before, system.transformer.embed.weight)
+    assert all(torch.isfinite(value).all() for value in average.values())
+    assert motion.configuration(CONFIG).sampler.window == motion.WINDOW
 
 
 def test_prompts_are_read_against_their_ceiling(system):

@@ -14,7 +14,7 @@ from wmlearn.envs.scenes import draw, sample_scenes, simulate
 from wmlearn.envs.scenes.captions import captions
 from wmlearn.nn.noise import SampleNoise
 from wmlearn.nn.text import UnknownWord
-from wmlearn.systems.sora.config import LARGE, SoraConfig
+from wmlearn.systems.sora.config import LARGE, SamplerConfig, SoraConfig
 from wmlearn.systems.sora.network import PREDICTIONS, frame_features
 from wmlearn.systems.sora.recipe import LAPTOP, RECIPE, SHIPPED, SMOKE
 from wmlearn.systems.sora.system import Sora
@@ -151,6 +151,24 @@ def test_a_video_of_another_shape():
     assert system.decode(system.sample(noise, torch.zeros(1, 24).long())).shape[-2:] == (16, 48)
 
 
+def test_a_video_that_goes_on_is_drawn_window_by_window():
+    """By hand: each window from the last frames before it, with its own noise, without words."""
+    system, start = lively(), clip(1)
+    numbers = system.vocabulary.encode(["a red ball moves left"])
+    noise, given = torch.randn(1, 6, 4, 8, 8), system.encode(start.frames[:, :3])
+    whole, options = SamplerConfig(num_steps=2), dict(window=4, overlap=2)
+    drawn = system.sample(noise, numbers, given, replace(whole, **options))
+    assert torch.equal(drawn[:, :3], given)
+    first = system.sample(noise[:, 1:5], numbers, given[:, 1:], whole)
+    assert_close(drawn[:, 3:5], first[:, 2:])
+    last = system.sample(noise[:, 3:], torch.zeros_like(numbers), first[:, 2:], whole)
+    assert_close(drawn[:, 5:], last[:, 2:])
+    free = system.sample(noise, numbers, None, replace(whole, **options))
+    assert_close(free, system.sample(noise, numbers, None, whole))
+    with pytest.raises(ValueError, match="overlap=4 must be"):
+        SamplerConfig(window=4, overlap=4)
+
+
 def test_the_world_goes_on_from_its_last_frames():
     world, start = lively().world(), clip(2)
     nothing = torch.zeros(2, dtype=torch.long)
@@ -201,7 +219,7 @@ def test_a_frame_is_told_its_number_only_where_asked_for():
     assert waves.shape == (16, 8)
     assert_close(waves[0], torch.tensor([0.0] * 4 + [1.0] * 4))
     assert (waves[:, 0].diff() > 0).all(), "the longest wave rises all the way"
-    plain = lively()
+    plain = lively(frame_features=0)
     told = Sora(replace(SMALL, frame_features=8)).eval()
     missing, unexpected = told.load_state_dict(plain.state_dict(), strict=False)
     assert not unexpected and all("conditioning" in name for name in missing)

@@ -34,6 +34,7 @@ GUIDANCE = (1.0, 2.0, 3.0, 5.0, 8.0)
 PROMPT = "a red ball moves right"
 STEPS = (1, 2, 5, 10)  # of the sampler
 LEVELS = (0.5, 0.85, 0.95, 0.99)  # of noise, at which surprise is measured
+BY_WINDOW = {"levels": (0.8, 0.97), "draws": 1, "window": 8, "stride": 4}  # chosen on other pairs
 
 
 def figures(videos: int = VIDEOS, prompts: int = PROMPTS) -> dict[str, Callable[[Sora], Any]]:
@@ -60,6 +61,7 @@ def figures(videos: int = VIDEOS, prompts: int = PROMPTS) -> dict[str, Callable[
     parts["bar"] = lambda sora: _bar(sora, 4 * videos)
     parts["hit"] = lambda sora: _hit(sora, 3 * videos)
     parts["likelihood"] = lambda sora: _likelihood(sora, videos)
+    parts["likelihood by window"] = lambda sora: _likelihood(sora, videos, **BY_WINDOW)
     parts["diversity"] = _diversity
     parts["where from"] = lambda sora: _where_from(sora, max(2, videos // 4))
     parts["likelihood by level"] = lambda sora: _by_level(sora, max(2, 3 * videos // 8))
@@ -114,9 +116,9 @@ def _hit(sora: Sora, count: int) -> measure.Collisions:
     return measure.collisions(real, measure.continued(sora, real))
 
 
-def _likelihood(sora: Sora, count: int) -> dict[str, Estimate]:
+def _likelihood(sora: Sora, count: int, **options: Any) -> dict[str, Estimate]:
     real, laws = measure.scene("hit", count), {**GROSS, **SUBTLE}
-    return {name: measure.preference(sora, real, law)[0] for name, law in laws.items()}
+    return {name: measure.preference(sora, real, law, **options)[0] for name, law in laws.items()}
 
 
 def _where_from(sora: Sora, count: int) -> dict[str, Any]:

@@ -295,11 +295,27 @@ def surprise(
     levels: Sequence[float] = (0.5, 0.7, 0.85, 0.95),
     draws: int = 2,
     seed: int = 0,
+    window: int = 0,
+    stride: int = 2,
 ) -> Tensor:
     """How badly noise is taken off each video: ``[N]``, the mean squared error of clean latents.
 
     The first three frames are given, no words are; every video meets the same noise.
+
+    Args:
+        system: the judge.
+        frames: uint8 ``[N, T, 3, H, W]``.
+        levels: of noise.
+        draws: of noise, at each level.
+        seed: of the noise.
+        window: frames of a window, whose first three are given; the mean over windows counts. 0:
+            the video is one window.
+        stride: from the beginning of a window to that of the next, frames.
     """
+    if window:
+        windows = frames.unfold(1, window, stride).movedim(-1, 2)
+        each = surprise(system, windows.flatten(0, 1), levels, draws, seed)
+        return each.view(windows.shape[:2]).mean(1)
     path, parts = system.prediction.path, []
     frames = frames.to(system.latent_mean.device)
     generator = torch.Generator().manual_seed(seed)

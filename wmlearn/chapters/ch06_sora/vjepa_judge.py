@@ -3,18 +3,26 @@
 Garrido et al. 2025 (*Intuitive physics understanding emerges from self-supervised pretraining on
 natural videos*): the encoder sees the beginning, the predictor guesses the features of the rest,
 and the L1 distance to the features that the rest really has is the surprise.
+
+    python -m wmlearn.chapters.ch06_sora.vjepa_judge --out vjepa.json
+
+trains one on new clips of all families, and shows it the pairs that the card's figures are about.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wmlearn.chapters.ch06_sora.measure import Scene, broken
+from wmlearn.chapters.ch06_sora.measure import Scene, broken, scene
+from wmlearn.envs.scenes import draw, sample_scenes, simulate
 from wmlearn.envs.scenes.violations import GROSS, SUBTLE
 from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.systems.vjepa.collapse import vicreg
@@ -117,3 +125,30 @@ def train_and_judge(frames: Tensor, pairs: Scene, seconds: float, batch: int) ->
     for past in PAST:
         row[f"likelihood, {2 * past} frames"] = preferences(system, pairs, past)
     return row
+
+
+def main() -> None:
+    from wmlearn.chapters.ch06_sora.figures import VIDEOS, plain
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--seconds", type=float, default=300.0, help="default: %(default)s")
+    parser.add_argument("--clips", type=int, default=3000, help="default: %(default)s")
+    parser.add_argument("--batch", type=int, default=16, help="default: %(default)s")
+    parser.add_argument("--videos", type=int, default=VIDEOS, help="pairs; default: %(default)s")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    args = parser.parse_args()
+
+    scenes = sample_scenes(args.clips, np.random.default_rng([19, 800_000]), "all")
+    states, _ = simulate(scenes, CONFIG.encoder.frames)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(0)
+    frames = draw(torch.from_numpy(states).to(device))
+    row = plain(train_and_judge(frames, scene("hit", args.videos), args.seconds, args.batch))
+    text = json.dumps({"clips": args.clips, "batch": args.batch} | row, indent=2)
+    print(text)
+    if args.out:
+        args.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -42,11 +42,23 @@ class SamplerConfig:
         num_steps: Euler steps from noise to data.
         guidance: of classifier-free guidance on the words; 1 spares half of the computation.
         shift: more of the steps where there is more noise (Esser et al. 2024).
+        window: how many frames at most are drawn together with given ones, which count; what comes
+            later is drawn after them, window by window. 0: the whole video at once, as always
+            where no frame is given.
+        overlap: the last frames, at most, that are given to a window.
     """
 
     num_steps: int = 10
     guidance: float = 3.0
     shift: float = 3.0
+    window: int = 0
+    overlap: int = 5
+
+    def __post_init__(self) -> None:
+        if self.window and not 0 < self.overlap < self.window:
+            raise ValueError(
+                f"overlap={self.overlap} must be at least 1 and less than window={self.window}."
+            )
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,20 @@ class SoraNetwork(nn.Module, WorldModel):
             Latents ``[B, T, c, h, w]``; the given frames are in them as they came.
         """
         sampler = sampler or self.config.sampler
+        if given is None or not sampler.window:
+            return self._together(noise, numbers, given, sampler)
+        while (known := given.shape[1]) < noise.shape[1]:
+            kept = given[:, -sampler.overlap :]
+            part = noise[:, known - kept.shape[1] :][:, : sampler.window]
+            drawn = self._together(part, numbers, kept, sampler)
+            given = torch.cat([given, drawn[:, kept.shape[1] :]], dim=1)
+            numbers = torch.zeros_like(numbers)  # a sentence is about a video's beginning
+        return given
+
+    def _together(
+        self, noise: Tensor, numbers: Tensor, given: Tensor | None, sampler: SamplerConfig
+    ) -> Tensor:
+        """All frames of a window at once; arguments as of :meth:`sample`."""
         text, mask = self.words(numbers)
         levels = diffusion.linear_schedule(sampler.num_steps, NOISIEST)
         levels = diffusion.shifted(levels, sampler.shift)[:, None].repeat(1, noise.shape[1])
