@@ -316,6 +316,25 @@ def idle_code(system: Genie, film: np.ndarray, first: np.ndarray, most: int = 20
         return int(system.infer_actions(torch.from_numpy(pairs)).mode(0).values)
 
 
+def longest_runs(codes: np.ndarray, num_actions: int, share: float = 0.999) -> tuple[int, ...]:
+    """For how many frames on end each latent action is seen in all but the longest of its runs.
+
+    Args:
+        codes: uint8 ``[N]`` as :func:`tokenize` gives them.
+        num_actions: number of latent actions.
+        share: of a code's runs that are no longer than that, 0 .. 1.
+
+    Returns:
+        one number a code; 1 for a code that is never seen.
+    """
+    begins = np.flatnonzero(np.diff(codes.astype(int), prepend=-1))
+    lengths, seen = np.diff(begins, append=len(codes)), codes[begins]
+    runs = [lengths[seen == code] for code in range(num_actions)]
+    return tuple(
+        int(np.quantile(run, share, method="inverted_cdf")) if len(run) else 1 for run in runs
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parts = parser.add_subparsers(dest="part", required=True)
