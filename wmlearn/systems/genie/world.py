@@ -49,8 +49,13 @@ class GenieWorld(LatentActionWorld):
     Args:
         system: a trained :class:`Genie`.
         sampler: how a frame's tokens are drawn, or what differs from the system's own way.
+
+    Attributes:
+        longest: int64 ``[num_actions]``, for how many frames on end each latent action acts before
+            it is let go of; ``None``: for as long as it is held.
     """
 
+    longest: Tensor | None
     context_frames = 1
     predicts_reward = False
 
