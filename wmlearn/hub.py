@@ -43,6 +43,7 @@ from wmlearn.files import (
     weights_address,
     write_whole,
 )
+from wmlearn.spelling import perhaps
 from wmlearn.world import World, WorldModel
 
 FORMAT = "wmlearn-checkpoint"
@@ -82,6 +83,7 @@ def find(name: str | Path) -> Path:
     )
     raise CheckpointError(
         f"There is no checkpoint '{name}': it is neither a folder with a card.json nor {where}."
+        f"{perhaps(name, list_checkpoints())}"
     )
 
 

@@ -127,8 +127,12 @@ def test_words_and_values_ask_for_the_same(tmp_path):
     values = {"max_steps": 7, "holdout": 0.5, "progress": False, "system.learning_rate": 1e-3}
     words = "--max_steps 7 --holdout=0.5 --progress false --system.learning_rate 1e-3".split()
     assert from_words("genie", words) == from_values("genie", values)
-    with pytest.raises(SystemExit):
+    with pytest.raises(ValueError, match="--max-steps; did you mean --max_steps?"):
         from_words("genie", ["--max-steps", "7"])  # one spelling: the field's
+    with pytest.raises(ValueError, match="did you mean --system.learning_rate?"):
+        from_words("genie", ["--system.learn_rate=1"])
+    with pytest.raises(ValueError, match="extra"):
+        from_words("genie", ["extra"])
 
 
 def test_the_parser_finds_the_tier(tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from wmlearn.systems import SYSTEMS
 PACKAGE = Path(wmlearn.__file__).parent
 # From the ground up: a file imports only from its own entry and from those before it.
 ORDER = (
-    "files pixels metrics viz teach envs data nn fast world hub recipes agents train player "
-    "systems evaluation chapters grading course cli"
+    "files spelling pixels metrics viz teach envs data nn fast world hub recipes agents train "
+    "player systems evaluation chapters grading course cli"
 ).split()
 SYSTEM_ROOMS = ("systems", "chapters", "course")
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or p.stem in ORDER)

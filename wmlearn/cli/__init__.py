@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 import wmlearn
+from wmlearn.spelling import Parser
 
 COMMANDS = {
     "lab": ("open JupyterLab on chapter 0", "wmlearn.cli.lab"),
@@ -72,7 +73,7 @@ def _underscored(word: str) -> str:
 def _run(command: str, module: ModuleType, argv: list[str]) -> int | None:
     if not hasattr(module, "add_arguments"):
         return module.main(argv)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"wmlearn {command}",
         description=_first_paragraph(module),
     )
@@ -83,7 +84,7 @@ def _run(command: str, module: ModuleType, argv: list[str]) -> int | None:
 def _top_parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, (text, _) in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="wmlearn",
         usage="wmlearn COMMAND [options]    (wmlearn COMMAND --help explains one)",
         description="World models: record an environment, learn it, play the dream, evaluate it.",

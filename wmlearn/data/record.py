@@ -19,6 +19,7 @@ from wmlearn.data.progress import progress_bar
 from wmlearn.data.video import is_video, record_video
 from wmlearn.envs import make
 from wmlearn.envs.experts import POLICIES, begin_episode, make_policy, policy_kwargs
+from wmlearn.spelling import Parser
 
 
 def record(
@@ -239,7 +240,7 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="wmlearn record", description=__doc__)
+    parser = Parser(prog="wmlearn record", description=__doc__)
     add_arguments(parser)
     run(parser.parse_args())
 

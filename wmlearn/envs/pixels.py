@@ -12,6 +12,8 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from numpy.typing import NDArray
 from PIL import Image
 
+from wmlearn.spelling import perhaps
+
 
 def resize(frame: NDArray[np.uint8], size: int, height: int | None = None) -> NDArray[np.uint8]:
     """uint8 ``[h, w, 3]`` -> uint8 ``[height, size, 3]`` by area averaging (antialiased).
@@ -214,10 +216,13 @@ def _gymnasium_make(env_id: str, **kwargs) -> gymnasium.Env:
 
 
 def _suggestion(env_id: str) -> str:
-    """A package that is installed, not imported, and named as the id begins (MiniGrid-...)."""
+    """An installed package that is named as the id begins (MiniGrid-...), or an id of ours that is
+    spelled like it."""
+    from wmlearn.envs import list_envs  # which imports this module
+
     module = re.split(r"[-/]", env_id)[0].lower()
     if ":" in env_id or not module.isidentifier() or find_spec(module) is None:
-        return ""
+        return perhaps(env_id, list_envs())
     return f" The package {module} is installed: try {module}:{env_id}"
 
 

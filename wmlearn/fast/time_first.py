@@ -20,7 +20,10 @@ from wmlearn.nn.st_transformer import STTransformer, time_table
 
 
 class FastSTTransformer(STTransformer):
-    """``STTransformer`` with the same parameters, in less CPU time."""
+    """``STTransformer`` with the same parameters, in less CPU time.
+
+    Where somebody has put another ``forward`` over a block's attention in time, that one is called.
+    """
 
     @staticmethod
     def fits(layer: STTransformer) -> bool:
@@ -29,7 +32,8 @@ class FastSTTransformer(STTransformer):
 
     def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
         """``[B, T, S, D]`` -> ``[B, T, S, D]``."""
-        if not (torch.is_grad_enabled() and is_eager_cpu(x, self.places)):
+        wrapped = any("forward" in vars(block.temporal) for block in self.blocks)
+        if wrapped or not (torch.is_grad_enabled() and is_eager_cpu(x, self.places)):
             return super().forward(x, cond)
         table = time_table(torch.arange(x.shape[1]), self.head_width)
         x = (x + self.places).transpose(0, 1).contiguous()

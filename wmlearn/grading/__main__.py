@@ -15,6 +15,7 @@ from wmlearn.files import write_whole
 from wmlearn.grading import grade, release
 from wmlearn.grading.sandbox import find_sandbox, require_box
 from wmlearn.grading.tables import table_text
+from wmlearn.spelling import Parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="wmlearn teach", description="Hand out exercises, grade them, give them back."
     )
     commands = parser.add_subparsers(dest="command", required=True)

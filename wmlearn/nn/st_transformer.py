@@ -63,21 +63,23 @@ class STBlock(nn.Module):
     def step(
         self, x: Tensor, table: Tensor, past: Tensor, seen: Tensor, cond: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """One frame after cached ones: ``[B, S, D]`` -> ``[B, S, D]``, and the longer cache.
+        """One frame after cached ones: ``[B, S, D]`` -> ``[B, S, D]``, and what to cache of it.
 
         Args:
             x: the frame's tokens.
-            table: ``[2, B, d]``, of its time.
-            past: keys and values ``[B, S, 2, h, P, d]`` of P earlier frames.
-            seen: bool ``[B, P + 1]``, which of the past frames and this one there are.
+            table: ``[2, B, 1, d]``, of its time.
+            past: keys and values ``[B, 2, P, S, h, d]`` of P earlier frames.
+            seen: bool ``[B, P]``, which of the past frames there are.
             cond: ``[B, 1, D']`` for adaLN.
+
+        Returns:
+            ``[B, S, D]``, and the frame's keys and values ``[B, 2, S, h, d]``.
         """
         h, gate = normed(self.norms[0], x, cond)
         x = add_gated(x, self.spatial(h), gate)
         h, gate = normed(self.norms[1], x, cond)
-        mask = seen.repeat_interleave(x.shape[1], dim=0)[:, None, None]  # [B S, 1, 1, P + 1]
-        y, cache = self.temporal.step(h[:, :, None], table[:, :, None, None], past, mask)
-        return self._feed_forward(add_gated(x, y[:, :, 0], gate), cond), cache
+        y, new = self.temporal.look_back_in_place(h, table, past, seen)
+        return self._feed_forward(add_gated(x, y, gate), cond), new
 
     def _feed_forward(self, x: Tensor, cond: Tensor | None) -> Tensor:
         h, gate = normed(self.norms[2], x, cond)
@@ -138,28 +140,27 @@ class STTransformer(nn.Module):
         Args:
             x: ``[B, S, D]``.
             time: int64 ``[B]``, the frame's number; as many of the cache's last slots count.
-            past: ``[B, depth, S, 2, h, P, d]``, the cache.
+            past: ``[B, depth, 2, P, S, h, d]``, the cache.
             cond: ``[B, 1, D']`` for adaLN.
 
         Returns:
-            ``[B, S, D]``, and what :meth:`remember` makes the next cache of.
+            ``[B, S, D]``, and each block's keys and values of the frame, for :meth:`remember`.
         """
-        table = time_table(time, self.head_width)
-        slots = torch.arange(past.shape[5] + 1, device=x.device)
-        seen = slots >= past.shape[5] - time[:, None]
+        table = time_table(time, self.head_width)[:, :, None]
+        seen = torch.arange(past.shape[3], device=x.device) >= past.shape[3] - time[:, None]
         x = x + self.places
-        longer = []
+        new = []
         for block, kept in zip(self.blocks, past.unbind(1), strict=True):
-            x, cache = block.step(x, table, kept, seen, cond)
-            longer.append(cache)
-        return self.norm(x), tuple(longer)
+            x, of_frame = block.step(x, table, kept, seen, cond)
+            new.append(of_frame)
+        return self.norm(x), tuple(new)
 
-    def remember(self, longer: tuple[Tensor, ...]) -> Tensor:
+    def remember(self, past: Tensor, new: tuple[Tensor, ...]) -> Tensor:
         """The cache with the new frame in its last slot, the oldest one dropped."""
-        return torch.stack([cache[:, :, :, :, 1:] for cache in longer], dim=1)
+        return torch.cat([past[:, :, :, 1:], torch.stack(new, dim=1)[:, :, :, None]], dim=3)
 
     def empty_past(self, batch: int, window: int, device: torch.device | None = None) -> Tensor:
-        """The cache before the first frame: ``[B, depth, S, 2, h, P, d]`` for P = ``window``."""
+        """The cache before the first frame: ``[B, depth, 2, P, S, h, d]`` for P = ``window``."""
         depth, space = len(self.blocks), len(self.places)
-        shape = (batch, depth, space, 2, self.heads, window, self.head_width)
+        shape = (batch, depth, 2, window, space, self.heads, self.head_width)
         return torch.zeros(shape, device=device)

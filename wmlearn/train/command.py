@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 
+from wmlearn.spelling import meant
 from wmlearn.systems import TRAINABLE
 
 
@@ -22,9 +22,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"usage: wmlearn fit SYSTEM [options]\n\n{text}\nsystems: {known}")
         return 0
     if argv[0] not in TRAINABLE:
-        close = get_close_matches(argv[0], TRAINABLE, n=1)
-        meant = f"did you mean '{close[0]}'?" if close else f"choose one of: {known}."
-        print(f"wmlearn fit: there is no system '{argv[0]}'; {meant}", file=sys.stderr)
+        likely = meant(argv[0], TRAINABLE)
+        print(f"wmlearn fit: there is no system '{argv[0]}'; {likely}", file=sys.stderr)
         return 2
     from lightning.pytorch.utilities.rank_zero import rank_zero_only  # help need not wait for it
 

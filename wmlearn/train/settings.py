@@ -17,6 +17,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from wmlearn.recipes.recipe import Recipe
 from wmlearn.recipes.run import RunConfig
 from wmlearn.recipes.tiers import current_tier, get_tier
+from wmlearn.spelling import unknown_option
 from wmlearn.systems import TRAINABLE
 
 
@@ -40,8 +41,16 @@ class Settings:
 
 
 def from_words(name: str, argv: Sequence[str]) -> Settings:
-    """The settings of ``wmlearn fit NAME ARGV``; what is misspelled ends the program, as usual."""
-    return _read(name, lambda parser, **how: parser.parse_args(list(argv), **how), True)
+    """The settings of ``wmlearn fit NAME ARGV``; ``ValueError`` for what is misspelled."""
+
+    def parse(parser: ArgumentParser, **how: Any) -> Namespace:
+        try:
+            return parser.parse_args(list(argv), **how)
+        except ArgumentError as error:
+            options = parser._option_string_actions if "unrecognized" in str(error) else ()
+            raise ValueError(unknown_option(argv, options) or str(error)) from error
+
+    return _read(name, parse)
 
 
 def from_values(name: str, options: dict[str, Any]) -> Settings:
@@ -59,7 +68,7 @@ def from_values(name: str, options: dict[str, Any]) -> Settings:
             here = here.setdefault(folder, {})
         here[last] = _value(value)
     try:
-        return _read(name, lambda parser, **how: parser.parse_object(tree, **how), False)
+        return _read(name, lambda parser, **how: parser.parse_object(tree, **how))
     except ArgumentError as error:
         raise ValueError(str(error)) from error
 
@@ -69,26 +78,26 @@ def plain(config: Any) -> Any:
     return _whole_numbers(json.loads(json.dumps(asdict(config))))
 
 
-def _read(name: str, parse: Any, exit_on_error: bool) -> Settings:
+def _read(name: str, parse: Any) -> Settings:
     """Parses twice: for what is given, the tier among it; then over that tier's numbers."""
     if name not in TRAINABLE:
         raise ValueError(f"There is no system '{name}'; choose one of: {', '.join(TRAINABLE)}.")
     recipe: Recipe = TRAINABLE[name].load("recipe")
     tier = current_tier()
-    parser = _parser(name, recipe, tier.name, exit_on_error)
+    parser = _parser(name, recipe, tier.name)
     given: Namespace = parse(parser, defaults=False)
     tier = get_tier(given.get("tier", tier.name))
-    parser = _parser(name, recipe, tier.name, exit_on_error)
+    parser = _parser(name, recipe, tier.name)
     built = parser.instantiate(parse(parser))
     names = asdict(RunConfig()).keys()
     run = RunConfig(**{field: built[field] for field in names})
     return Settings(name, recipe, run, built.system, frozenset(names & vars(given).keys()))
 
 
-def _parser(name: str, recipe: Recipe, tier: str, exit_on_error: bool) -> ArgumentParser:
+def _parser(name: str, recipe: Recipe, tier: str) -> ArgumentParser:
     run, config = recipe.preset(tier)
     parser = ArgumentParser(
-        prog=f"wmlearn fit {name}", description=type(recipe).__doc__, exit_on_error=exit_on_error
+        prog=f"wmlearn fit {name}", description=type(recipe).__doc__, exit_on_error=False
     )
     parser.add_argument("--config", action="config", help="read options from this YAML file")
     parser.add_class_arguments(RunConfig, None, as_group=False)

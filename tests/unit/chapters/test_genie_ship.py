@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from wmlearn.chapters.ch09_genie import ship
+from wmlearn.fast import speed_up
 from wmlearn.systems.genie import Genie
 from wmlearn.systems.genie.dynamics import Dynamics
 from wmlearn.systems.genie.recipe import SMOKE
@@ -47,6 +48,9 @@ def test_no_frame_looks_further_back_than_at_play():
             step.append(logits)
         assert torch.allclose(whole, torch.stack(step, 1), atol=1e-4)
         assert not torch.allclose(whole, model(tokens, actions), atol=1e-3)  # the window is left
+    fast = ship.logits_in_window(speed_up(model), tokens, actions)  # with gradients, too
+    assert torch.allclose(whole, fast, atol=1e-4)
+    assert not torch.allclose(whole, model(tokens, actions), atol=1e-3)
 
 
 def test_it_learns_what_an_action_does(monkeypatch):

@@ -1,4 +1,4 @@
-"""Convolutions sorted once and an LSTM's single step: the same numbers, also after a change."""
+"""Layers sorted once and an LSTM's single step: the same numbers, also after a change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from wmlearn.fast import speed_up
 from wmlearn.fast.lstm import FastLSTM
-from wmlearn.fast.packed import PackedConv2d, can_pack, packed
+from wmlearn.fast.packed import PackedConv2d, PackedLinear, can_pack, packed
 
 
 @pytest.fixture
@@ -46,6 +46,27 @@ def test_in_half_precision_only_the_convolutions_are_rounded(net):
     assert out.dtype == torch.bfloat16 and net[0].weight.dtype == torch.float32
     error = (out.float() - exact).std() / exact.std()
     assert 1e-4 < error < 2e-2
+
+
+@torch.no_grad()
+def test_linear_layers_take_and_give_the_same_precision_and_follow_what_is_learned(monkeypatch):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(12, 40), nn.GELU(), nn.Linear(40, 6, bias=False))
+    twin, x = packed(net, torch.bfloat16, (nn.Linear,)), torch.randn(2, 5, 12)
+    assert [type(layer) for layer in twin[::2]] == [PackedLinear] * 2
+    assert torch.equal(twin(x), net(x))  # so little work is done as it was
+    monkeypatch.setattr("wmlearn.fast.packed.WORTH_IT", 0)
+    for _ in range(2):
+        for rows in (x, x[0], x[0, :1]):
+            out, exact = twin(rows), net(rows)
+            assert out.dtype == torch.float32 and out.shape == exact.shape
+            assert 1e-5 < (out - exact).std() / x.std() < 2e-2
+        net[0].bias.add_(1)
+        net[2].weight.mul_(-2)
+    assert type(packed(net, torch.bfloat16)[0]) is nn.Linear  # only what is asked for
+    with torch.enable_grad():
+        twin(x).sum().backward()
+    assert net[2].weight.grad is not None
 
 
 def test_with_gradients_or_copied_it_still_computes(net):

@@ -40,7 +40,7 @@ def test_the_cache_gives_the_full_forward_pass(model):
     full, past = model(x), model.empty_past(3, window=6)
     for t in range(6):
         step, longer = model.step(x[:, t], torch.full((3,), t), past)
-        past = model.remember(longer)
+        past = model.remember(past, longer)
         assert torch.allclose(step, full[:, t], atol=1e-5)
 
 
@@ -48,7 +48,7 @@ def test_what_lies_in_empty_slots_does_not_matter_and_states_may_be_of_different
     x = torch.randn(2, 4, 5, 16)
     past = model.empty_past(2, window=6).normal_()
     for t in range(3):
-        past = model.remember(model.step(x[:, t], torch.full((2,), t), past)[1])
+        past = model.remember(past, model.step(x[:, t], torch.full((2,), t), past)[1])
     young = model.empty_past(2, window=6).normal_()
     mixed = torch.stack([past[0], young[1]])
     step, _ = model.step(x[:, 3], torch.tensor([3, 0]), mixed)
@@ -80,7 +80,7 @@ def test_a_condition_reaches_its_frame_and_later_ones_by_the_cache_too():
     past = model.empty_past(2, window=4)
     for t in range(4):
         step, longer = model.step(x[:, t], torch.full((2,), t), past, cond[:, t])
-        past = model.remember(longer)
+        past = model.remember(past, longer)
         assert torch.allclose(step, full[:, t], atol=1e-5)
 
 

@@ -77,7 +77,10 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=lambda c: "-".join(map(str, c.values())))
-def test_every_parameter_learns_and_the_cache_is_the_full_forward_pass(changes, frames):
+def test_every_parameter_learns_and_the_cache_is_the_full_forward_pass(
+    changes, frames, monkeypatch
+):
+    monkeypatch.setattr("wmlearn.systems.genie.world.bfloat16_is_fast", lambda device: False)
     model = noisy(variant(**changes))
     losses, codes = model.losses(Clip(frames))
     sum(losses.values()).backward()
@@ -94,10 +97,24 @@ def test_every_parameter_learns_and_the_cache_is_the_full_forward_pass(changes, 
         step, _ = model.dynamics.step_logits(
             tokens[:, 4], pressed[:, 3], state.time, state.dynamics
         )
+        drawn = world._remember(state, tokens[:, 4], pressed[:, 3]).decoded
     assert torch.allclose(step, full, atol=1e-4)
-    drawn = world._remember(state, tokens[:, 4], pressed[:, 3]).decoded
     whole = to_uint8(model.tokenizer.decode(tokens))[:, 4]
     assert (drawn.int() - whole.int()).abs().max() <= 1
+
+
+def test_half_precision_at_play_changes_few_tokens(frames, monkeypatch):
+    monkeypatch.setattr("wmlearn.fast.packed.WORTH_IT", 0)
+    model = noisy(variant())
+    pictures = []
+    for fast in (True, False):
+        monkeypatch.setattr("wmlearn.systems.genie.world.bfloat16_is_fast", lambda device: fast)  # noqa: B023
+        world = model.world()
+        assert (world._dynamics is model.dynamics) is not fast
+        state = world.reset(Clip(frames[:, :2]))
+        step = world.step(state, torch.zeros(3).long(), torch.Generator().manual_seed(0))[1]
+        pictures.append(step.frame)
+    assert (pictures[0] == pictures[1]).float().mean() > 0.9
 
 
 def test_what_stays_still_keeps_its_pixels():

@@ -94,12 +94,12 @@ class Dynamics(nn.Module):
             action: float ``[B, A]`` that led here; None for the first frame.
             time, past: as in ``STTransformer.step``.
         """
-        x, longer = self._step(tokens, action, time, past)
-        return self.out(x), self.transformer.remember(longer)
+        x, new = self._step(tokens, action, time, past)
+        return self.out(x), self.transformer.remember(past, new)
 
     def remember(self, tokens: Tensor, action: Tensor | None, time: Tensor, past: Tensor) -> Tensor:
         """The cache with one more frame; arguments as :meth:`step_logits`."""
-        return self.transformer.remember(self._step(tokens, action, time, past)[1])
+        return self.transformer.remember(past, self._step(tokens, action, time, past)[1])
 
     def _step(
         self, tokens: Tensor, action: Tensor | None, time: Tensor, past: Tensor
@@ -107,8 +107,8 @@ class Dynamics(nn.Module):
         pressed = self.no_action.expand(len(tokens), -1) if action is None else None
         pressed = self.action_in(action) if pressed is None else pressed
         x = self._with_action(tokens[:, None], pressed[:, None])[:, 0]
-        x, longer = self.transformer.step(x, time, past)
-        return x[:, self.prepended :], longer
+        x, new = self.transformer.step(x, time, past)
+        return x[:, self.prepended :], new
 
     def _with_action(self, tokens: Tensor, pressed: Tensor) -> Tensor:
         """Tokens ``[B, T, S]`` and embedded actions ``[B, T, D]`` -> ``[B, T, S (+ 1), D]``."""

@@ -86,9 +86,9 @@ class Tokenizer(nn.Module):
 
         ``time`` and ``past`` as in ``STTransformer.step``; the second result is the new cache.
         """
-        x, longer = self.decoder.step(self.decoder_in(self.quantizer.vectors(codes)), time, past)
+        x, new = self.decoder.step(self.decoder_in(self.quantizer.vectors(codes)), time, past)
         frame = unpatchify(self.decoder_out(x)[:, None], self.config.patch, self.size)
-        return frame[:, 0], self.decoder.remember(longer)
+        return frame[:, 0], self.decoder.remember(past, new)
 
     def _draw(self, vectors: Tensor) -> Tensor:
         """Code vectors ``[B, T, S, ...]`` -> patches ``[B, T, S, C p p]``."""

@@ -9,9 +9,11 @@ from typing import Any
 import gymnasium
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from wmlearn.data.clip import Clip
+from wmlearn.fast.packed import packed
+from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.pixels import to_float, to_uint8
 from wmlearn.systems.genie.config import SamplerConfig
 from wmlearn.world import LatentActionWorld, Step, choose_sampler
@@ -23,7 +25,7 @@ class GenieState:
 
     Attributes:
         time: int64 ``[B]``, number of the next frame.
-        dynamics: keys and values of the dynamics' last P frames ``[B, depth, S, 2, h, P, d]``.
+        dynamics: keys and values of the dynamics' last P frames ``[B, depth, 2, P, S, h, d]``.
         decoder: those of the tokenizer's decoder.
         decoded: the last frame as the decoder drew it, uint8 ``[B, C, H, W]``.
         shown: the last frame as it is seen: patches that stay still are kept from earlier ones.
@@ -72,6 +74,9 @@ class GenieWorld(LatentActionWorld):
             )
         self.longest = None if longest is None else torch.tensor(longest)
         self.frame_shape = (config.image_channels, config.image_size, config.image_size)
+        self._dynamics = system.dynamics
+        if self.device.type == "cpu" and bfloat16_is_fast(self.device):
+            self._dynamics = packed(system.dynamics, torch.bfloat16, (nn.Linear,))
 
     @torch.inference_mode()
     def infer_actions(self, clip: Clip) -> Tensor:
@@ -131,7 +136,7 @@ class GenieWorld(LatentActionWorld):
         least = torch.full((batch, 1, 1), self.sampler.least, device=self.device)
         if self.idle is not None:  # with idle hands only the likeliest: what stands, stands still
             least = least.masked_fill((action == self.idle)[:, None, None], 1.0)
-        tokens = system.dynamics.sample(
+        tokens = self._dynamics.sample(
             pressed,
             state.time,
             state.dynamics,
@@ -146,7 +151,7 @@ class GenieWorld(LatentActionWorld):
 
     def _remember(self, state: GenieState, tokens: Tensor, pressed: Tensor | None) -> GenieState:
         """The state after a frame of these tokens ``[B, S]``."""
-        dynamics, tokenizer = self.system.dynamics, self.system.tokenizer
+        dynamics, tokenizer = self._dynamics, self.system.tokenizer
         config = self.system.config.tokenizer
         seen = dynamics.remember(tokens, pressed, state.time, state.dynamics)
         picture, drawn = tokenizer.decode_step(tokens, state.time, state.decoder)
