@@ -70,7 +70,7 @@ wm.play(world, context=starts, names=latents, keys=digits)
 #
 # While you press nothing, the player holds the latent that was seen where nothing moved. A latent that
 # you hold on is let go of after as many frames as it is held in recordings, two to seven: lift the key,
-# and press again. (Without that, 43 % of the dreams last through 20 seconds of random keys, with it
+# and press again. (Without that, 44 % of the dreams last through 20 seconds of random keys, with it
 # 68 %; section 6.3 says why.) And the player ends a dream that no longer looks like any recording: *the
 # dream has left what it knows*. `wm.play(..., guard=False)` lets it go on.
 #
@@ -1497,7 +1497,7 @@ for name, frames in long.items():
 # | | still in its world after 20 s |
 # |---|---|
 # | the likeliest tokens | 10 % [0, 23] |
-# | drawn tokens (two seeds) | 43 % [33, 55] |
+# | drawn tokens (three seeds) | 44 % [34, 54] |
 # | drawn tokens, and let go of (three seeds) | 68 % [57, 79] |
 #
 # Two causes, then. What scrolls in is uncertain, and of uncertain tokens the likeliest is black air:
