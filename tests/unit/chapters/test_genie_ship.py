@@ -121,3 +121,11 @@ def test_players_press_moves_and_hold_them():
         kinds.add(type(one).__name__)
         assert set(pressed) <= set(range(6))
     assert kinds == {"PlatformerPolicy", "Stubborn", "Uniform"}
+
+
+def test_how_long_a_latent_action_is_seen_on_end():
+    """Of each code's runs; an episode's first frame ends one, whatever came before."""
+    codes = np.array([ship.FIRST, 0, 0, 1, 0, 0, 0, ship.FIRST, 0, 1, 1, 1, 1], np.uint8)
+    assert ship.longest_runs(codes, 3, share=1.0) == (3, 4, 1)
+    codes = np.array([0] * 50 + [1, 0] * 99, np.uint8)
+    assert ship.longest_runs(codes, 2) == (1, 1)  # of its 100 runs all but one are of one frame

@@ -200,6 +200,33 @@ def test_idle_hands_get_the_likeliest_tokens_and_keys_get_drawn_ones(frames):
     assert not torch.equal(ends[1], ends[2])
 
 
+def test_a_latent_action_that_is_held_on_is_let_go_of(frames):
+    """After its longest time the idle one stands in its place, until another is pressed."""
+    longest = (9, 9, 2, 9, 9, 1, 9, 9)
+    free, bound = (
+        noisy(variant(actions__idle=7, actions__longest=most)).world({"temperature": 0.0})
+        for most in (None, longest)
+    )
+
+    def ends(world, *keys):
+        state = world.reset(Clip(frames[:, :1]))
+        for key in keys:
+            state, _ = world.step(state, torch.tensor(key), None)
+        return state.dynamics
+
+    # the three in a batch have a clock each
+    held = ends(bound, (2, 5, 1), (2, 5, 1), (2, 5, 1), (2, 1, 1), (4, 5, 1), (2, 5, 1))
+    meant = ends(free, (2, 5, 1), (2, 7, 1), (7, 7, 1), (7, 1, 1), (4, 5, 1), (2, 7, 1))
+    assert torch.equal(held, meant)
+    assert not torch.equal(held, ends(free, *[(2, 5, 1)] * 4, (4, 5, 1), (2, 5, 1)))
+
+
+def test_letting_go_needs_an_idle_latent_and_a_number_for_each():
+    for changes in ({"actions__idle": None}, {"actions__idle": 7, "actions__longest": (3, 3)}):
+        with pytest.raises(ValueError, match=r"actions\.longest needs actions\.idle and 8 numbers"):
+            noisy(variant(**{"actions__longest": (3,) * 8} | changes)).world()
+
+
 def test_parts_learn_in_their_stretch_and_not_outside(frames, tmp_path):
     import lightning as L
 

@@ -33,6 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     world, env = hub.load(args.world).world(), envs.make("procgen/coinrun")
+    world.longest = None  # what a latent does, not how long a player may hold it
     starts, seed = [], args.seed
     while len(starts) < args.levels:
         for action, kind in ACTIONS.items():

@@ -294,12 +294,14 @@ def train(
     return mean.eval(), step
 
 
-def put_in(system: Genie, dynamics: Dynamics, idle: int) -> Genie:
-    """A Genie with this dynamics model, whose latent action ``idle`` is that of idle hands."""
+def put_in(
+    system: Genie, dynamics: Dynamics, idle: int, longest: tuple[int, ...] | None = None
+) -> Genie:
+    """A Genie with this dynamics model; ``idle`` and ``longest`` as ``LatentActionConfig`` says."""
     config = replace(
         system.config,
         dynamics=dynamics.config,
-        actions=replace(system.config.actions, idle=idle),
+        actions=replace(system.config.actions, idle=idle, longest=longest),
     )
     other = Genie(config)
     weights = {k: v for k, v in system.state_dict().items() if not k.startswith("dynamics.")}
@@ -314,6 +316,25 @@ def idle_code(system: Genie, film: np.ndarray, first: np.ndarray, most: int = 20
     pairs = np.stack([film[i - 1 : i + 1] for i in same[:most]])
     with torch.inference_mode():
         return int(system.infer_actions(torch.from_numpy(pairs)).mode(0).values)
+
+
+def longest_runs(codes: np.ndarray, num_actions: int, share: float = 0.99) -> tuple[int, ...]:
+    """For how many frames on end each latent action is seen in all but the longest of its runs.
+
+    Args:
+        codes: uint8 ``[N]`` as :func:`tokenize` gives them.
+        num_actions: number of latent actions.
+        share: of a code's runs that are no longer than that, 0 .. 1.
+
+    Returns:
+        one number a code; 1 for a code that is never seen.
+    """
+    begins = np.flatnonzero(np.diff(codes.astype(int), prepend=-1))
+    lengths, seen = np.diff(begins, append=len(codes)), codes[begins]
+    runs = [lengths[seen == code] for code in range(num_actions)]
+    return tuple(
+        int(np.quantile(run, share, method="inverted_cdf")) if len(run) else 1 for run in runs
+    )
 
 
 def main() -> None:
@@ -344,7 +365,9 @@ def main() -> None:
         first = np.load(f"{args.play}.npz")["first"]
         tokens, codes = tokenize(system, film, first)
         idle = idle_code(system, film[:20_000], first[:20_000])
-        np.savez_compressed(args.out, tokens=tokens, codes=codes, idle=idle)
+        longest = longest_runs(codes, system.config.actions.num_actions)
+        np.savez_compressed(args.out, tokens=tokens, codes=codes, idle=idle, longest=longest)
+        print(f"idle hands: {idle}; each latent action is held for at most {longest} frames")
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     seen = np.load(args.tokens)
@@ -359,7 +382,8 @@ def main() -> None:
     vectors = vectors.detach().to(device)
     dynamics, steps = train(tokens, codes, vectors, model.to(device), args.seconds, args.rate)
     card = {"frames": len(tokens), "steps": steps, "batch_size": BATCH, **hub.run_facts()}
-    trained = put_in(system, dynamics, int(seen["idle"]))
+    longest = tuple(seen["longest"].tolist())
+    trained = put_in(system, dynamics, int(seen["idle"]), longest)
     hub.save(args.out, trained, "genie", card, hub.load_starts(args.world), torch.float16)
 
 

@@ -81,6 +81,10 @@ class LatentActionConfig:
         quantizer_weight: weight of the quantizer's loss beside the reconstruction's.
         idle: the code that means standing still, held at play while nothing is pressed; known only
             after training, and unused by it (None: nothing was found).
+        longest: at play, for how many frames on end each code acts; if it is held on, ``idle``
+            stands in its place until another is pressed. Also known only after training: a code
+            names a change from one frame to the next, and no recording repeats one for ever
+            (None: each acts as long as it is held, as in the paper).
     """
 
     num_actions: int = 8
@@ -98,6 +102,7 @@ class LatentActionConfig:
     beta: float = 0.25
     quantizer_weight: float = 1.0
     idle: int | None = None
+    longest: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

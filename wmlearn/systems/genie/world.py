@@ -29,6 +29,8 @@ class GenieState:
         decoder: those of the tokenizer's decoder.
         decoded: the last frame as the decoder drew it, uint8 ``[B, C, H, W]``.
         shown: the last frame as it is seen: patches that stay still are kept from earlier ones.
+        pressed: int64 ``[B]``, what was pressed last; -1 before anything was.
+        held: int64 ``[B]``, for how many frames on end.
     """
 
     time: Tensor
@@ -36,6 +38,8 @@ class GenieState:
     decoder: Tensor
     decoded: Tensor
     shown: Tensor
+    pressed: Tensor
+    held: Tensor
 
 
 class GenieWorld(LatentActionWorld):
@@ -47,8 +51,13 @@ class GenieWorld(LatentActionWorld):
     Args:
         system: a trained :class:`Genie`.
         sampler: how a frame's tokens are drawn, or what differs from the system's own way.
+
+    Attributes:
+        longest: int64 ``[num_actions]``, for how many frames on end each latent action acts before
+            it is let go of; ``None``: for as long as it is held.
     """
 
+    longest: Tensor | None
     context_frames = 1
     predicts_reward = False
 
@@ -57,7 +66,13 @@ class GenieWorld(LatentActionWorld):
         self.system = system.eval()
         self.sampler = choose_sampler(config.sampler, sampler)
         self.action_space = gymnasium.spaces.Discrete(config.actions.num_actions)
-        self.idle = config.actions.idle
+        self.idle, longest = config.actions.idle, config.actions.longest
+        if longest is not None and (self.idle is None or len(longest) != self.action_space.n):
+            raise ValueError(
+                f"actions.longest needs actions.idle and {self.action_space.n} numbers, one for "
+                f"each latent action; got idle {self.idle} and {longest}."
+            )
+        self.longest = None if longest is None else torch.tensor(longest)
         self.frame_shape = (config.image_channels, config.image_size, config.image_size)
         self._dynamics = system.dynamics
         if self.device.type == "cpu" and bfloat16_is_fast(self.device):
@@ -92,6 +107,8 @@ class GenieWorld(LatentActionWorld):
             system.tokenizer.decoder.empty_past(batch, window, self.device),
             decoded=frames[:, -1],
             shown=frames[:, -1],
+            pressed=torch.full((batch,), -1, device=self.device),
+            held=torch.zeros(batch, dtype=torch.int64, device=self.device),
         )
         for t in range(frames.shape[1]):
             state = self._remember(state, tokens[:, t], pressed[:, t - 1] if t else None)
@@ -101,15 +118,24 @@ class GenieWorld(LatentActionWorld):
     def step(
         self, state: GenieState, action: Tensor, generator: torch.Generator | None = None
     ) -> tuple[GenieState, Step]:
-        """Fills in the next frame's tokens, draws them, and remembers them."""
+        """Fills in the next frame's tokens, draws them, and remembers them.
+
+        A latent action that is held on for more than ``actions.longest`` frames is let go of: the
+        idle one stands in its place until another is pressed.
+        """
         system, batch = self.system, len(state.time)
-        pressed = system.actions.quantizer.vectors(action.to(self.device))
+        action = action.to(self.device)
+        held = torch.where(action == state.pressed, state.held + 1, 1)
+        state = replace(state, pressed=action, held=held)
+        if self.longest is not None:
+            action = torch.where(held > self.longest.to(self.device)[action], self.idle, action)
+        pressed = system.actions.quantizer.vectors(action)
         source = generator.device if generator is not None else self.device
         shape = (self.sampler.steps, batch, system.config.tokens_per_frame, 2)
         uniform = torch.rand(shape, generator=generator, device=source).to(self.device)
         least = torch.full((batch, 1, 1), self.sampler.least, device=self.device)
         if self.idle is not None:  # with idle hands only the likeliest: what stands, stands still
-            least = least.masked_fill((action.to(self.device) == self.idle)[:, None, None], 1.0)
+            least = least.masked_fill((action == self.idle)[:, None, None], 1.0)
         tokens = self._dynamics.sample(
             pressed,
             state.time,
@@ -131,7 +157,7 @@ class GenieWorld(LatentActionWorld):
         picture, drawn = tokenizer.decode_step(tokens, state.time, state.decoder)
         decoded = to_uint8(picture)
         shown = keep_still(state.shown, state.decoded, decoded, config.patch, config.still_below)
-        return GenieState(state.time + 1, seen, drawn, decoded, shown)
+        return GenieState(state.time + 1, seen, drawn, decoded, shown, state.pressed, state.held)
 
 
 def keep_still(
