@@ -749,8 +749,7 @@ wm.viz.curves(db, steps, xlabel="training step", ylabel="PSNR of the next frame 
 # %% [markdown]
 # In the stored run the tokeniser is done after 1,200 steps; from there the dream climbs, and it passes
 # the copy after 2,200. How much went into your world, and into the one that you played at the start?
-# (The frames are those of the shipped world's last turn of training; all its turns saw 144,000. The
-# stored run shared its two cores with other work, hence its minutes.)
+# (The frames are those of the shipped world's last turn of training; all its turns saw 144,000.)
 
 # %%
 minutes = run.history["seconds"][-1][1] / 60
@@ -832,7 +831,7 @@ Markdown(f"""{len(clips)} held-out clips, one seed:
 # In the stored run the world trained live is ahead of copying in the mean, by 1.9 dB on the next frame
 # and by 5.3 dB on the fourth. On the next frame the interval reaches below zero: a quarter of all
 # frames stand still, where a copy is without error, and one wrong token costs a dream 20 dB and more.
-# It listens: wrong latents cost it 4.5 dB. (With 448 steps of its dynamics instead of 1,404 an earlier
+# It listens: wrong latents cost it 4.6 dB. (With 448 steps of its dynamics instead of 1,404 an earlier
 # run lost to copying on the next frame, by 2.4 dB.) The shipped world is well ahead in all three.
 #
 # The paper reports $\Delta_4\mathrm{PSNR}$ of 1.91 for its platform-game model with pixel input,
@@ -956,8 +955,8 @@ futures = {f"latent {k}": hold(unbound(), begin, k, min(6, size["horizon"]))
 wm.viz.counterfactual_strip(futures, begin)
 
 # %% [markdown]
-# In the stored run 1 and 2 lead to the right, 0 and 6 to the left, and 3 jumps; under 4, 5 and 7 the
-# hero stands. What comes in at the edge is invented, and no two rows agree on it.
+# In the stored run 1, 2 and 4 lead to the right, up to the next step, 0 and 6 to the left, and 3 jumps;
+# under 5 and 7 the hero stands. What comes in at the edge is invented, and no two rows agree on it.
 #
 # Now open the other track: what *was* pressed when the model sees this latent? It is the only place
 # where true actions are used, and nothing learns from them. **Look for** rows with one dark cell.
