@@ -935,7 +935,8 @@ for k, found in more["contexts"].items():
     for h in ("next", "8", "52"):
         gain = found[f"gain {h}"]
         seeds = ", ".join(f"{v:+.1f}" for v in gain["by seed"]) if h == "52" else ""
-        cells.append("–" if k == "1" else told(gain["mean"]) + (f" ({seeds})" if seeds else ""))
+        said = told(gain["mean"]) + (f" ({seeds})" if seeds else "")
+        cells.append("–" if k == "1" else said)
     lines.append(f"| {k} | " + " | ".join(cells) + " |")
 copied = [told(more["copy"]["agent"][h]) for h in ("next", "8", "52")]
 lines.append("| copy | " + " | ".join(copied) + " | – | – | – |")

@@ -625,12 +625,15 @@ Markdown("\n".join(lines))
 # %%
 cure = wm.hub.read_card("sora-motion")
 print(cure["note"])
-lines = ["| scenes | model | velocity error | in floors | off at frame 4 | at 8 | at 15 |",
+lines = ["| scenes | model | velocity error | in floors "
+         "| off at frame 4 | at 8 | at 15 |",
          "|---|---|---|---|---|---|---|"]
 for name in ("in range", "slower", "faster"):
-    for model, row in (("sora-scenes", facts[name]), ("sora-motion", cure["metrics"][name])):
+    for model, row in (("sora-scenes", facts[name]),
+                       ("sora-motion", cure["metrics"][name])):
         (error, low, high, _), away = row["velocity"], row["position"]
-        cells = [f"{error:.2f} [{low:.2f}, {high:.2f}]", f"{error / row['floor'][0]:.0f}"]
+        cells = [f"{error:.2f} [{low:.2f}, {high:.2f}]",
+                 f"{error / row['floor'][0]:.0f}"]
         cells += [f"{away[frame]:.1f}" for frame in ("4", "8", "15")]
         lines.append(" | ".join([f"| {name} | {model}", *cells]) + " |")
 Markdown("\n".join(lines))
@@ -751,7 +754,8 @@ print(f"gross violations together: {gross:.0%}")
 # [2025](https://arxiv.org/abs/2502.11831)). **Before you look**: which of the three will see that a thing is gone?
 
 # %%
-judges = {"whole videos": surprises, "window by window": cure["metrics"]["likelihood by window"],
+judges = {"whole videos": surprises,
+          "window by window": cure["metrics"]["likelihood by window"],
           "V-JEPA": facts["V-JEPA"]["likelihood, 6 frames"]}
 jepa = facts["V-JEPA"]
 print(f"the V-JEPA: {jepa['steps']} steps in {jepa['seconds']:.0f} seconds of one core")
@@ -833,7 +837,8 @@ for seconds, table in choices.items():
         lines.append(f"| {said[name]} | {seconds} | {row['steps']:,} | {away[0]} "
                      f"| {away[1]} | {error} | {row['present'][0]:.0%} |")
 copied = choices["60"]["x"]["copied"]
-lines.append(f"| the third frame, copied | | | {copied['4']:.1f} | {copied['7']:.1f} | | |")
+lines.append(f"| the third frame, copied | | | {copied['4']:.1f} "
+             f"| {copied['7']:.1f} | | |")
 Markdown("\n".join(lines))
 
 # %%

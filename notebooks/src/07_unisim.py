@@ -611,7 +611,8 @@ assert touched == {"decoder", "post_quant_conv"}, touched
 # tables; PSNR in dB, and what another clip's actions cost):
 
 # %%
-lines = ["| world | true actions: before | after | another clip's cost: before | after |",
+lines = ["| world | true actions: before | after "
+         "| another clip's cost: before | after |",
          "|---|---|---|---|---|"]
 for name, earlier in tables["decoder"]["before"].items():
     cells = []
@@ -732,7 +733,8 @@ Markdown(f"The autoencoder was trained for {eyes['steps']:,} steps of "
          f"steps of {more['batch_size']} on one CPU core; the simulator for "
          f"{card['steps']:,} steps of 16 to {card['batch_size']} clips, "
          f"in {card['minutes']:.0f} minutes of one core that it shared with other work; "
-         f"and the decoder at the end for {eyes['decoder then']['steps']} (section 3.8).")
+         "and the decoder at the end for "
+         f"{eyes['decoder then']['steps']} (section 3.8).")
 
 # %% [markdown]
 # The same frames, three formats. **Look for** the place where dream and truth part.
@@ -1317,7 +1319,8 @@ long = tables["hindsight"]
 percents = lambda x: (f"{shown(x, 0, True)} "
                       f"[{', '.join(f'{100 * v:.0f}' for v in x['seeds'])}]")
 lines = ["| learned from | labels | done in 64 moves | more than short clips "
-         "| nearer after 16 moves | more than short clips |", "|---|---|---|---|---|---|"]
+         "| nearer after 16 moves | more than short clips |",
+         "|---|---|---|---|---|---|"]
 for name, row in long["actors"].items():
     cells = [percents(row[k]) for k in ("done", "done, more than short clips", "nearer",
                                         "nearer, more than short clips")]
