@@ -226,8 +226,7 @@ def vjepa2(folder: Path) -> Iterator[Row]:
                 f"2-AC's plan, {name}, {samples} x {rounds}, horizon {horizon}",
                 lambda w=world, c=clip, s=search, g=goal: plan(w, c, feature_distance(g), s),
                 their_plan,
-                # where the processor has it, our world's linear layers compute in bfloat16
-                ("bfloat16" if bfloat16_is_fast("cpu") else "float32",),
+                ("float32",),
             )
 
 

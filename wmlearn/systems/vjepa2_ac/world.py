@@ -13,11 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from torch import Tensor, nn
+from torch import Tensor
 
 from wmlearn.data.clip import Clip
-from wmlearn.fast.packed import packed
-from wmlearn.fast.precision import bfloat16_is_fast
 from wmlearn.systems.vjepa2_ac.network import VJEPA2ACNetwork
 from wmlearn.systems.vjepa2_ac.predictor import CONDITION_TOKENS
 from wmlearn.world import FeatureWorld, Step
@@ -49,8 +47,7 @@ class VJEPA2ACWorld(FeatureWorld):
 
     It is deterministic: the generator is not used. The arm's pose after an action is the pose
     before it plus ``state_per_action`` times the action. When the predictor's longest memory is
-    full, all but the newest frame is forgotten. Many plans at a time are computed in bfloat16 where
-    the processor does that natively.
+    full, all but the newest frame is forgotten.
 
     Args:
         system: a trained :class:`VJEPA2ACNetwork`, the whole system or its networks alone.
@@ -66,9 +63,6 @@ class VJEPA2ACWorld(FeatureWorld):
         self.frame_shape = (channels, side, side)
         self.action_space = Box(np.float32(config.low), np.float32(config.high), dtype=np.float32)
         self._tokens = CONDITION_TOKENS + config.predictor.grid_side**2
-        self._predictor = system.predictor
-        if self.device.type == "cpu" and bfloat16_is_fast(self.device):  # gains with many plans
-            self._predictor = packed(system.predictor, torch.bfloat16, (nn.Linear,))
 
     @torch.no_grad()
     def reset(self, context: Clip) -> ACState:
@@ -115,7 +109,7 @@ class VJEPA2ACWorld(FeatureWorld):
 
     def _advance(self, state: ACState, action: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """``ACPredictor.forward`` for one more frame: its features, and the longer past."""
-        predictor = self._predictor
+        predictor = self.system.predictor
         table = predictor.rope[:, state.tokens : state.tokens + self._tokens]
         condition = [
             predictor.action_encoder(action)[:, None],
