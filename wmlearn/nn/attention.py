@@ -239,10 +239,7 @@ class Attention(nn.Module):
         Returns:
             ``[B, S, D]``, and the new frame's turned keys and values ``[B, 2, S, h, d]``.
         """
-        qk, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).split([2, 1], dim=-3)
-        if table is not None:
-            qk = rotate(qk, table.unsqueeze(-2).unsqueeze(-2), self.pairing)
-        (q, k), v = qk.unbind(-3), v.squeeze(-3)  # [B, S, h, d] each
+        q, k, v = self._turned(x, table)
         q = q * q.shape[-1] ** -0.5
         keys, values = past.unbind(1)
         scores = (keys * q[:, None]).sum(-1).masked_fill(~seen[..., None, None], -torch.inf)
@@ -252,12 +249,16 @@ class Attention(nn.Module):
 
     def _project(self, x: Tensor, table: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """``[*, N, D]`` -> turned queries and keys, and values, each ``[B, h, N, d]``."""
+        q, k, v = self._turned(x, table)
+        return self._heads_first(q), self._heads_first(k), self._heads_first(v)
+
+    def _turned(self, x: Tensor, table: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """``[*, N, D]`` -> turned queries and keys, and values, each ``[*, N, h, d]``."""
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # [*, N, 3, h, d]
         qk, v = qkv.split([2, 1], dim=-3)  # unlike slices, parts go back in one copy
         if table is not None:
             qk = rotate(qk, table.unsqueeze(-2).unsqueeze(-2), self.pairing)
-        q, k = qk.unbind(-3)
-        return self._heads_first(q), self._heads_first(k), self._heads_first(v.squeeze(-3))
+        return *qk.unbind(-3), v.squeeze(-3)
 
     def _heads(self, x: Tensor) -> Tensor:
         """``[*, N, D]`` -> ``[B, h, N, d]``, all leading axes in one."""

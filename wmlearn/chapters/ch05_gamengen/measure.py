@@ -32,6 +32,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.controllability import derangement
 from wmlearn.evaluation.rollout import draw_windows, rollout_batches
+from wmlearn.files import write_whole
 from wmlearn.metrics import Estimate, bootstrap_weights, mean_estimate, psnr
 from wmlearn.pixels import to_uint8
 
@@ -183,7 +184,7 @@ def main() -> None:
         strip(args.strip, clip, dream, world.context_frames)
     if args.out:
         plain = {k: vars(v) if isinstance(v, Estimate) else v for k, v in found.items()}
-        args.out.write_text(json.dumps(plain, indent=1) + "\n")
+        write_whole(args.out, json.dumps(plain, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from wmlearn.chapters.ch05_gamengen.record_agent import ENV, STEPS_PER_DECISION
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.closed_loop import ClosedLoop, closed_loop
+from wmlearn.files import write_whole
 
 RANDOM_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -90,7 +91,7 @@ def main() -> None:
             name: {"dream": dreamed.tolist(), "engine": real.tolist()}
             for name, dreamed, real in zip(result.names, result.dreamed, result.real, strict=True)
         }
-        args.out.write_text(json.dumps({"steps": result.steps, "returns": returns}) + "\n")
+        write_whole(args.out, json.dumps({"steps": result.steps, "returns": returns}) + "\n")
 
 
 if __name__ == "__main__":

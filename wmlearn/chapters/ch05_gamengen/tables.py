@@ -39,6 +39,7 @@ from wmlearn.chapters.ch05_gamengen.short_cut import appears, quiet_moments
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.rollout import draw_windows, rollout_batches
+from wmlearn.files import write_whole
 from wmlearn.metrics import Estimate, mean_estimate, psnr
 from wmlearn.systems.gamengen.network import GameNGenNetwork
 from wmlearn.systems.gamengen.system import GameNGen
@@ -356,7 +357,7 @@ def main() -> None:
     for part in missing:
         found[part] = parts[part]()
         print(part, json.dumps(found[part])[:2000], flush=True)
-        args.out.write_text(json.dumps(found, indent=1) + "\n")
+        write_whole(args.out, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

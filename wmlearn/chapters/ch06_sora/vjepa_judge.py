@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from wmlearn.chapters.ch06_sora.measure import Scene, broken, scene
 from wmlearn.envs.scenes import draw, sample_scenes, simulate
 from wmlearn.envs.scenes.violations import GROSS, SUBTLE
+from wmlearn.files import write_whole
 from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.systems.vjepa.collapse import vicreg
 from wmlearn.systems.vjepa.config import EncoderConfig, PredictorConfig, VJEPAConfig
@@ -147,7 +148,7 @@ def main() -> None:
     text = json.dumps({"clips": args.clips, "batch": args.batch} | row, indent=2)
     print(text)
     if args.out:
-        args.out.write_text(text + "\n", encoding="utf-8")
+        write_whole(args.out, text + "\n")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from wmlearn.chapters.ch07_unisim.policies import Reader
 from wmlearn.data.clip import Clip
 from wmlearn.envs import make
 from wmlearn.envs.babyai import MOVES, SENTENCES
+from wmlearn.files import write_whole
 from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.systems.unisim.system import UniSim
 
@@ -159,7 +160,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found = measured(hub.load(args.checkpoint), args.policies, args.episodes, args.only)
     if args.out:
-        args.out.write_text(json.dumps(found, indent=1))
+        write_whole(args.out, json.dumps(found, indent=1))
 
 
 def measured(

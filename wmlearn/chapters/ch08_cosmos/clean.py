@@ -37,6 +37,7 @@ from wmlearn.data.curation import (
 )
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.rollout import draw_windows
+from wmlearn.files import write_whole
 from wmlearn.metrics import mean_estimate, psnr
 from wmlearn.pixels import to_uint8
 from wmlearn.recipes.optim import adamw, scheduled, warmup_cosine
@@ -238,7 +239,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     found = study(hub.load(args.system), EpisodeStore(args.data), args.pieces, args.steps)
-    args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+    write_whole(args.out, json.dumps(plain(found), indent=2) + "\n")
 
 
 if __name__ == "__main__":

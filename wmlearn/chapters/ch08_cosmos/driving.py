@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wmlearn import hub
@@ -31,6 +31,7 @@ KNOWN = ("speed", "lateral", "heading", "curvature")
 GAP = 4  # frames between the two that it looks at
 FRAMES_A_SECOND = 25
 ON_ROAD = 0.6  # road widths from the middle; a wheel is then still on it
+Part = TypeVar("Part", bound=nn.Module)
 PROBE = "probe.safetensors"  # its file, beside the weights of a checkpoint
 _COLUMNS = [STATE.index(name) for name in KNOWN]
 _SCALE = torch.tensor([20.0, 0.3, 0.3, 0.3])
@@ -67,18 +68,22 @@ def known(state: Tensor) -> Tensor:
     return state[..., _COLUMNS]
 
 
-def load_probe(name: str = "cosmos-driving") -> DrivingProbe:
-    """The probe that comes with a checkpoint.
+def load_part(part: Part, name: str, file: str) -> Part:
+    """A network with the weights of a file that comes with a checkpoint, ready to be asked.
 
     Raises:
         CheckpointError: none comes with it, or the file is not the one that its card describes.
     """
-    path = hub.find(name) / PROBE
-    if not path.is_file() or hub.sha256(path) != hub.read_card(name).get("files", {}).get(PROBE):
+    path = hub.find(name) / file
+    if not path.is_file() or hub.sha256(path) != hub.read_card(name).get("files", {}).get(file):
         raise hub.CheckpointError(f"{path} is missing or changed; fetch the checkpoint again.")
-    probe = DrivingProbe()
-    probe.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    return probe.eval()
+    part.load_state_dict({key: value.float() for key, value in hub.read_tensors(path).items()})
+    return part.eval()
+
+
+def load_probe(name: str = "cosmos-driving") -> DrivingProbe:
+    """The probe that comes with a checkpoint; errors as of :func:`load_part`."""
+    return load_part(DrivingProbe(), name, PROBE)
 
 
 def train_probe(

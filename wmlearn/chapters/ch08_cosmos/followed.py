@@ -29,6 +29,7 @@ from wmlearn.chapters.ch08_cosmos.guided import (
 from wmlearn.chapters.ch08_cosmos.measure import held_out, plain
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
+from wmlearn.files import write_whole
 
 FRAMES = 52  # the first multiple of a chunk that holds two seconds
 
@@ -80,7 +81,7 @@ def main() -> None:
     world, probe = hub.load_world(args.world), load_probe(args.world)
     if args.train:
         model = train_motion(*episodes(EpisodeStore(args.data)), steps=args.steps)
-        save_file(model.state_dict(), args.train / MOTION)
+        write_whole(args.train / MOTION, lambda to: save_file(model.state_dict(), to))
     else:
         model = load_motion(args.world)
     say = functools.partial(print, flush=True)
@@ -88,7 +89,7 @@ def main() -> None:
     real = {n: drive_really(p, probe, seeds, world, args.chunks) for n, p in POLICIES.items()}
     found = {"followed": follow(joined(list(real.values()), FRAMES), world, model, probe)}
     by_driver(found["followed"], list(POLICIES))
-    args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+    write_whole(args.out, json.dumps(plain(found), indent=2) + "\n")
     loop, _ = rank(POLICIES, probe, GuidedWorld(world, model), seeds, args.chunks, say, real)
     found["guided loop"] = {
         "metres": {name: {"dream": d, "real": r} for name, (d, r) in loop.means().items()},
@@ -96,7 +97,7 @@ def main() -> None:
         "pearson": loop.pearson(),
         "bias": loop.bias(),
     }
-    args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+    write_whole(args.out, json.dumps(plain(found), indent=2) + "\n")
 
 
 if __name__ == "__main__":

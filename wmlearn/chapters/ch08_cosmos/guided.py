@@ -15,14 +15,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from wmlearn import hub
 from wmlearn.chapters.ch08_cosmos.driving import (
     Drives,
     DrivingProbe,
     dream_again,
+    load_part,
     trajectory_error,
 )
 from wmlearn.chapters.ch08_cosmos.driving import known as readable
@@ -88,17 +87,8 @@ def in_chunks(actions: Tensor) -> Tensor:
 
 
 def load_motion(name: str = "cosmos-driving") -> MotionModel:
-    """The motion model that comes with a checkpoint.
-
-    Raises:
-        CheckpointError: none comes with it, or the file is not the one that its card describes.
-    """
-    path = hub.find(name) / MOTION
-    if not path.is_file() or hub.sha256(path) != hub.read_card(name).get("files", {}).get(MOTION):
-        raise hub.CheckpointError(f"{path} is missing or changed; fetch the checkpoint again.")
-    model = MotionModel()
-    model.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    return model.eval()
+    """The motion model that comes with a checkpoint; errors as of ``driving.load_part``."""
+    return load_part(MotionModel(), name, MOTION)
 
 
 def train_motion(

@@ -35,6 +35,8 @@ from wmlearn.chapters.ch08_cosmos.measure import held_out, plain
 from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.evaluation.closed_loop import ClosedLoop
+from wmlearn.fast.precision import bfloat16_is_fast
+from wmlearn.files import write_whole
 from wmlearn.metrics import mean_estimate
 from wmlearn.systems.cosmos import Cosmos
 from wmlearn.systems.cosmos.recipe import LAPTOP
@@ -65,7 +67,7 @@ def encoded(system: Cosmos, store: EpisodeStore, episodes: list[int]) -> tuple[T
     for episode in episodes:
         rows = [(episode, begin) for begin in range(0, _LENGTH - 40, 40)]
         clip = store.clip(rows, 41)
-        with torch.autocast("cpu", torch.bfloat16, torch.cpu._is_avx512_bf16_supported()):
+        with torch.autocast("cpu", torch.bfloat16, bfloat16_is_fast("cpu")):
             latents.append(system.encode(clip.frames).float())
         actions.append(system.actions_of(clip.actions.float(), latents[-1].shape[1]))
     return torch.cat(latents), torch.cat(actions)
@@ -193,7 +195,7 @@ def main() -> None:
             found[name]["episodes"] = len(chosen[name])
             found[name]["frames off the road"] = share[name]
         found |= {"steps": args.steps, "seeds": seed + 1}
-        args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+        write_whole(args.out, json.dumps(plain(found), indent=2) + "\n")
 
 
 def _off_road(store: EpisodeStore, episodes: list[int]) -> float:

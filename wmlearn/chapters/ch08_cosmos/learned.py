@@ -33,6 +33,7 @@ from wmlearn.data.episodes import EpisodeStore
 from wmlearn.envs.drivers import expert
 from wmlearn.envs.driving import CarRacingEnv
 from wmlearn.evaluation.rollout import draw_windows
+from wmlearn.files import write_whole
 from wmlearn.metrics import Estimate, mean_estimate
 from wmlearn.world import World
 
@@ -356,11 +357,11 @@ def main() -> None:
         "policies": args.policies,
         "seconds": args.chunks * world.chunk / 25,
     }
-    args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+    write_whole(args.out, json.dumps(plain(found), indent=2) + "\n")
     if args.tracks:
         tracks = list(range(7000, 7000 + args.tracks))
         found |= compare({"cloned": habit.clone, LEARNED: policy}, probe, tracks)
-        args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+        write_whole(args.out, json.dumps(plain(found), indent=2) + "\n")
 
 
 if __name__ == "__main__":

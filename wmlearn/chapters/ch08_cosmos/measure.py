@@ -43,6 +43,7 @@ from wmlearn.data.clip import Clip
 from wmlearn.data.episodes import EpisodeStore
 from wmlearn.envs.driving import CAR
 from wmlearn.evaluation.rollout import draw_windows, rollout_batches
+from wmlearn.files import write_whole
 from wmlearn.metrics import Estimate, mean_estimate, psnr
 from wmlearn.pixels import to_uint8
 from wmlearn.systems.cosmos import Cosmos
@@ -305,7 +306,7 @@ def main() -> None:
         args.seconds,
         probe=load_probe(args.probe) if args.probe else None,
     )
-    args.out.write_text(json.dumps(plain(found), indent=2) + "\n")
+    write_whole(args.out, json.dumps(plain(found), indent=2) + "\n")
 
 
 if __name__ == "__main__":
